@@ -1,0 +1,202 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target, its path and its dependencies: the architecture in one file. Imports point one way,
+// Main -> Service -> Domain -> Scheduling -> EscapementModel; services meet on the wire only, and
+// whatever links a C library or opens a socket (a driver) is imported by a Main, a tool or a test.
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func tests(
+    _ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+    .testTarget(
+        name: name, dependencies: ["TestSupport", "EscapementModel"] + dependencies, path: path,
+        resources: resources, swiftSettings: settings)
+}
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+
+let shared: [Target] = [
+    library("EscapementModel", "Shared/Model"),
+    library("JSON", "Shared/JSON"),
+    library("Scheduling", "Shared/Schedule", ["EscapementModel"]),
+    library("WireProtocol", "Shared/WireProtocol", ["EscapementModel", nioCore]),
+    library("Store", "Shared/Store", ["EscapementModel", "Scheduling"]),
+    library("Observability", "Shared/Observability", ["JSON", logging]),
+    library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel"]),
+    // Drivers.
+    library("TLS", "Shared/TLS", ["COpenSSL", nioCore, nioTLS]),
+    library(
+        "Transport", "Shared/Transport",
+        ["EscapementModel", "WireProtocol", "TLS", "Observability", nioCore, nioPosix, nioTLS, logging]),
+    library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "Scheduling", "CLibPQ", logging]),
+    library("HTTPClient", "Shared/HTTPClient", ["CCurl", logging]),
+    library(
+        "HTTPServer", "Shared/HTTPServer", ["TLS", "Observability", hummingbird, nioCore, logging, lifecycle]),
+    library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
+    .systemLibrary(
+        name: "CLibPQ", path: "Shared/CSystem/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+        name: "CRDKafka", path: "Shared/CSystem/CRDKafka", pkgConfig: "rdkafka",
+        providers: [.apt(["librdkafka-dev"])]),
+    .systemLibrary(
+        name: "CCurl", path: "Shared/CSystem/CCurl", pkgConfig: "libcurl",
+        providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(
+        name: "COpenSSL", path: "Shared/CSystem/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+]
+
+let coordinator: [Target] = [
+    library("CoordinatorDomain", "Services/Coordinator/Domain", ["EscapementModel", "Scheduling", deque]),
+    library(
+        "CoordinatorService", "Services/Coordinator/Service",
+        [
+            "CoordinatorDomain", "EscapementModel", "Scheduling", "Store", "WireProtocol", "Observability", "JSON",
+            logging, lifecycle,
+        ]),
+    library(
+        "CoordinatorAPI", "Services/Coordinator/API",
+        [
+            "CoordinatorService", "CoordinatorDomain", "EscapementModel", "Scheduling", "Store", "WireProtocol",
+            "JSON", "Observability", hummingbird, nioCore, logging,
+        ]),
+    executable(
+        "escapement-coordinator", "Services/Coordinator/Main",
+        [
+            "CoordinatorService", "CoordinatorAPI", "EscapementModel", "Scheduling", "Store", "PostgresStore",
+            "Transport", "TLS", "HTTPServer", "ServiceConfiguration", "Observability", "WireProtocol", arguments,
+            logging, lifecycle, hummingbird,
+        ]),
+]
+
+let ticker: [Target] = [
+    library("TickerDomain", "Services/Ticker/Domain", ["EscapementModel", "Scheduling", deque]),
+    library(
+        "TickerService", "Services/Ticker/Service",
+        [
+            "TickerDomain", "EscapementModel", "Scheduling", "WireProtocol", "Observability", logging, lifecycle,
+            nioCore,
+        ]),
+    executable(
+        "escapement-ticker", "Services/Ticker/Main",
+        [
+            "TickerService", "EscapementModel", "Scheduling", "Transport", "TLS", "HTTPServer",
+            "ServiceConfiguration", "Observability", "WireProtocol", arguments, logging, lifecycle,
+        ]),
+]
+
+let dispatcher: [Target] = [
+    library("DispatcherDomain", "Services/Dispatcher/Domain", ["EscapementModel", "Scheduling", deque]),
+    library(
+        "DispatcherService", "Services/Dispatcher/Service",
+        [
+            "DispatcherDomain", "EscapementModel", "Scheduling", "WireProtocol", "Observability", "JSON", logging,
+            lifecycle, nioCore,
+        ]),
+    executable(
+        "escapement-dispatcher", "Services/Dispatcher/Main",
+        [
+            "DispatcherService", "EscapementModel", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
+            "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle,
+        ]),
+]
+
+let tools: [Target] = [
+    executable(
+        "escapement", "Tools/Escapement",
+        [
+            "EscapementModel", "Scheduling", "JSON", "HTTPClient", "PostgresStore", "Store", "COpenSSL",
+            "ServiceConfiguration", arguments, logging,
+        ]),
+    library(
+        "DevKafka", "Tools/DevKafka/Broker", ["TLS", "COpenSSL", "JSON", nioCore, nioPosix, nioTLS, logging]),
+    executable(
+        "dev-kafka", "Tools/DevKafka/Main", ["DevKafka", "TLS", "Observability", arguments, logging, nioPosix]),
+    library(
+        "DevElasticsearch", "Tools/DevElasticsearch/Server",
+        ["TLS", "JSON", "HTTPServer", hummingbird, nioCore, logging]),
+    executable(
+        "dev-elasticsearch", "Tools/DevElasticsearch/Main",
+        ["DevElasticsearch", "HTTPServer", "TLS", "Observability", hummingbird, arguments, logging, lifecycle]),
+]
+
+let testTargets: [Target] = [
+    library("TestSupport", "Tests/Support", ["EscapementModel", "WireProtocol", "Store", "Scheduling"]),
+    tests("EscapementModelTests", "Tests/Unit/EscapementModelTests", []),
+    tests("JSONTests", "Tests/Unit/JSONTests", ["JSON"]),
+    tests("SchedulingTests", "Tests/Unit/SchedulingTests", ["Scheduling"]),
+    tests("WireProtocolTests", "Tests/Unit/WireProtocolTests", ["WireProtocol", nioCore]),
+    tests("ObservabilityTests", "Tests/Unit/ObservabilityTests", ["Observability", "JSON", logging]),
+    tests("ServiceConfigurationTests", "Tests/Unit/ServiceConfigurationTests", ["ServiceConfiguration"]),
+    tests("TLSTests", "Tests/Unit/TLSTests", ["TLS", "COpenSSL", nioCore, nioTLS, nioEmbedded, nioPosix]),
+    tests(
+        "TransportTests", "Tests/Unit/TransportTests",
+        ["Transport", "TLS", "WireProtocol", "COpenSSL", nioCore, nioPosix, nioEmbedded, logging]),
+    tests("PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "Store", "Scheduling", logging]),
+    tests("HTTPClientTests", "Tests/Unit/HTTPClientTests", ["HTTPClient", nioCore, nioPosix, logging]),
+    tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", logging]),
+    tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
+    tests(
+        "DevElasticsearchTests", "Tests/Unit/DevElasticsearchTests",
+        ["DevElasticsearch", "HTTPServer", "HTTPClient", "JSON", hummingbird, logging]),
+    tests("CoordinatorDomainTests", "Tests/Unit/CoordinatorDomainTests", ["CoordinatorDomain", "Scheduling"]),
+    tests(
+        "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",
+        ["CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling", hummingbird, logging]),
+    tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
+    tests(
+        "TickerServiceTests", "Tests/Unit/TickerServiceTests",
+        ["TickerService", "TickerDomain", "WireProtocol", "Scheduling", logging]),
+    tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
+    tests(
+        "DispatcherServiceTests", "Tests/Unit/DispatcherServiceTests",
+        ["DispatcherService", "DispatcherDomain", "WireProtocol", "JSON", logging]),
+    tests(
+        "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON"], resources: [.copy("Vectors")]),
+    tests(
+        "IntegrationTests", "Tests/Integration",
+        ["HTTPClient", "KafkaClient", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix, logging]),
+]
+
+let package = Package(
+    name: "escapement",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "escapement", targets: ["escapement"]),
+        .executable(name: "escapement-coordinator", targets: ["escapement-coordinator"]),
+        .executable(name: "escapement-ticker", targets: ["escapement-ticker"]),
+        .executable(name: "escapement-dispatcher", targets: ["escapement-dispatcher"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    ],
+    targets: shared + coordinator + ticker + dispatcher + tools + testTargets
+)
