@@ -1,0 +1,64 @@
+/// What made an occurrence.
+package enum FireKind: UInt8, CaseIterable, Hashable, Sendable {
+    case cron = 1
+    case interval = 2
+    /// A list of instants.
+    case at = 3
+    /// A one-shot timer.
+    case delay = 4
+    case manual = 5
+    case backfill = 6
+
+    /// The word in records, documents and the API.
+    package var name: String { "\(self)" }
+}
+
+/// Why an occurrence ended as it did, or why there was none: a closed list, the same words in the
+/// API, metrics, logs, the journal and activation documents.
+package enum Reason: UInt8, CaseIterable, Hashable, Sendable {
+    case dispatched = 1
+    case notDue = 2
+    case notYetCreated = 3
+    case deleted = 4
+    case beforeStart = 5
+    case afterEnd = 6
+    case excluded = 7
+    case dstGap = 8
+    case paused = 9
+    case namespacePaused = 10
+    case servicePaused = 11
+    case coalesced = 12
+    case catchupWindow = 13
+    case catchupLimit = 14
+    case expired = 15
+    case cancelled = 16
+    case quota = 17
+    case payloadTooLarge = 18
+    case topicNotAllowed = 19
+    case kafkaUnavailable = 20
+    case retriesExhausted = 21
+    case shardUnowned = 22
+    case inFlight = 23
+
+    /// `CATCHUP_WINDOW` for `catchupWindow`.
+    package var code: String {
+        var code = ""
+        for character in "\(self)" {
+            if character.isUppercase { code += "_" }
+            code += character.uppercased()
+        }
+        return code
+    }
+}
+
+/// How an occurrence ended.
+package enum Outcome: UInt8, CaseIterable, Hashable, Sendable {
+    /// In its Kafka topic.
+    case dispatched = 1
+    /// Not fired, by rule.
+    case skipped = 2
+    /// Could not be delivered; a copy is in the dead letters.
+    case failed = 3
+
+    package var name: String { "\(self)" }
+}

@@ -1,0 +1,33 @@
+import EscapementModel
+import Testing
+
+/// Vectors of FIPS 180-4, appendix examples.
+@Suite struct SHA256Tests {
+    @Test(arguments: [
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        ),
+    ])
+    func `digests match the standard`(text: String, digest: String) {
+        var hash = SHA256()
+        hash.update(text.utf8)
+        #expect(Hexadecimal.text(hash.finish()) == digest)
+    }
+
+    @Test func `an activation id depends on each of its parts`() {
+        let uid = UID(high: 1, low: 2)
+        let time = WallInstant(milliseconds: 1_795_397_400_000)
+        let ids = [
+            ActivationID(cluster: "a", kind: .cron, uid: uid, scheduledTime: time),
+            ActivationID(cluster: "b", kind: .cron, uid: uid, scheduledTime: time),
+            ActivationID(cluster: "a", kind: .delay, uid: uid, scheduledTime: time),
+            ActivationID(cluster: "a", kind: .cron, uid: UID(high: 1, low: 3), scheduledTime: time),
+            ActivationID(cluster: "a", kind: .cron, uid: uid, scheduledTime: time.advanced(by: .milliseconds(1))),
+        ]
+        #expect(Set(ids).count == ids.count)
+        #expect(ids[0] == ActivationID(cluster: "a", kind: .cron, uid: uid, scheduledTime: time))
+    }
+}
