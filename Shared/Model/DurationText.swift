@@ -26,7 +26,8 @@ package enum DurationText {
         if rest == 0 { return "0s" }
         var text = rest < 0 ? "-" : ""
         rest = abs(rest)
-        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] as [(String, Int64)]
+        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
+            as [(String, Int64)]
         where rest >= size {
             text += "\(rest / size)\(unit)"
             rest %= size

@@ -1,0 +1,165 @@
+package import EscapementModel
+
+/// Leader to ticker: own this shard from now on. Durable in PostgreSQL before it is sent; repeated until
+/// the ticker's heartbeat names the shard with this epoch.
+package struct ShardAssign: WireMessage {
+    package static let kind = MessageKind.shardAssign
+    package var leaderEpoch: Epoch
+    package var shard: ShardID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, shard: ShardID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.shard = shard
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.shard.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, shard: ShardID(number), epoch: epoch)
+    }
+}
+
+/// Leader to ticker: stop firing this shard, wait for what is in flight, answer `ShardReleased`.
+package struct ShardRevoke: WireMessage {
+    package static let kind = MessageKind.shardRevoke
+    package var leaderEpoch: Epoch
+    package var shard: ShardID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, shard: ShardID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.shard = shard
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.shard.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, shard: ShardID(number), epoch: epoch)
+    }
+}
+
+/// Ticker to leader: the shard is no longer fired under this epoch; everything sent is acknowledged.
+package struct ShardReleased: WireMessage {
+    package static let kind = MessageKind.shardReleased
+    package var leaderEpoch: Epoch
+    package var shard: ShardID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, shard: ShardID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.shard = shard
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.shard.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, shard: ShardID(number), epoch: epoch)
+    }
+}
+
+/// Leader to dispatcher: publish this lane from now on. Durable in PostgreSQL before it is sent; repeated
+/// until the dispatcher's heartbeat names the lane with this epoch.
+package struct LaneAssign: WireMessage {
+    package static let kind = MessageKind.laneAssign
+    package var leaderEpoch: Epoch
+    package var lane: LaneID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.lane = lane
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, lane: LaneID(number), epoch: epoch)
+    }
+}
+
+/// Leader to dispatcher: finish what is being published, answer `LaneReleased`.
+package struct LaneRevoke: WireMessage {
+    package static let kind = MessageKind.laneRevoke
+    package var leaderEpoch: Epoch
+    package var lane: LaneID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.lane = lane
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, lane: LaneID(number), epoch: epoch)
+    }
+}
+
+/// Dispatcher to leader: the lane is no longer published under this epoch.
+package struct LaneReleased: WireMessage {
+    package static let kind = MessageKind.laneReleased
+    package var leaderEpoch: Epoch
+    package var lane: LaneID
+    package var epoch: Epoch
+
+    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch) {
+        self.leaderEpoch = leaderEpoch
+        self.lane = lane
+        self.epoch = epoch
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, into: &writer)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
+        self.init(leaderEpoch: leaderEpoch, lane: LaneID(number), epoch: epoch)
+    }
+}
+
+/// The body that the assignment messages share: the leader's epoch, a shard or lane, its epoch.
+enum AssignmentFields {
+    static func encode(_ leaderEpoch: Epoch, _ number: UInt16, _ epoch: Epoch, into writer: inout FieldWriter) {
+        writer.unsigned(1, leaderEpoch.rawValue)
+        writer.unsigned(2, number)
+        writer.unsigned(3, epoch.rawValue)
+    }
+
+    static func decode(from reader: inout FieldReader) throws(WireError) -> (Epoch, UInt16, Epoch) {
+        var leaderEpoch = Epoch.none
+        var number: UInt16 = 0
+        var epoch = Epoch.none
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: leaderEpoch = Epoch(try field.unsigned("assignment.leaderEpoch"))
+            case 2: number = try field.unsigned("assignment.number")
+            case 3: epoch = Epoch(try field.unsigned("assignment.epoch"))
+            default: continue
+            }
+        }
+        return (leaderEpoch, number, epoch)
+    }
+}

@@ -1,0 +1,95 @@
+package import EscapementModel
+
+/// Who the other end is, as its certificate says; never as it claims itself.
+package struct PeerIdentity: Hashable, Sendable {
+    package var cluster: String
+    package var role: Role
+    package var node: NodeID
+
+    package init(cluster: String, role: Role, node: NodeID) {
+        self.cluster = cluster
+        self.role = role
+        self.node = node
+    }
+}
+
+/// An established, authenticated connection that carries frames in order.
+///
+/// `Transport` answers this port over TLS, the simulator over its own network.
+package protocol MessageLink: AnyObject, Sendable {
+    var peer: PeerIdentity { get }
+
+    /// Queues `frame` for sending and returns at once. Frames are delivered in order or not at all.
+    ///
+    /// - Returns: `false` when the link is closed, or its outbound queue is full, which closes it: a
+    ///   peer that does not read must not hold this process's memory.
+    @discardableResult func send(_ frame: Frame) -> Bool
+
+    /// Frames as they arrive; ends when the link is closed by either side. Iterate once. Reading stops
+    /// (TCP back-pressure) while the consumer is behind by more than a bounded number of frames.
+    var frames: AsyncStream<Frame> { get }
+
+    /// Why the link ended, once `frames` has; `nil` for an orderly close.
+    var failure: (any Error)? { get }
+
+    /// Closes: what was queued is still sent, then close_notify. Idempotent.
+    func close()
+}
+
+extension MessageLink {
+    /// Encodes and queues `message`; see `send(_:)` for frames.
+    @discardableResult package func send(
+        _ message: some WireMessage, flags: FrameFlags = [], correlation: UInt32 = 0
+    ) -> Bool {
+        self.send(Frame(message, flags: flags, correlation: correlation))
+    }
+}
+
+/// Opens links.
+package protocol MessageConnector: Sendable {
+    /// Connects and authenticates. Returning does not yet mean that the peer accepted us: with TLS 1.3 a
+    /// refused client learns it from its first read. The first answer to `Hello` does.
+    ///
+    /// - Throws: `LinkError`.
+    func connect(to address: PeerAddress, expecting role: Role) async throws -> any MessageLink
+}
+
+/// Accepts links.
+package protocol MessageListener: Sendable {
+    /// Authenticated links, in order of arrival; ends when the listener is closed. Iterate once.
+    var links: AsyncStream<any MessageLink> { get }
+    /// The address bound, with the port in place of 0.
+    var address: PeerAddress { get }
+    func close() async
+}
+
+/// Why a link could not be opened or ended.
+package struct LinkError: Error, Sendable {
+    package enum Code: String, Sendable {
+        /// Nobody listens, or the host cannot be reached. Retry with backoff.
+        case unreachable
+        /// TLS refused: the message says which check. Retry; a certificate may be rotated.
+        case refused
+        /// The peer's certificate names another role or cluster.
+        case wrongPeer
+        /// The connection broke or was cut without close_notify.
+        case broken
+        /// The peer does not read what we send.
+        case overflow
+        /// The peer sent what is not a frame.
+        case protocolViolation
+    }
+
+    package var code: Code
+    /// What happened, for the log; no secrets.
+    package var detail: String
+
+    package init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+}
+
+extension LinkError: CustomStringConvertible {
+    package var description: String { "\(self.code.rawValue): \(self.detail)" }
+}
