@@ -44,15 +44,16 @@ let shared: [Target] = [
     library("JSON", "Shared/JSON"),
     library("Scheduling", "Shared/Schedule", ["EscapementModel"]),
     library("WireProtocol", "Shared/WireProtocol", ["EscapementModel", nioCore]),
-    library("Store", "Shared/Store", ["EscapementModel", "Scheduling"]),
+    library("Store", "Shared/Store", ["EscapementModel"]),
+    library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
     library("Observability", "Shared/Observability", ["JSON", logging]),
     library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel"]),
     // Drivers.
-    library("TLS", "Shared/TLS", ["COpenSSL", nioCore, nioTLS]),
+    library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
     library(
         "Transport", "Shared/Transport",
         ["EscapementModel", "WireProtocol", "TLS", "Observability", nioCore, nioPosix, nioTLS, logging]),
-    library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "Scheduling", "CLibPQ", logging]),
+    library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
     library("HTTPClient", "Shared/HTTPClient", ["CCurl", logging]),
     library(
         "HTTPServer", "Shared/HTTPServer", ["TLS", "Observability", hummingbird, nioCore, logging, lifecycle]),
@@ -74,14 +75,15 @@ let coordinator: [Target] = [
     library(
         "CoordinatorService", "Services/Coordinator/Service",
         [
-            "CoordinatorDomain", "EscapementModel", "Scheduling", "Store", "WireProtocol", "Observability", "JSON",
+            "CoordinatorDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "Store", "WireProtocol",
+            "Observability", "JSON",
             logging, lifecycle,
         ]),
     library(
         "CoordinatorAPI", "Services/Coordinator/API",
         [
-            "CoordinatorService", "CoordinatorDomain", "EscapementModel", "Scheduling", "Store", "WireProtocol",
-            "JSON", "Observability", hummingbird, nioCore, logging,
+            "CoordinatorService", "CoordinatorDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "Store",
+            "WireProtocol", "JSON", "Observability", hummingbird, nioCore, logging,
         ]),
     executable(
         "escapement-coordinator", "Services/Coordinator/Main",
@@ -97,8 +99,8 @@ let ticker: [Target] = [
     library(
         "TickerService", "Services/Ticker/Service",
         [
-            "TickerDomain", "EscapementModel", "Scheduling", "WireProtocol", "Observability", logging, lifecycle,
-            nioCore,
+            "TickerDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "WireProtocol",
+            "Observability", logging, lifecycle, nioCore,
         ]),
     executable(
         "escapement-ticker", "Services/Ticker/Main",
@@ -147,6 +149,8 @@ let testTargets: [Target] = [
     library("TestSupport", "Tests/Support", ["EscapementModel", "WireProtocol", "Store", "Scheduling"]),
     tests("EscapementModelTests", "Tests/Unit/EscapementModelTests", []),
     tests("JSONTests", "Tests/Unit/JSONTests", ["JSON"]),
+    tests(
+        "ScheduleDocumentsTests", "Tests/Unit/ScheduleDocumentsTests", ["ScheduleDocuments", "Scheduling", "JSON"]),
     tests("SchedulingTests", "Tests/Unit/SchedulingTests", ["Scheduling"]),
     tests("WireProtocolTests", "Tests/Unit/WireProtocolTests", ["WireProtocol", nioCore]),
     tests("ObservabilityTests", "Tests/Unit/ObservabilityTests", ["Observability", "JSON", logging]),
@@ -155,7 +159,7 @@ let testTargets: [Target] = [
     tests(
         "TransportTests", "Tests/Unit/TransportTests",
         ["Transport", "TLS", "WireProtocol", "COpenSSL", nioCore, nioPosix, nioEmbedded, logging]),
-    tests("PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "Store", "Scheduling", logging]),
+    tests("PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "Store", logging]),
     tests("HTTPClientTests", "Tests/Unit/HTTPClientTests", ["HTTPClient", nioCore, nioPosix, logging]),
     tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", logging]),
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
@@ -165,7 +169,10 @@ let testTargets: [Target] = [
     tests("CoordinatorDomainTests", "Tests/Unit/CoordinatorDomainTests", ["CoordinatorDomain", "Scheduling"]),
     tests(
         "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",
-        ["CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling", hummingbird, logging]),
+        [
+            "CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling",
+            hummingbird, logging,
+        ]),
     tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
@@ -178,7 +185,10 @@ let testTargets: [Target] = [
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON"], resources: [.copy("Vectors")]),
     tests(
         "IntegrationTests", "Tests/Integration",
-        ["HTTPClient", "KafkaClient", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix, logging]),
+        [
+            "HTTPClient", "KafkaClient", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix,
+            logging,
+        ]),
 ]
 
 let package = Package(

@@ -1,0 +1,114 @@
+package import EscapementModel
+
+/// The lock service: the leader row and the owners of shards and lanes, each with an epoch.
+///
+/// Every write of a leader is fenced in the same statement by the leader's epoch: a deposed leader
+/// changes nothing and learns it from the answer.
+package protocol LockStore: Sendable {
+    /// The leader row as it stands. Nothing in it is a time: a standby takes over when *it* has seen
+    /// the same (epoch, beat) for long enough on its own clock.
+    func observeLeader() async throws(StoreError) -> LeaderRecord
+
+    /// Increases the beat. `false` when somebody else leads.
+    func renewLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError) -> Bool
+
+    /// Compare-and-set from what was observed; the new epoch, or `nil` when the row has moved on.
+    func takeLeadership(
+        from seen: LeaderRecord, holder: Incarnation, node: NodeID, address: String
+    ) async throws(StoreError) -> Epoch?
+
+    /// Gives the lease back, so that a standby need not wait.
+    func releaseLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError)
+
+    /// Owners and epochs of all shards and lanes, in order of number.
+    func loadOwnership() async throws(StoreError) -> Ownership
+
+    /// Gives shards (or lanes) to new owners, raising each epoch by at least one. All in one
+    /// transaction, fenced by `leaderEpoch`.
+    ///
+    /// - Returns: the new epochs, for each claim in order; a claim is `nil` when its `expected` epoch is
+    ///   no longer the row's. `.deposed` when `leaderEpoch` is not the leader's any more: then nothing
+    ///   was changed.
+    func claim(
+        _ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch
+    ) async throws(StoreError) -> ClaimOutcome
+
+    /// Raises the stored epoch of a shard or lane to at least `seen`, because its journal holds one: the
+    /// last defence against a database that went back in time. Fenced.
+    func raiseEpoch(
+        _ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch
+    ) async throws(StoreError)
+
+    /// Writes how far shards are settled, for cleaning up and for people; lags behind the journal.
+    func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError)
+}
+
+package enum OwnedKind: String, Sendable {
+    case shard
+    case lane
+}
+
+package struct LeaderRecord: Hashable, Sendable {
+    package var epoch: Epoch
+    package var beat: UInt64
+    package var holder: Incarnation?
+    package var node: NodeID?
+    /// Where the leader accepts links; `nil` after a release.
+    package var address: String?
+
+    package init(epoch: Epoch, beat: UInt64, holder: Incarnation?, node: NodeID?, address: String?) {
+        self.epoch = epoch
+        self.beat = beat
+        self.holder = holder
+        self.node = node
+        self.address = address
+    }
+}
+
+/// Who owns a shard or lane, as the row says.
+package struct OwnershipRecord: Hashable, Sendable {
+    package var number: UInt16
+    package var epoch: Epoch
+    package var owner: NodeID?
+    package var incarnation: Incarnation?
+
+    package init(number: UInt16, epoch: Epoch, owner: NodeID?, incarnation: Incarnation?) {
+        self.number = number
+        self.epoch = epoch
+        self.owner = owner
+        self.incarnation = incarnation
+    }
+}
+
+package struct Ownership: Hashable, Sendable {
+    package var shards: [OwnershipRecord]
+    package var lanes: [OwnershipRecord]
+
+    package init(shards: [OwnershipRecord], lanes: [OwnershipRecord]) {
+        self.shards = shards
+        self.lanes = lanes
+    }
+}
+
+/// `owner == nil` takes the shard or lane away without a successor.
+package struct OwnershipClaim: Hashable, Sendable {
+    package var number: UInt16
+    package var expected: Epoch
+    package var owner: NodeID?
+    package var incarnation: Incarnation?
+    /// Why, for the assignment history: `join`, `dead`, `left`, `rebalance`, `drain`.
+    package var reason: String
+
+    package init(number: UInt16, expected: Epoch, owner: NodeID?, incarnation: Incarnation?, reason: String) {
+        self.number = number
+        self.expected = expected
+        self.owner = owner
+        self.incarnation = incarnation
+        self.reason = reason
+    }
+}
+
+package enum ClaimOutcome: Hashable, Sendable {
+    case claimed([Epoch?])
+    case deposed
+}

@@ -1,0 +1,89 @@
+package import EscapementModel
+
+/// Schedules and timers, durable; revisions of a shard are assigned in commit order.
+package protocol ScheduleStore: Sendable {
+    /// Reads the cluster's fixed settings, storing `settings` when there are none yet. The caller
+    /// compares the answer with its own and refuses to start when they differ.
+    func establish(_ settings: ClusterSettings) async throws(StoreError) -> ClusterSettings
+
+    // Schedules.
+
+    /// Stores a new schedule as generation 1.
+    func createSchedule(_ new: NewSchedule) async throws(StoreError) -> CreateOutcome<StoredSchedule>
+    func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule?
+    /// Live schedules of a namespace in order of name, after `after`, whose names hold `containing`.
+    func schedules(
+        namespace: String, after: String?, containing: String?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule]
+    /// Ends the live version at `at`; `nil` when there is none (or its generation is not
+    /// `ifGeneration`: look with `schedule`).
+    func deleteSchedule(
+        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
+    ) async throws(StoreError) -> StoredSchedule?
+
+    // Timers.
+
+    /// Stores timers, all or none of those that are new. A name that exists with the same content
+    /// digest is `duplicate`, with other content `conflict`; these do not stop the others. One
+    /// transaction a shard or fewer.
+    func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>]
+    func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer?
+    /// Timers of a namespace that are not known to be settled, in order of (due, uid), after `after`.
+    func timers(
+        namespace: String, after: Watermark?, limit: Int
+    ) async throws(StoreError) -> [StoredTimer]
+    /// Marks the timer ended; `nil` when there is none.
+    func cancelTimer(namespace: String, name: String, at: WallInstant) async throws(StoreError) -> StoredTimer?
+
+    // What tickers load.
+
+    /// Revision counters of all shards that ever changed, in one statement.
+    func revisions() async throws(StoreError) -> [ShardID: Revision]
+    /// Everything a new owner needs, read in one transaction; `page` is called with parts as they are
+    /// read, the last call has `last == true`. Left out: versions that ended wholly at or before the
+    /// cursor, timers settled by it, timers due after `horizon`.
+    func snapshot(
+        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
+    ) async throws(StoreError)
+    /// Changes with a revision after `after`, in one transaction with the revision they lead to.
+    func changes(of shard: ShardID, after: Revision) async throws(StoreError) -> ShardPage
+    /// Live timers due after `after`, at most up to `through`, in order of (due, uid).
+    func timers(
+        of shard: ShardID, after: Watermark, through: WallInstant, limit: Int
+    ) async throws(StoreError) -> [StoredTimer]
+
+    /// Removes timers, and ended versions, that are settled since before `settledBefore`; at most
+    /// `limit` rows. The number removed.
+    func removeSettled(limit: Int) async throws(StoreError) -> Int
+
+    // Access.
+
+    /// The schema's version, compared with what this build needs.
+    func checkSchema() async throws(StoreError) -> SchemaState
+}
+
+package enum CreateOutcome<Stored: Sendable & Hashable>: Hashable, Sendable {
+    case created(Stored)
+    /// The same content is already there under this name.
+    case duplicate(Stored)
+    /// Other content is there under this name.
+    case conflict(Stored)
+}
+
+package struct ClusterSettings: Hashable, Sendable {
+    package var cluster: String
+    package var shardCount: Int
+    package var laneCount: Int
+
+    package init(cluster: String, shardCount: Int, laneCount: Int) {
+        self.cluster = cluster
+        self.shardCount = shardCount
+        self.laneCount = laneCount
+    }
+}
+
+package enum SchemaState: Hashable, Sendable {
+    case current(version: Int)
+    case older(version: Int, needed: Int)
+    case newer(version: Int, known: Int)
+}
