@@ -46,7 +46,7 @@ let shared: [Target] = [
     library("WireProtocol", "Shared/WireProtocol", ["EscapementModel", nioCore]),
     library("Store", "Shared/Store", ["EscapementModel"]),
     library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
-    library("Observability", "Shared/Observability", ["JSON", logging]),
+    library("Observability", "Shared/Observability", ["EscapementModel", "JSON", logging]),
     library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel"]),
     // Drivers.
     library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
