@@ -34,6 +34,7 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -48,6 +49,7 @@ let shared: [Target] = [
     library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
     library("Observability", "Shared/Observability", ["EscapementModel", "JSON", logging]),
     library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel"]),
+    library("MemberLink", "Shared/MemberLink", ["EscapementModel", "WireProtocol", "Observability", logging]),
     // Drivers.
     library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
     library(
@@ -56,7 +58,11 @@ let shared: [Target] = [
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
     library("HTTPClient", "Shared/HTTPClient", ["CCurl", logging]),
     library(
-        "HTTPServer", "Shared/HTTPServer", ["TLS", "Observability", hummingbird, nioCore, logging, lifecycle]),
+        "HTTPServer", "Shared/HTTPServer",
+        [
+            "TLS", "Observability", "ServiceConfiguration", "JSON", hummingbird, hummingbirdCore, nioCore, nioPosix,
+            logging, lifecycle,
+        ]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
     .systemLibrary(
         name: "CLibPQ", path: "Shared/CSystem/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
@@ -100,12 +106,12 @@ let ticker: [Target] = [
         "TickerService", "Services/Ticker/Service",
         [
             "TickerDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "WireProtocol",
-            "Observability", logging, lifecycle, nioCore,
+            "MemberLink", "Observability", logging, lifecycle, nioCore,
         ]),
     executable(
         "escapement-ticker", "Services/Ticker/Main",
         [
-            "TickerService", "EscapementModel", "Scheduling", "Transport", "TLS", "HTTPServer",
+            "TickerService", "MemberLink", "EscapementModel", "Scheduling", "Transport", "TLS", "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", arguments, logging, lifecycle,
         ]),
 ]
@@ -115,13 +121,13 @@ let dispatcher: [Target] = [
     library(
         "DispatcherService", "Services/Dispatcher/Service",
         [
-            "DispatcherDomain", "EscapementModel", "Scheduling", "WireProtocol", "Observability", "JSON", logging,
-            lifecycle, nioCore,
+            "DispatcherDomain", "EscapementModel", "Scheduling", "WireProtocol", "MemberLink", "Observability",
+            "JSON", logging, lifecycle, nioCore,
         ]),
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
         [
-            "DispatcherService", "EscapementModel", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
+            "DispatcherService", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle,
         ]),
 ]
@@ -154,7 +160,11 @@ let testTargets: [Target] = [
     tests("SchedulingTests", "Tests/Unit/SchedulingTests", ["Scheduling"]),
     tests("WireProtocolTests", "Tests/Unit/WireProtocolTests", ["WireProtocol", nioCore]),
     tests("ObservabilityTests", "Tests/Unit/ObservabilityTests", ["Observability", "JSON", logging]),
+    tests("MemberLinkTests", "Tests/Unit/MemberLinkTests", ["MemberLink", "WireProtocol", logging]),
     tests("ServiceConfigurationTests", "Tests/Unit/ServiceConfigurationTests", ["ServiceConfiguration"]),
+    tests(
+        "HTTPServerTests", "Tests/Unit/HTTPServerTests",
+        ["HTTPServer", "Observability", "JSON", "TLS", hummingbird, nioCore, nioPosix, logging, lifecycle]),
     tests("TLSTests", "Tests/Unit/TLSTests", ["TLS", "COpenSSL", nioCore, nioTLS, nioEmbedded, nioPosix]),
     tests(
         "TransportTests", "Tests/Unit/TransportTests",
