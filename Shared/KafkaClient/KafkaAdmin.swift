@@ -1,0 +1,158 @@
+import CRDKafka
+package import Logging
+
+/// Creates topics and asks what there is.
+package final class KafkaAdmin: Sendable {
+    /// Sent before the user's own properties, which override them.
+    private static let defaults: [KafkaClientSettings.Property] = [
+        .init("socket.nagle.disable", "true"),
+        .init("reconnect.backoff.ms", "100"),
+        .init("reconnect.backoff.max.ms", "2000"),
+        .init("log.connection.close", "true"),
+    ]
+
+    private let handle: KafkaHandle
+    private let worker: BlockingWorker
+    private let health: KafkaHealthMonitor
+
+    /// - Throws: `KafkaError` when a property is refused.
+    package init(settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor) throws(KafkaError) {
+        self.health = health
+        self.worker = try BlockingWorker()
+        self.handle = try KafkaHandle(
+            .producer, settings: settings.withDefaults(Self.defaults), logger: logger, health: health)
+    }
+
+    deinit {
+        self.worker.requestStop()
+        self.handle.requestClose()
+    }
+
+    /// The brokers, and the topic when one is named. Asked from a broker, so that an answer proves that
+    /// connection, TLS and authentication are well; the health monitor learns of it either way.
+    package func metadata(topic: String? = nil, timeout: Duration) async throws(KafkaError) -> KafkaMetadata {
+        let milliseconds = Self.milliseconds(timeout)
+        return try await self.worker.run { () throws(KafkaError) in
+            try self.readMetadata(topic: topic, milliseconds)
+        }
+    }
+
+    /// Creates a topic.
+    ///
+    /// - Returns: `false` when it exists already, whatever its settings are.
+    package func create(_ topic: KafkaNewTopic, timeout: Duration) async throws(KafkaError) -> Bool {
+        let milliseconds = Self.milliseconds(timeout)
+        return try await self.worker.run { () throws(KafkaError) in
+            try self.create(topic, milliseconds)
+        }
+    }
+
+    /// Ends the thread and frees the instance, after the calls that wait.
+    package func close() async {
+        await self.worker.stop()
+        await self.handle.close()
+    }
+
+    private func readMetadata(topic: String?, _ milliseconds: Int32) throws(KafkaError) -> KafkaMetadata {
+        var handle: OpaquePointer?
+        if let topic {
+            handle = rd_kafka_topic_new(self.handle.pointer, topic, nil)
+            guard handle != nil else { throw KafkaError(KafkaErrorCode(rd_kafka_last_error())) }
+        }
+        defer { if let handle { rd_kafka_topic_destroy(handle) } }
+        var answer: UnsafePointer<rd_kafka_metadata>?
+        let code = KafkaErrorCode(rd_kafka_metadata(self.handle.pointer, 0, handle, &answer, milliseconds))
+        guard code == .none, let answer else {
+            self.health.failed(code, code.text)
+            throw KafkaError(code)
+        }
+        defer { rd_kafka_metadata_destroy(answer) }
+        self.health.succeeded()
+        return KafkaMetadata(copying: answer.pointee)
+    }
+
+    private func create(_ topic: KafkaNewTopic, _ milliseconds: Int32) throws(KafkaError) -> Bool {
+        var reason = [CChar](repeating: 0, count: 512)
+        guard
+            let new = rd_kafka_NewTopic_new(
+                topic.name, topic.partitionCount, topic.replicationFactor, &reason, reason.count)
+        else { throw KafkaError(.invalidArgument, detail: "topic \(topic.name): partitions or replicas out of range") }
+        defer { rd_kafka_NewTopic_destroy(new) }
+        for setting in topic.settings { rd_kafka_NewTopic_set_config(new, setting.name, setting.value) }
+        guard let queue = rd_kafka_queue_new(self.handle.pointer) else { throw KafkaError(.fatal) }
+        defer { rd_kafka_queue_destroy(queue) }
+        let options = rd_kafka_AdminOptions_new(self.handle.pointer, RD_KAFKA_ADMIN_OP_CREATETOPICS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, &reason, reason.count)
+        rd_kafka_AdminOptions_set_operation_timeout(options, milliseconds, &reason, reason.count)
+        var topics: [OpaquePointer?] = [new]
+        rd_kafka_CreateTopics(self.handle.pointer, &topics, 1, options, queue)
+        // A little longer than the request: its own time-out says more than ours.
+        guard let event = rd_kafka_queue_poll(queue, milliseconds + 1000) else { throw KafkaError(.timedOut) }
+        defer { rd_kafka_event_destroy(event) }
+        let code = KafkaErrorCode(rd_kafka_event_error(event))
+        guard code == .none, let result = rd_kafka_event_CreateTopics_result(event) else {
+            throw KafkaError(code, detail: String(cString: rd_kafka_event_error_string(event)))
+        }
+        var count = 0
+        guard let results = rd_kafka_CreateTopics_result_topics(result, &count), count == 1, let first = results[0]
+        else { throw KafkaError(.invalidRecord, detail: "the broker answered for \(count) topics instead of one") }
+        let answer = KafkaErrorCode(rd_kafka_topic_result_error(first))
+        if answer == .topicAlreadyExists { return false }
+        guard answer == .none else {
+            throw KafkaError(
+                answer,
+                detail: rd_kafka_topic_result_error_string(first).map { "topic \(topic.name): \(String(cString: $0))" }
+                    ?? "topic \(topic.name): \(answer.text)")
+        }
+        return true
+    }
+
+    private static func milliseconds(_ duration: Duration) -> Int32 {
+        let (seconds, attoseconds) = duration.components
+        return Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+    }
+}
+
+/// A topic to create.
+package struct KafkaNewTopic: Equatable, Sendable {
+    package var name: String
+    package var partitionCount: Int32
+    /// Copies of each partition; not above the number of brokers.
+    package var replicationFactor: Int32
+    /// `retention.ms`, `cleanup.policy`, `min.insync.replicas`, ...
+    package var settings: [KafkaClientSettings.Property]
+
+    package init(
+        name: String, partitionCount: Int32, replicationFactor: Int32,
+        settings: [KafkaClientSettings.Property] = []
+    ) {
+        self.name = name
+        self.partitionCount = partitionCount
+        self.replicationFactor = replicationFactor
+        self.settings = settings
+    }
+}
+
+/// What a broker says of the cluster.
+package struct KafkaMetadata: Equatable, Sendable {
+    package struct Topic: Equatable, Sendable {
+        package var name: String
+        /// 0 while the topic does not exist.
+        package var partitionCount: Int
+        /// `none`, or why nothing is known of it.
+        package var code: KafkaErrorCode
+    }
+
+    package var brokerCount: Int
+    package var topics: [Topic]
+
+    init(copying metadata: rd_kafka_metadata) {
+        self.brokerCount = Int(metadata.broker_cnt)
+        self.topics = UnsafeBufferPointer(start: metadata.topics, count: Int(metadata.topic_cnt)).map { topic in
+            Topic(
+                name: topic.topic.map { String(cString: $0) } ?? "", partitionCount: Int(topic.partition_cnt),
+                code: KafkaErrorCode(topic.err))
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// How to reach Kafka, in librdkafka's property names.
+package struct KafkaClientSettings: Sendable {
+    /// One property and its value.
+    package struct Property: Equatable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Everything but secrets; later entries win.
+    package var properties: [Property]
+    /// Reads the secrets (`sasl.password`, `ssl.key.password`) when a client is made, so that a rotated
+    /// file is used by the next one. Their values appear in no log line and in no error.
+    package var secrets: @Sendable () throws -> [Property]
+
+    package init(properties: [Property], secrets: @escaping @Sendable () throws -> [Property] = { [] }) {
+        self.properties = properties
+        self.secrets = secrets
+    }
+
+    /// The last value given to `name`.
+    package func value(of name: String) -> String? { self.properties.last { $0.name == name }?.value }
+
+    /// With `more` in front: defaults that the user's own properties override.
+    func withDefaults(_ more: [Property]) -> KafkaClientSettings {
+        KafkaClientSettings(properties: more + self.properties, secrets: self.secrets)
+    }
+
+    /// With `more` behind: what the client relies on and nobody may change.
+    func forcing(_ more: [Property]) -> KafkaClientSettings {
+        KafkaClientSettings(properties: self.properties + more, secrets: self.secrets)
+    }
+}

@@ -1,0 +1,179 @@
+import CRDKafka
+import Logging
+import Synchronization
+
+/// One librdkafka instance and the thread that serves its main queue: delivery reports, errors, log lines.
+///
+/// Sendable because librdkafka's handles and queues are safe for use by several threads (its
+/// INTRODUCTION, "Threads and callbacks"); the rest is immutable or atomic. The thread keeps the handle
+/// alive and frees it when it ends.
+final class KafkaHandle: @unchecked Sendable {
+    enum Kind {
+        case producer
+        case consumer
+    }
+
+    /// Takes the reports of one delivery event.
+    typealias DeliverySink = @Sendable (UnsafeBufferPointer<UnsafePointer<rd_kafka_message_t>?>) -> Void
+
+    /// How long the thread waits for an event before it looks whether to stop, in milliseconds.
+    private static let pollMilliseconds: Int32 = 100
+    /// Reports copied out of an event at once.
+    private static let reportsMax = 256
+
+    let pointer: OpaquePointer
+    private let kind: Kind
+    private let queue: OpaquePointer
+    private let logger: Logger
+    private let health: KafkaHealthMonitor
+    private let secrets: [String]
+    private let isStopping = Atomic<Bool>(false)
+    private let fatalDetail = Mutex<String?>(nil)
+    private let closers = Mutex<(isClosed: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
+
+    /// - Parameters:
+    ///   - deliveries: where delivery reports go; called on the handle's thread.
+    ///   - beforeClose: called on the handle's thread before the instance is freed.
+    /// - Throws: `KafkaError` naming the property that is refused, never its value when it is secret.
+    init(
+        _ kind: Kind, settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor,
+        deliveries: DeliverySink? = nil, beforeClose: (@Sendable (OpaquePointer) -> Void)? = nil
+    ) throws(KafkaError) {
+        let secrets: [KafkaClientSettings.Property]
+        do {
+            secrets = try settings.secrets()
+        } catch {
+            throw KafkaError(.invalidArgument, detail: "the Kafka credentials cannot be read: \(error)")
+        }
+        let configuration = try Self.configuration(settings, secrets: secrets)
+        rd_kafka_conf_set_events(
+            configuration,
+            Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR) | Int32(RD_KAFKA_EVENT_LOG))
+        var reason = [CChar](repeating: 0, count: 512)
+        guard
+            let pointer = rd_kafka_new(
+                kind == .producer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, configuration, &reason, reason.count)
+        else {
+            rd_kafka_conf_destroy(configuration)
+            throw KafkaError(.invalidArgument, detail: Self.text(reason))
+        }
+        rd_kafka_set_log_queue(pointer, nil)
+        self.pointer = pointer
+        self.kind = kind
+        self.queue = rd_kafka_queue_get_main(pointer)
+        self.logger = logger
+        self.health = health
+        self.secrets = secrets.map(\.value).filter { !$0.isEmpty }
+        let isStarted = BlockingThread.start { self.serve(deliveries: deliveries, beforeClose: beforeClose) }
+        guard isStarted else {
+            rd_kafka_queue_destroy(self.queue)
+            rd_kafka_destroy(pointer)
+            throw KafkaError(.fatal, detail: "the system gives no thread")
+        }
+    }
+
+    /// Why the instance cannot be used any more; `nil` while it can.
+    var fatalReason: String? { self.fatalDetail.withLock { $0 } }
+
+    /// Ends the thread and frees the instance; returns at once.
+    func requestClose() { self.isStopping.store(true, ordering: .releasing) }
+
+    /// Ends the thread and frees the instance. No other method may be in use or used afterwards.
+    func close() async {
+        self.requestClose()
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isClosed = self.closers.withLock { closers in
+                if !closers.isClosed { closers.waiting.append(continuation) }
+                return closers.isClosed
+            }
+            if isClosed { continuation.resume() }
+        }
+    }
+
+    private func serve(deliveries: DeliverySink?, beforeClose: (@Sendable (OpaquePointer) -> Void)?) {
+        while !self.isStopping.load(ordering: .acquiring) {
+            self.serveOne(Self.pollMilliseconds, deliveries)
+        }
+        if let beforeClose {
+            beforeClose(self.pointer)
+            // What the purge reported.
+            while self.serveOne(0, deliveries) {}
+        }
+        rd_kafka_queue_destroy(self.queue)
+        // A consumer that never joined a group has nothing to leave.
+        rd_kafka_destroy_flags(
+            self.pointer, self.kind == .consumer ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0)
+        let waiting = self.closers.withLock { closers in
+            closers.isClosed = true
+            defer { closers.waiting = [] }
+            return closers.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    @discardableResult
+    private func serveOne(_ milliseconds: Int32, _ deliveries: DeliverySink?) -> Bool {
+        guard let event = rd_kafka_queue_poll(self.queue, milliseconds) else { return false }
+        defer { rd_kafka_event_destroy(event) }
+        switch rd_kafka_event_type(event) {
+        case Int32(RD_KAFKA_EVENT_DR):
+            withUnsafeTemporaryAllocation(of: UnsafePointer<rd_kafka_message_t>?.self, capacity: Self.reportsMax) {
+                while true {
+                    let count = rd_kafka_event_message_array(event, $0.baseAddress, Self.reportsMax)
+                    if count == 0 { break }
+                    deliveries?(UnsafeBufferPointer(rebasing: $0[..<count]))
+                }
+            }
+        case Int32(RD_KAFKA_EVENT_ERROR):
+            let code = KafkaErrorCode(rd_kafka_event_error(event))
+            let text = self.redacted(String(cString: rd_kafka_event_error_string(event)))
+            if rd_kafka_event_error_is_fatal(event) != 0 {
+                self.fatalDetail.withLock { $0 = "\(code.name): \(text)" }
+            }
+            self.logger.debug("kafka error", metadata: ["error": "\(text)", "error_type": "\(code.name)"])
+            self.health.failed(code, text)
+        case Int32(RD_KAFKA_EVENT_LOG):
+            var facility: UnsafePointer<CChar>?
+            var text: UnsafePointer<CChar>?
+            var level: Int32 = 0
+            guard rd_kafka_event_log(event, &facility, &text, &level) == 0, let facility, let text else { break }
+            self.logger.debug(
+                "librdkafka",
+                metadata: [
+                    "event": "kafka_log", "facility": "\(String(cString: facility))",
+                    "detail": "\(self.redacted(String(cString: text)))",
+                ])
+        default:
+            break
+        }
+        return true
+    }
+
+    private func redacted(_ text: String) -> String {
+        self.secrets.contains { text.contains($0) } ? "(a line that held a secret)" : text
+    }
+
+    private static func configuration(
+        _ settings: KafkaClientSettings, secrets: [KafkaClientSettings.Property]
+    ) throws(KafkaError) -> OpaquePointer {
+        guard let configuration = rd_kafka_conf_new() else { throw KafkaError(.fatal, detail: "no memory") }
+        var reason = [CChar](repeating: 0, count: 512)
+        let forced = [KafkaClientSettings.Property("log.queue", "true")]
+        for (property, isSecret) in (settings.properties + forced).map({ ($0, false) }) + secrets.map({ ($0, true) }) {
+            guard
+                rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)
+                    == RD_KAFKA_CONF_OK
+            else {
+                rd_kafka_conf_destroy(configuration)
+                throw KafkaError(
+                    .invalidArgument,
+                    detail: isSecret ? "the value of \(property.name) is not accepted" : Self.text(reason))
+            }
+        }
+        return configuration
+    }
+
+    private static func text(_ characters: [CChar]) -> String {
+        String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,98 @@
+/// Records to produce, packed into one buffer: no object, string or array for each record.
+package struct KafkaRecordBatch: Sendable {
+    struct Span {
+        var start: Int
+        var count: Int
+    }
+
+    struct Header {
+        /// With a NUL behind it.
+        var name: Span
+        var value: Span
+    }
+
+    struct Record {
+        var topic: Int
+        var partition: Int32?
+        var key: Span?
+        var value: Span
+        var headers: Range<Int>
+    }
+
+    private(set) var bytes: [UInt8] = []
+    private(set) var headers: [Header] = []
+    private(set) var records: [Record] = []
+    private(set) var topics: [String] = []
+
+    package init(reservingBytes capacity: Int = 0) { self.bytes.reserveCapacity(capacity) }
+
+    package var count: Int { self.records.count }
+    package var isEmpty: Bool { self.records.isEmpty }
+
+    /// Takes headers for the record being appended.
+    package struct HeaderWriter {
+        fileprivate var batch: KafkaRecordBatch
+
+        /// Adds a header. The value is copied.
+        package mutating func add(_ name: String, _ value: some Collection<UInt8>) {
+            let name = self.batch.append(name.utf8, terminated: true)
+            self.batch.headers.append(Header(name: name, value: self.batch.append(value)))
+        }
+
+        package mutating func add(_ name: String, _ value: String) { self.add(name, value.utf8) }
+    }
+
+    /// Appends a record; everything is copied.
+    ///
+    /// - Parameters:
+    ///   - partition: `nil` lets the key decide.
+    ///   - key: `nil` for none.
+    package mutating func append(
+        topic: String, partition: Int32? = nil, key: (some Collection<UInt8>)?, value: some Collection<UInt8>,
+        headers: (inout HeaderWriter) -> Void = { _ in }
+    ) {
+        let first = self.headers.count
+        var writer = HeaderWriter(batch: self)
+        self = KafkaRecordBatch()
+        headers(&writer)
+        self = writer.batch
+        let keySpan = key.map { self.append($0) }
+        let valueSpan = self.append(value)
+        self.records.append(
+            Record(
+                topic: self.index(of: topic), partition: partition, key: keySpan, value: valueSpan,
+                headers: first..<self.headers.count))
+    }
+
+    private mutating func index(of topic: String) -> Int {
+        // Batches have few topics, mostly one: the last is the likely one.
+        if let index = self.topics.lastIndex(of: topic) { return index }
+        self.topics.append(topic)
+        return self.topics.count - 1
+    }
+
+    fileprivate mutating func append(_ value: some Collection<UInt8>, terminated: Bool = false) -> Span {
+        let start = self.bytes.count
+        self.bytes.append(contentsOf: value)
+        let span = Span(start: start, count: self.bytes.count - start)
+        if terminated { self.bytes.append(0) }
+        return span
+    }
+}
+
+/// What became of one record.
+package struct KafkaDelivery: Equatable, Sendable {
+    /// `none` when the record is in its partition, as durably as `acks` demands.
+    package var code: KafkaErrorCode
+    package var partition: Int32
+    /// -1 when the record was not written or the broker did not say.
+    package var offset: Int64
+
+    package init(code: KafkaErrorCode, partition: Int32 = -1, offset: Int64 = -1) {
+        self.code = code
+        self.partition = partition
+        self.offset = offset
+    }
+
+    package var isDelivered: Bool { self.code == .none }
+}
