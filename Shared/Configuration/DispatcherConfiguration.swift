@@ -1,0 +1,118 @@
+/// How a fire looks in Kafka, unless its schedule says otherwise.
+package enum FireFormat: String, CaseIterable, Sendable {
+    case cloudEventsBinary = "cloudevents-binary"
+    case cloudEventsStructured = "cloudevents-structured"
+    /// OpenWhisk's ActivationMessage.
+    case openWhisk = "openwhisk"
+}
+
+/// What an activation record keeps of the payload.
+package enum PayloadStorage: String, CaseIterable, Sendable {
+    /// Size and SHA-256.
+    case digest
+    case full
+    case none
+}
+
+/// How an activation record looks in Elasticsearch.
+package enum ActivationFormat: String, CaseIterable, Sendable {
+    case native
+    /// OpenWhisk's document, in OpenWhisk's index per namespace.
+    case openWhisk = "openwhisk"
+}
+
+/// The dispatcher: lanes, Kafka, Elasticsearch.
+package struct DispatcherConfiguration: ReadableConfiguration {
+    package var common: CommonConfiguration
+    package var kafka: KafkaSettings
+    package var elasticsearch: ElasticsearchSettings
+    /// Where fires go that name no topic.
+    package var defaultTopic: String
+    /// Where fires go that cannot be delivered.
+    package var deadLetterTopic: String
+    /// A regular expression that the whole name of a topic must match before a schedule may use it.
+    package var topicAllow: String
+    package var format: FireFormat
+    /// Put before `/namespaces/…` in the source of an event; may be empty.
+    package var cloudEventsSource: String
+    /// The beginning of the names of activation indices.
+    package var activationIndex: String
+    /// How long activation records are kept.
+    package var activationRetention: Duration
+    package var payloadStorage: PayloadStorage
+    package var activationFormat: ActivationFormat
+
+    package init(
+        common: CommonConfiguration, kafka: KafkaSettings, elasticsearch: ElasticsearchSettings,
+        defaultTopic: String = "escapement.fires", deadLetterTopic: String = "escapement.deadletters",
+        topicAllow: String = #"escapement\.fires(\..+)?"#, format: FireFormat = .cloudEventsBinary,
+        cloudEventsSource: String = "", activationIndex: String = "escapement-activations",
+        activationRetention: Duration = .seconds(30 * 86_400), payloadStorage: PayloadStorage = .digest,
+        activationFormat: ActivationFormat = .native
+    ) {
+        self.common = common
+        self.kafka = kafka
+        self.elasticsearch = elasticsearch
+        self.defaultTopic = defaultTopic
+        self.deadLetterTopic = deadLetterTopic
+        self.topicAllow = topicAllow
+        self.format = format
+        self.cloudEventsSource = cloudEventsSource
+        self.activationIndex = activationIndex
+        self.activationRetention = activationRetention
+        self.payloadStorage = payloadStorage
+        self.activationFormat = activationFormat
+    }
+
+    package init(reading reader: inout ConfigurationReader) {
+        let common = CommonConfiguration(reading: &reader, needsCoordinators: true)
+        self.init(
+            common: common, kafka: KafkaSettings(reading: &reader, instance: common.instance),
+            elasticsearch: ElasticsearchSettings(reading: &reader))
+        self.defaultTopic = Self.topic("ESCAPEMENT_DISPATCHER_DEFAULT_TOPIC", self.defaultTopic, &reader)
+        self.deadLetterTopic = Self.topic("ESCAPEMENT_DISPATCHER_DEAD_LETTER_TOPIC", self.deadLetterTopic, &reader)
+        self.topicAllow = reader.value(
+            "ESCAPEMENT_DISPATCHER_TOPIC_ALLOW", default: self.topicAllow, expected: "a regular expression",
+            show: { $0 }, parse: { (try? Regex($0)) == nil ? nil : $0 })
+        self.format = reader.choice("ESCAPEMENT_DISPATCHER_FORMAT", default: self.format)
+        self.cloudEventsSource = reader.text("ESCAPEMENT_DISPATCHER_CLOUDEVENTS_SOURCE") ?? ""
+        self.activationIndex = reader.value(
+            "ESCAPEMENT_ACTIVATIONS_INDEX", default: self.activationIndex,
+            expected: "1 to 100 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit",
+            show: { $0 }, parse: { Self.isIndexName($0) ? $0 : nil })
+        self.activationRetention = reader.duration(
+            "ESCAPEMENT_ACTIVATIONS_RETENTION", default: self.activationRetention,
+            in: .seconds(86_400)...(.seconds(3650 * 86_400)))
+        self.payloadStorage = reader.choice("ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS", default: self.payloadStorage)
+        self.activationFormat = reader.choice("ESCAPEMENT_ACTIVATIONS_FORMAT", default: self.activationFormat)
+        if self.defaultTopic == self.deadLetterTopic {
+            reader.refuse(
+                "ESCAPEMENT_DISPATCHER_DEAD_LETTER_TOPIC", "is the same as ESCAPEMENT_DISPATCHER_DEFAULT_TOPIC",
+                remedy: "use two topics")
+        }
+    }
+
+    private static func topic(_ name: String, _ fallback: String, _ reader: inout ConfigurationReader) -> String {
+        reader.value(
+            name, default: fallback, expected: "a topic name: 1 to 249 letters, digits, '.', '_' and '-'", show: { $0 },
+            parse: { text in
+                let isName =
+                    (1...249).contains(text.utf8.count) && text != "." && text != ".."
+                    && text.utf8.allSatisfy { byte in
+                        switch byte {
+                        case 48...57, 65...90, 97...122, UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+                        default: false
+                        }
+                    }
+                return isName ? text : nil
+            })
+    }
+
+    private static func isIndexName(_ text: String) -> Bool {
+        func isWord(_ byte: UInt8) -> Bool { (48...57).contains(byte) || (97...122).contains(byte) }
+        return (1...100).contains(text.utf8.count) && text.utf8.first.map(isWord) == true
+            && text.utf8.allSatisfy {
+                isWord($0) || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains($0)
+            }
+    }
+}
