@@ -24,7 +24,7 @@ package protocol LockStore: Sendable {
     func loadOwnership() async throws(StoreError) -> Ownership
 
     /// Gives shards (or lanes) to new owners, raising each epoch by at least one. All in one
-    /// transaction, fenced by `leaderEpoch`.
+    /// transaction, fenced by `leaderEpoch`. Of two claims to one number the first counts.
     ///
     /// - Returns: the new epochs, for each claim in order; a claim is `nil` when its `expected` epoch is
     ///   no longer the row's. `.deposed` when `leaderEpoch` is not the leader's any more: then nothing
@@ -34,12 +34,14 @@ package protocol LockStore: Sendable {
     ) async throws(StoreError) -> ClaimOutcome
 
     /// Raises the stored epoch of a shard or lane to at least `seen`, because its journal holds one: the
-    /// last defence against a database that went back in time. Fenced.
+    /// last defence against a database that went back in time. Fenced: a deposed leader changes nothing,
+    /// and learns it from its next claim.
     func raiseEpoch(
         _ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch
     ) async throws(StoreError)
 
-    /// Writes how far shards are settled, for cleaning up and for people; lags behind the journal.
+    /// Writes how far shards are settled, for cleaning up and for people; lags behind the journal and
+    /// never goes back. Fenced like `raiseEpoch`.
     func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError)
 }
 

@@ -2,21 +2,24 @@ package import EscapementModel
 
 /// Schedules and timers, durable; revisions of a shard are assigned in commit order.
 package protocol ScheduleStore: Sendable {
-    /// Reads the cluster's fixed settings, storing `settings` when there are none yet. The caller
-    /// compares the answer with its own and refuses to start when they differ.
+    /// Reads the cluster's fixed settings, storing `settings` (and making the rows of its shards and
+    /// lanes) when there are none yet. The caller compares the answer with its own and refuses to start
+    /// when they differ. Nothing else works before it.
     func establish(_ settings: ClusterSettings) async throws(StoreError) -> ClusterSettings
 
     // Schedules.
 
-    /// Stores a new schedule as generation 1.
+    /// Stores a new schedule as generation 1, whose occurrences are those after `createdAt`. A live
+    /// schedule of the same name is `duplicate` when its body is the same, else `conflict`.
     func createSchedule(_ new: NewSchedule) async throws(StoreError) -> CreateOutcome<StoredSchedule>
+    /// The live version; `nil` when there is none.
     func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule?
     /// Live schedules of a namespace in order of name, after `after`, whose names hold `containing`.
     func schedules(
         namespace: String, after: String?, containing: String?, limit: Int
     ) async throws(StoreError) -> [StoredSchedule]
-    /// Ends the live version at `at`; `nil` when there is none (or its generation is not
-    /// `ifGeneration`: look with `schedule`).
+    /// Ends the live version at `at`, and with it the schedule: its name is free again. The ended
+    /// version; `nil` when there is none (or its generation is not `ifGeneration`: look with `schedule`).
     func deleteSchedule(
         namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
     ) async throws(StoreError) -> StoredSchedule?
@@ -24,15 +27,20 @@ package protocol ScheduleStore: Sendable {
     // Timers.
 
     /// Stores timers, all or none of those that are new. A name that exists with the same content
-    /// digest is `duplicate`, with other content `conflict`; these do not stop the others. One
-    /// transaction a shard or fewer.
+    /// digest is `duplicate`, with other content `conflict`; these do not stop the others. Of equal names
+    /// in one call the first counts. A cancelled or fired timer keeps its name until it is removed, so a
+    /// repeated request never brings it back. One transaction for all, at most
+    /// `StoreRules.timersPerRequestMax` timers.
     func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>]
+    /// The timer, cancelled and fired ones too until they are removed.
     func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer?
-    /// Timers of a namespace that are not known to be settled, in order of (due, uid), after `after`.
+    /// Timers of a namespace that are neither cancelled nor known to be settled (by the shard's
+    /// checkpoint), in order of (due, uid), after `after`.
     func timers(
         namespace: String, after: Watermark?, limit: Int
     ) async throws(StoreError) -> [StoredTimer]
-    /// Marks the timer ended; `nil` when there is none.
+    /// Marks the timer ended; `nil` when there is none. One that had ended before is given back as it is.
+    /// Whether it had fired already is for the shard's owner to say.
     func cancelTimer(namespace: String, name: String, at: WallInstant) async throws(StoreError) -> StoredTimer?
 
     // What tickers load.
@@ -40,20 +48,24 @@ package protocol ScheduleStore: Sendable {
     /// Revision counters of all shards that ever changed, in one statement.
     func revisions() async throws(StoreError) -> [ShardID: Revision]
     /// Everything a new owner needs, read in one transaction; `page` is called with parts as they are
-    /// read, the last call has `last == true`. Left out: versions that ended wholly at or before the
-    /// cursor, timers settled by it, timers due after `horizon`.
+    /// read, the last call has `last == true`. Left out: versions and timers that are settled by the cursor
+    /// (`isSettled(by:)`), timers due after `horizon`. `page` must not be slow: a transaction is open.
     func snapshot(
         of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
     ) async throws(StoreError)
-    /// Changes with a revision after `after`, in one transaction with the revision they lead to.
+    /// Changes with a revision after `after`, in one transaction with the revision they lead to: new and
+    /// ended versions and timers, in order of revision. More than `StoreRules.changesPerPageMax` come in
+    /// parts: then `last` is false, `revision` is the last one that is complete, and what is given is as
+    /// it stood at that revision; ask again from there.
     func changes(of shard: ShardID, after: Revision) async throws(StoreError) -> ShardPage
     /// Live timers due after `after`, at most up to `through`, in order of (due, uid).
     func timers(
         of shard: ShardID, after: Watermark, through: WallInstant, limit: Int
     ) async throws(StoreError) -> [StoredTimer]
 
-    /// Removes timers, and ended versions, that are settled since before `settledBefore`; at most
-    /// `limit` rows. The number removed.
+    /// Removes timers that are settled by their shard's checkpoint, or cancelled, for longer than
+    /// `StoreRules.settledGrace`, and versions that ended `StoreRules.endedVersionRetention` before it; at
+    /// most `limit` rows. The number removed.
     func removeSettled(limit: Int) async throws(StoreError) -> Int
 
     // Access.

@@ -1,0 +1,324 @@
+package import EscapementModel
+package import Store
+
+/// What `InMemoryStore` holds, and what each call does to it. A value; linear searches, because tests
+/// hold thousands of rows and not millions.
+package struct InMemoryContents: Sendable {
+    /// One line of the assignment history.
+    package struct Assignment: Hashable, Sendable {
+        package var kind: OwnedKind
+        package var number: UInt16
+        package var epoch: Epoch
+        package var owner: NodeID?
+        package var incarnation: Incarnation?
+        package var reason: String
+        package var leaderEpoch: Epoch
+    }
+
+    struct TimerRow: Sendable {
+        var timer: StoredTimer
+        var digest: [UInt8]
+        var endedAt: WallInstant?
+    }
+
+    struct Name: Hashable, Sendable {
+        var namespace: String
+        var name: String
+    }
+
+    var settings: ClusterSettings?
+    var leader = LeaderRecord(epoch: .none, beat: 0, holder: nil, node: nil, address: nil)
+    var shards: [OwnershipRecord] = []
+    var lanes: [OwnershipRecord] = []
+    var history: [Assignment] = []
+    var checkpoints: [ShardID: WallInstant] = [:]
+    var revisions: [ShardID: Revision] = [:]
+    /// All versions, live and ended, by (uid, generation).
+    var versions: [StoredSchedule] = []
+    var timers: [Name: TimerRow] = [:]
+
+    package init() {}
+
+    mutating func establish(_ wanted: ClusterSettings) -> ClusterSettings {
+        if let settings { return settings }
+        self.settings = wanted
+        func rows(_ count: Int) -> [OwnershipRecord] {
+            (0..<UInt16(count)).map { OwnershipRecord(number: $0, epoch: .none, owner: nil, incarnation: nil) }
+        }
+        self.shards = rows(wanted.shardCount)
+        self.lanes = rows(wanted.laneCount)
+        for number in 0..<UInt16(wanted.shardCount) { self.revisions[ShardID(number)] = Revision.none }
+        return wanted
+    }
+
+    /// Raises the shard's revision.
+    private mutating func change(_ shard: ShardID, operation: String) throws(StoreError) -> Revision {
+        guard let revision = self.revisions[shard] else {
+            throw StoreError(.refused, operation: operation, detail: "there is no shard \(shard)")
+        }
+        let next = Revision(revision.rawValue + 1)
+        self.revisions[shard] = next
+        return next
+    }
+}
+
+// The lock service.
+extension InMemoryContents {
+    mutating func renew(epoch: Epoch, holder: Incarnation) -> Bool {
+        guard self.leader.epoch == epoch, self.leader.holder == holder else { return false }
+        self.leader.beat += 1
+        return true
+    }
+
+    mutating func take(from seen: LeaderRecord, holder: Incarnation, node: NodeID, address: String) -> Epoch? {
+        guard self.leader.epoch == seen.epoch, self.leader.beat == seen.beat else { return nil }
+        self.leader = LeaderRecord(
+            epoch: self.leader.epoch.next, beat: self.leader.beat + 1, holder: holder, node: node, address: address)
+        return self.leader.epoch
+    }
+
+    mutating func release(epoch: Epoch, holder: Incarnation) {
+        guard self.leader.epoch == epoch, self.leader.holder == holder else { return }
+        self.leader = LeaderRecord(epoch: epoch, beat: self.leader.beat + 1, holder: nil, node: nil, address: nil)
+    }
+
+    mutating func claim(_ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch) -> ClaimOutcome {
+        guard self.leader.epoch == leaderEpoch else { return .deposed }
+        var seen: Set<UInt16> = []
+        return .claimed(
+            claims.map { claim in
+                guard seen.insert(claim.number).inserted, let row = self.row(kind, claim.number),
+                    row.epoch == claim.expected
+                else { return nil }
+                let raised = OwnershipRecord(
+                    number: claim.number, epoch: row.epoch.next, owner: claim.owner, incarnation: claim.incarnation)
+                self.setRow(kind, raised)
+                self.history.append(
+                    Assignment(
+                        kind: kind, number: claim.number, epoch: raised.epoch, owner: claim.owner,
+                        incarnation: claim.incarnation, reason: claim.reason, leaderEpoch: leaderEpoch))
+                return raised.epoch
+            })
+    }
+
+    mutating func raise(_ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch) {
+        guard self.leader.epoch == leaderEpoch, var row = self.row(kind, number) else { return }
+        row.epoch = max(row.epoch, seen)
+        self.setRow(kind, row)
+    }
+
+    mutating func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) {
+        guard self.leader.epoch == leaderEpoch else { return }
+        for (shard, instant) in settled where self.revisions[shard] != nil {
+            self.checkpoints[shard] = max(self.checkpoints[shard] ?? instant, instant)
+        }
+    }
+
+    private func row(_ kind: OwnedKind, _ number: UInt16) -> OwnershipRecord? {
+        let rows = kind == .shard ? self.shards : self.lanes
+        return Int(number) < rows.count ? rows[Int(number)] : nil
+    }
+
+    private mutating func setRow(_ kind: OwnedKind, _ row: OwnershipRecord) {
+        if kind == .shard { self.shards[Int(row.number)] = row } else { self.lanes[Int(row.number)] = row }
+    }
+}
+
+// Schedules.
+extension InMemoryContents {
+    mutating func create(_ new: NewSchedule) throws(StoreError) -> CreateOutcome<StoredSchedule> {
+        if let live = self.liveSchedule(namespace: new.namespace, name: new.name) {
+            return live.body == new.body ? .duplicate(live) : .conflict(live)
+        }
+        let revision = try self.change(new.shard, operation: "createSchedule")
+        let stored = StoredSchedule(
+            uid: new.uid, shard: new.shard, namespace: new.namespace, name: new.name, generation: 1,
+            createdRevision: revision, replaces: false, from: new.createdAt, endedRevision: nil, until: nil,
+            createdAt: new.createdAt, createdBy: new.createdBy, updatedAt: new.createdAt, body: new.body)
+        self.versions.append(stored)
+        return .created(stored)
+    }
+
+    func liveSchedule(namespace: String, name: String) -> StoredSchedule? {
+        self.versions.first { $0.namespace == namespace && $0.name == name && $0.endedRevision == nil }
+    }
+
+    func liveSchedules(namespace: String, after: String?, containing: String?, limit: Int) -> [StoredSchedule] {
+        let found = self.versions.filter { version in
+            version.namespace == namespace && version.endedRevision == nil
+                && (after.map { $0.utf8.lexicographicallyPrecedes(version.name.utf8) } ?? true)
+                && (containing.map { $0.isEmpty || version.name.contains($0) } ?? true)
+        }
+        return Array(
+            found.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }.prefix(max(0, limit)))
+    }
+
+    mutating func endSchedule(
+        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
+    ) -> StoredSchedule? {
+        guard
+            let index = self.versions.firstIndex(where: {
+                $0.namespace == namespace && $0.name == name && $0.endedRevision == nil
+            }), ifGeneration == nil || ifGeneration == self.versions[index].generation,
+            let revision = self.revisions[self.versions[index].shard]
+        else { return nil }
+        let next = Revision(revision.rawValue + 1)
+        self.revisions[self.versions[index].shard] = next
+        self.versions[index].endedRevision = next
+        self.versions[index].until = max(at, self.versions[index].from)
+        return self.versions[index]
+    }
+}
+
+// Timers.
+extension InMemoryContents {
+    mutating func create(_ new: [NewTimer]) throws(StoreError) -> [CreateOutcome<StoredTimer>] {
+        guard new.count <= StoreRules.timersPerRequestMax else {
+            throw StoreError(.refused, operation: "createTimers", detail: "too many timers in one request")
+        }
+        var copy = self
+        var raised: [ShardID: Revision] = [:]
+        var outcomes: [CreateOutcome<StoredTimer>] = []
+        for timer in new {
+            let name = Name(namespace: timer.namespace, name: timer.name)
+            if let row = copy.timers[name] {
+                outcomes.append(row.digest == timer.contentDigest ? .duplicate(row.timer) : .conflict(row.timer))
+                continue
+            }
+            let shard = ShardPlacement.shard(ofTimer: timer.uid)
+            let revision: Revision
+            if let known = raised[shard] {
+                revision = known
+            } else {
+                revision = try copy.change(shard, operation: "createTimers")
+                raised[shard] = revision
+            }
+            let stored = StoredTimer(
+                uid: timer.uid, shard: shard, namespace: timer.namespace, name: timer.name, revision: revision,
+                due: timer.due, endedRevision: nil, expireAfterMilliseconds: timer.expireAfterMilliseconds,
+                template: timer.template, document: timer.document, createdAt: timer.createdAt,
+                createdBy: timer.createdBy)
+            copy.timers[name] = TimerRow(timer: stored, digest: timer.contentDigest, endedAt: nil)
+            outcomes.append(.created(stored))
+        }
+        self = copy
+        return outcomes
+    }
+
+    func timer(namespace: String, name: String) -> StoredTimer? {
+        self.timers[Name(namespace: namespace, name: name)]?.timer
+    }
+
+    func pendingTimers(namespace: String, after: Watermark?, limit: Int) -> [StoredTimer] {
+        self.sortedTimers(limit: limit) { timer in
+            timer.namespace == namespace && timer.endedRevision == nil
+                && (after.map { timer.watermark > $0 } ?? true)
+                && (self.checkpoints[timer.shard].map { timer.due > $0 || timer.createdAt > $0 } ?? true)
+        }
+    }
+
+    mutating func cancelTimer(namespace: String, name: String, at: WallInstant) -> StoredTimer? {
+        let key = Name(namespace: namespace, name: name)
+        guard var row = self.timers[key] else { return nil }
+        if row.timer.endedRevision == nil, let revision = self.revisions[row.timer.shard] {
+            let next = Revision(revision.rawValue + 1)
+            self.revisions[row.timer.shard] = next
+            row.timer.endedRevision = next
+            row.endedAt = at
+            self.timers[key] = row
+        }
+        return row.timer
+    }
+
+    func liveTimers(of shard: ShardID, after: Watermark, through: WallInstant, limit: Int) -> [StoredTimer] {
+        self.sortedTimers(limit: limit) { timer in
+            timer.shard == shard && timer.endedRevision == nil && timer.watermark > after && timer.due <= through
+        }
+    }
+
+    private func sortedTimers(limit: Int = .max, _ isWanted: (StoredTimer) -> Bool) -> [StoredTimer] {
+        let found = self.timers.values.map(\.timer).filter(isWanted)
+        return Array(found.sorted { $0.watermark < $1.watermark }.prefix(max(0, limit)))
+    }
+}
+
+// What tickers load, and cleaning up.
+extension InMemoryContents {
+    func snapshot(of shard: ShardID, cursor: Cursor, horizon: WallInstant) -> ShardPage {
+        let schedules = self.versions.filter { $0.shard == shard && !$0.isSettled(by: cursor) }
+        let timers = self.sortedTimers { timer in
+            timer.shard == shard && timer.due <= horizon && !timer.isSettled(by: cursor)
+        }
+        return ShardPage(
+            revision: self.revisions[shard] ?? .none,
+            schedules: schedules.sorted { ($0.uid, $0.generation) < ($1.uid, $1.generation) }, timers: timers,
+            last: true)
+    }
+
+    func changes(of shard: ShardID, after: Revision) -> ShardPage {
+        func key(_ created: Revision, _ ended: Revision?) -> Revision? {
+            created > after ? created : ended.flatMap { $0 > after ? $0 : nil }
+        }
+        let versions = self.versions.filter { $0.shard == shard }
+        let timers = self.timers.values.map(\.timer).filter { $0.shard == shard }
+        let current = self.revisions[shard] ?? .none
+        var through = current
+        let keys =
+            (versions.compactMap { key($0.createdRevision, $0.endedRevision) }
+            + timers.compactMap { key($0.revision, $0.endedRevision) }).sorted()
+        if keys.count > StoreRules.changesPerPageMax {
+            let cut = keys[StoreRules.changesPerPageMax].rawValue
+            through = max(Revision(cut - 1), keys[0])
+        }
+        func isIncluded(_ revision: Revision?) -> Bool { revision.map { $0 <= through } ?? false }
+        return ShardPage(
+            revision: through,
+            schedules: versions.filter { isIncluded(key($0.createdRevision, $0.endedRevision)) }
+                .map { $0.asOf(through) }
+                .sorted { ($0.changed(after), $0.uid) < ($1.changed(after), $1.uid) },
+            timers: timers.filter { isIncluded(key($0.revision, $0.endedRevision)) }
+                .map { $0.asOf(through) }
+                .sorted { ($0.changed(after), $0.uid) < ($1.changed(after), $1.uid) },
+            last: through == current)
+    }
+
+    mutating func removeSettled(limit: Int) -> Int {
+        var left = max(0, limit)
+        let removable = self.timers.values.filter { row in
+            guard let checkpoint = self.checkpoints[row.timer.shard] else { return false }
+            let cutoff = checkpoint.advanced(by: .zero - StoreRules.settledGrace)
+            if let endedAt = row.endedAt, endedAt <= cutoff { return true }
+            return row.timer.due <= cutoff && row.timer.createdAt <= cutoff
+        }
+        for row in removable.sorted(by: { $0.timer.watermark < $1.timer.watermark }).prefix(left) {
+            self.timers[Name(namespace: row.timer.namespace, name: row.timer.name)] = nil
+            left -= 1
+        }
+        var kept: [StoredSchedule] = []
+        for version in self.versions {
+            if left > 0, let until = version.until, let checkpoint = self.checkpoints[version.shard],
+                until <= checkpoint.advanced(by: .zero - StoreRules.endedVersionRetention)
+            {
+                left -= 1
+            } else {
+                kept.append(version)
+            }
+        }
+        self.versions = kept
+        return max(0, limit) - left
+    }
+}
+
+extension StoredSchedule {
+    /// The first of the version's revisions that lies after `revision`.
+    fileprivate func changed(_ revision: Revision) -> Revision {
+        self.createdRevision > revision ? self.createdRevision : self.endedRevision ?? self.createdRevision
+    }
+}
+
+extension StoredTimer {
+    /// The first of the timer's revisions that lies after `revision`.
+    fileprivate func changed(_ revision: Revision) -> Revision {
+        self.revision > revision ? self.revision : self.endedRevision ?? self.revision
+    }
+}

@@ -1,0 +1,219 @@
+package import EscapementModel
+package import Store
+import Synchronization
+
+/// Both store ports in memory, for tests and simulation. Held to the same conformance suite as the
+/// PostgreSQL one; every call is atomic.
+package final class InMemoryStore: LockStore, ScheduleStore {
+    /// What goes wrong with a call.
+    package enum Fault: Hashable, Sendable {
+        /// The call fails and has changed nothing.
+        case refused(StoreError.Code)
+        /// The call takes effect and its answer is lost.
+        case answerLost
+    }
+
+    private struct Shell {
+        var contents = InMemoryContents()
+        var reachable = true
+        var faults: [(operation: String?, fault: Fault)] = []
+        var calls: [String: Int] = [:]
+    }
+
+    private let shell = Mutex(Shell())
+    /// Rows a page of `snapshot` has at most.
+    private let snapshotPageMax: Int
+
+    package init(snapshotPageMax: Int = 500) {
+        precondition(snapshotPageMax > 0, "a page of \(snapshotPageMax) rows never ends")
+        self.snapshotPageMax = snapshotPageMax
+    }
+
+    // Steering by tests.
+
+    /// While `false`, every call fails with `.unavailable` and changes nothing.
+    package func setReachable(_ reachable: Bool) {
+        self.shell.withLock { $0.reachable = reachable }
+    }
+
+    /// Lets the next call fail; with `operation` (`claim`, `createTimers`, the method's name), the next one
+    /// of that name. Faults are used up in order.
+    package func failNext(_ fault: Fault, operation: String? = nil) {
+        self.shell.withLock { $0.faults.append((operation, fault)) }
+    }
+
+    /// How often a method was called, by its name, whether or not it failed.
+    package func calls(of operation: String) -> Int {
+        self.shell.withLock { $0.calls[operation] ?? 0 }
+    }
+
+    /// The assignment history, oldest first: what was claimed and why.
+    package var assignmentHistory: [InMemoryContents.Assignment] {
+        self.shell.withLock { $0.contents.history }
+    }
+
+    // LockStore.
+
+    package func observeLeader() async throws(StoreError) -> LeaderRecord {
+        try self.perform("observeLeader") { $0.leader }
+    }
+
+    package func renewLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError) -> Bool {
+        try self.perform("renewLeadership") { $0.renew(epoch: epoch, holder: holder) }
+    }
+
+    package func takeLeadership(
+        from seen: LeaderRecord, holder: Incarnation, node: NodeID, address: String
+    ) async throws(StoreError) -> Epoch? {
+        try self.perform("takeLeadership") {
+            $0.take(from: seen, holder: holder, node: node, address: address)
+        }
+    }
+
+    package func releaseLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError) {
+        try self.perform("releaseLeadership") { $0.release(epoch: epoch, holder: holder) }
+    }
+
+    package func loadOwnership() async throws(StoreError) -> Ownership {
+        try self.perform("loadOwnership") { Ownership(shards: $0.shards, lanes: $0.lanes) }
+    }
+
+    package func claim(
+        _ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch
+    ) async throws(StoreError) -> ClaimOutcome {
+        try self.perform("claim") { $0.claim(kind, claims, leaderEpoch: leaderEpoch) }
+    }
+
+    package func raiseEpoch(
+        _ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch
+    ) async throws(StoreError) {
+        try self.perform("raiseEpoch") { $0.raise(kind, number: number, to: seen, leaderEpoch: leaderEpoch) }
+    }
+
+    package func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError) {
+        try self.perform("checkpoint") { $0.checkpoint(settled, leaderEpoch: leaderEpoch) }
+    }
+
+    // ScheduleStore.
+
+    package func establish(_ settings: ClusterSettings) async throws(StoreError) -> ClusterSettings {
+        try self.perform("establish") { $0.establish(settings) }
+    }
+
+    package func createSchedule(
+        _ new: NewSchedule
+    ) async throws(StoreError) -> CreateOutcome<StoredSchedule> {
+        try self.perform("createSchedule") { contents throws(StoreError) in try contents.create(new) }
+    }
+
+    package func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule? {
+        try self.perform("schedule") { $0.liveSchedule(namespace: namespace, name: name) }
+    }
+
+    package func schedules(
+        namespace: String, after: String?, containing: String?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule] {
+        try self.perform("schedules") {
+            $0.liveSchedules(namespace: namespace, after: after, containing: containing, limit: limit)
+        }
+    }
+
+    package func deleteSchedule(
+        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
+    ) async throws(StoreError) -> StoredSchedule? {
+        try self.perform("deleteSchedule") {
+            $0.endSchedule(namespace: namespace, name: name, ifGeneration: ifGeneration, at: at)
+        }
+    }
+
+    package func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
+        try self.perform("createTimers") { contents throws(StoreError) in try contents.create(new) }
+    }
+
+    package func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer? {
+        try self.perform("timer") { $0.timer(namespace: namespace, name: name) }
+    }
+
+    package func timers(
+        namespace: String, after: Watermark?, limit: Int
+    ) async throws(StoreError) -> [StoredTimer] {
+        try self.perform("timers") { $0.pendingTimers(namespace: namespace, after: after, limit: limit) }
+    }
+
+    package func cancelTimer(
+        namespace: String, name: String, at: WallInstant
+    ) async throws(StoreError) -> StoredTimer? {
+        try self.perform("cancelTimer") { $0.cancelTimer(namespace: namespace, name: name, at: at) }
+    }
+
+    package func revisions() async throws(StoreError) -> [ShardID: Revision] {
+        try self.perform("revisions") { $0.revisions.filter { $0.value > .none } }
+    }
+
+    package func snapshot(
+        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
+    ) async throws(StoreError) {
+        let whole = try self.perform("snapshot") { $0.snapshot(of: shard, cursor: cursor, horizon: horizon) }
+        var schedules = whole.schedules[...]
+        var timers = whole.timers[...]
+        repeat {
+            let someSchedules = schedules.prefix(self.snapshotPageMax)
+            schedules = schedules.dropFirst(someSchedules.count)
+            let someTimers = timers.prefix(self.snapshotPageMax - someSchedules.count)
+            timers = timers.dropFirst(someTimers.count)
+            await page(
+                ShardPage(
+                    revision: whole.revision, schedules: Array(someSchedules), timers: Array(someTimers),
+                    last: schedules.isEmpty && timers.isEmpty))
+        } while !schedules.isEmpty || !timers.isEmpty
+    }
+
+    package func changes(of shard: ShardID, after: Revision) async throws(StoreError) -> ShardPage {
+        try self.perform("changes") { $0.changes(of: shard, after: after) }
+    }
+
+    package func timers(
+        of shard: ShardID, after: Watermark, through: WallInstant, limit: Int
+    ) async throws(StoreError) -> [StoredTimer] {
+        try self.perform("timersOfShard") {
+            $0.liveTimers(of: shard, after: after, through: through, limit: limit)
+        }
+    }
+
+    package func removeSettled(limit: Int) async throws(StoreError) -> Int {
+        try self.perform("removeSettled") { $0.removeSettled(limit: limit) }
+    }
+
+    package func checkSchema() async throws(StoreError) -> SchemaState {
+        try self.perform("checkSchema") { _ in .current(version: 1) }
+    }
+
+    /// Runs `body` on the contents, unless a fault says otherwise.
+    private func perform<Answer: Sendable>(
+        _ operation: String, _ body: (inout sending InMemoryContents) throws(StoreError) -> sending Answer
+    ) throws(StoreError) -> Answer {
+        let answer: Result<Answer, StoreError> = self.shell.withLock { shell in
+            shell.calls[operation, default: 0] += 1
+            guard shell.reachable else {
+                return .failure(StoreError(.unavailable, operation: operation, detail: "made unreachable"))
+            }
+            var fault: Fault?
+            if let index = shell.faults.firstIndex(where: { $0.operation == nil || $0.operation == operation }) {
+                fault = shell.faults.remove(at: index).fault
+            }
+            if case .refused(let code) = fault {
+                return .failure(StoreError(code, operation: operation, detail: "made to fail"))
+            }
+            do throws(StoreError) {
+                let answer = try body(&shell.contents)
+                if fault == .answerLost {
+                    return .failure(StoreError(.unavailable, operation: operation, detail: "answer made lost"))
+                }
+                return .success(answer)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try answer.get()
+    }
+}
