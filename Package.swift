@@ -39,6 +39,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let shared: [Target] = [
     library("EscapementModel", "Shared/Model"),
@@ -56,7 +57,7 @@ let shared: [Target] = [
         "Transport", "Shared/Transport",
         ["EscapementModel", "WireProtocol", "TLS", "Observability", nioCore, nioPosix, nioTLS, logging]),
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
-    library("HTTPClient", "Shared/HTTPClient", ["CCurl", logging]),
+    library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", logging]),
     library(
         "HTTPServer", "Shared/HTTPServer",
         [
@@ -101,7 +102,7 @@ let coordinator: [Target] = [
 ]
 
 let ticker: [Target] = [
-    library("TickerDomain", "Services/Ticker/Domain", ["EscapementModel", "Scheduling", deque]),
+    library("TickerDomain", "Services/Ticker/Domain", ["EscapementModel", "Scheduling", deque, heap]),
     library(
         "TickerService", "Services/Ticker/Service",
         [

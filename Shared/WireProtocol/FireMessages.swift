@@ -166,8 +166,9 @@ package struct FireOccurrence: Equatable, Sendable {
 /// Accepted only while the lane stands exactly at `from` (or at the `to` of the last accepted batch).
 package struct FireBatch: WireMessage {
     package static let kind = MessageKind.fireBatch
-    /// Occurrences in a batch, at most.
-    package static let occurrencesMax = 1000
+    /// Occurrences in a batch, at most. Ordinary batches have up to 1000; late admissions of one revision
+    /// stay together.
+    package static let occurrencesMax = 16_384
     /// Encoded bytes after which a batch is closed.
     package static let bytesTarget = 512 * 1024
 

@@ -1,0 +1,322 @@
+package import EscapementModel
+
+/// What the shell has to do, in order.
+package enum TickerAction<Payload: Sendable & Equatable>: Sendable, Equatable {
+    /// Ask the lane for the shard's cursor.
+    case open(LaneID, ShardID, Epoch)
+    /// Ask the leader for the shard's contents, or with `since` only for what changed.
+    case requestContents(ShardID, Epoch, cursor: Cursor, horizon: WallInstant, since: Revision)
+    case requestHorizon(ShardID, Epoch, after: Watermark, through: WallInstant)
+    case fire(LaneID, PlannedBatch<Payload>)
+    /// Tell the leader that the shard is not fired here any more.
+    case release(ShardID, Epoch)
+    /// For the log and the metrics.
+    case note(TickerNote)
+}
+
+/// A transition worth a line in the log.
+package enum TickerNote: Hashable, Sendable {
+    case shardTaken(ShardID, Epoch)
+    case shardActive(ShardID, Epoch)
+    case shardReleased(ShardID, Epoch)
+    /// A newer owner has opened the shard.
+    case shardLost(ShardID, Epoch, seen: Epoch)
+    case laneRefused(ShardID, Epoch, detail: String)
+}
+
+/// Why the lane refused.
+package enum LaneRefusal: Hashable, Sendable {
+    case staleEpoch(seen: Epoch)
+    /// Anything that a later attempt may find mended.
+    case retry(detail: String)
+}
+
+/// All shards of one ticker: which are held, what each waits for, what is due.
+///
+/// The shell feeds links' news and answers in, performs the actions, and calls `tick` at the instant
+/// that `nextWake` names. See `ShardFiring` for one shard.
+///
+/// **Invariant:** a shard is held under at most one epoch, and only ever under a higher one than before.
+package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
+    /// How far ahead timers are kept in memory.
+    package struct Configuration: Hashable, Sendable {
+        /// One-shots due within it are loaded; asked for again when half of it is left.
+        package var horizon: Duration
+        /// How long to wait before a refused shard is opened again.
+        package var reopenAfter: Duration
+
+        package init(horizon: Duration = .seconds(900), reopenAfter: Duration = .milliseconds(200)) {
+            self.horizon = horizon
+            self.reopenAfter = reopenAfter
+        }
+    }
+
+    private struct Holding {
+        var firing: ShardFiring<Payload>
+        /// An `Open` is on its way.
+        var isOpening = false
+        /// Contents are asked for on the present link to the leader.
+        var isRequested = false
+        var reopenAt: WallInstant?
+        var wasActive = false
+    }
+
+    private let configuration: Configuration
+    private let laneCount: Int
+    private var holdings: [ShardID: Holding] = [:]
+    private var reachableLanes: Set<LaneID> = []
+    private var isFeedReachable = false
+    private var now: WallInstant
+
+    /// - Precondition: `laneCount > 0`.
+    package init(configuration: Configuration, laneCount: Int, now: WallInstant) {
+        precondition(laneCount > 0)
+        self.configuration = configuration
+        self.laneCount = laneCount
+        self.now = now
+    }
+
+    // MARK: - What the shell reports
+
+    /// The shards held, in order, with epoch and how far timers are settled.
+    package var holdingsInOrder: [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?)] {
+        self.holdings.values.map { holding in
+            let isOpen = holding.firing.phase == .active
+            return (
+                holding.firing.shard, holding.firing.epoch, isOpen ? holding.firing.settled.delay.instant : nil
+            )
+        }
+        .sorted { $0.shard < $1.shard }
+    }
+
+    package var residentCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.residentCount } }
+    package var overdueCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.overdueCount } }
+    package var oldestOverdue: WallInstant? { self.holdings.values.compactMap(\.firing.oldestOverdue).min() }
+    package var shardCount: Int { self.holdings.count }
+    package var activeCount: Int { self.holdings.values.count { $0.firing.phase == .active } }
+
+    package func phase(of shard: ShardID) -> ShardFiring<Payload>.Phase? { self.holdings[shard]?.firing.phase }
+
+    /// See `ShardFiring.firedBeforeCancellation`.
+    package func firedBeforeCancellation(_ uid: UID, shard: ShardID, revision: Revision) -> Bool? {
+        self.holdings[shard]?.firing.firedBeforeCancellation(uid, revision: revision)
+    }
+
+    // MARK: - The leader
+
+    /// The leader gives a shard.
+    package mutating func assigned(_ shard: ShardID, epoch: Epoch) -> [TickerAction<Payload>] {
+        if let held = self.holdings[shard], held.firing.epoch >= epoch { return [] }
+        self.holdings[shard] = Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now))
+        return [.note(.shardTaken(shard, epoch))] + self.advance(shard)
+    }
+
+    /// The leader takes a shard back. Answered at once when it is not held under that epoch.
+    package mutating func revoked(_ shard: ShardID, epoch: Epoch) -> [TickerAction<Payload>] {
+        guard let held = self.holdings[shard] else { return [.release(shard, epoch)] }
+        guard held.firing.epoch <= epoch else { return [] }
+        self.holdings[shard]?.firing.drain()
+        return self.releaseIfDrained(shard)
+    }
+
+    /// Wants to give everything back: the process stops.
+    package mutating func drainAll() -> [TickerAction<Payload>] {
+        self.shardsInOrder.flatMap { shard in
+            self.holdings[shard]?.firing.drain()
+            return self.releaseIfDrained(shard)
+        }
+    }
+
+    /// The link to a leader is up.
+    package mutating func feedReachable() -> [TickerAction<Payload>] {
+        self.isFeedReachable = true
+        return self.shardsInOrder.flatMap { self.advance($0) }
+    }
+
+    /// The link to the leader is gone. What is loaded goes on firing.
+    package mutating func feedLost() {
+        self.isFeedReachable = false
+        for shard in self.shardsInOrder {
+            self.holdings[shard]?.isRequested = false
+            self.holdings[shard]?.firing.horizonAbandoned()
+        }
+    }
+
+    /// A part of a snapshot.
+    package mutating func page(
+        _ shard: ShardID, epoch: Epoch, _ changes: [ShardChange<Payload>], revision: Revision, last: Bool
+    ) -> [TickerAction<Payload>] {
+        guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
+        self.holdings[shard]?.firing.load(changes, revision: revision, last: last)
+        return self.noteActivity(shard)
+    }
+
+    /// Changes of a shard. A gap makes the shard ask again for what it misses.
+    package mutating func delta(
+        _ shard: ShardID, _ changes: [ShardChange<Payload>], from: Revision, through: Revision
+    ) -> [TickerAction<Payload>] {
+        // No copy of the holding is kept across the change: it would cost a copy of all it holds.
+        guard self.holdings[shard]?.firing.hasContents == true else { return [] }
+        if self.holdings[shard]?.firing.apply(changes, from: from, through: through) == false {
+            self.holdings[shard]?.isRequested = false
+            return self.advance(shard)
+        }
+        return self.noteActivity(shard)
+    }
+
+    package mutating func horizonPage(
+        _ shard: ShardID, epoch: Epoch, _ timers: [TimerEntry<Payload>], through: WallInstant, last: Bool
+    ) -> [TickerAction<Payload>] {
+        guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
+        self.holdings[shard]?.firing.extendHorizon(timers, through: through, last: last)
+        guard !last, let end = timers.last else { return [] }
+        return [
+            .requestHorizon(shard, epoch, after: Watermark(instant: end.due, tie: end.uid), through: through)
+        ]
+    }
+
+    // MARK: - The lanes
+
+    /// A dispatcher that owns the lane can be reached (again).
+    package mutating func laneReachable(_ lane: LaneID) -> [TickerAction<Payload>] {
+        self.reachableLanes.insert(lane)
+        return self.shards(of: lane).flatMap { shard in
+            self.holdings[shard]?.reopenAt = nil
+            return self.advance(shard)
+        }
+    }
+
+    /// The dispatcher is gone, or does not own the lane any more.
+    package mutating func laneLost(_ lane: LaneID) -> [TickerAction<Payload>] {
+        self.reachableLanes.remove(lane)
+        return self.shards(of: lane).flatMap { shard in
+            self.holdings[shard]?.isOpening = false
+            self.holdings[shard]?.firing.closed()
+            return self.releaseIfDrained(shard)
+        }
+    }
+
+    package mutating func opened(
+        _ shard: ShardID, epoch: Epoch, cursor: Cursor, credit: Credit
+    ) -> [TickerAction<Payload>] {
+        guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
+        self.holdings[shard]?.isOpening = false
+        self.holdings[shard]?.firing.opened(cursor: cursor, credit: credit)
+        return self.advance(shard) + self.noteActivity(shard)
+    }
+
+    package mutating func acknowledged(_ shard: ShardID, epoch: Epoch, cursor: Cursor) -> [TickerAction<Payload>] {
+        guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
+        self.holdings[shard]?.firing.acknowledged(cursor)
+        return self.releaseIfDrained(shard)
+    }
+
+    package mutating func refused(_ shard: ShardID, epoch: Epoch, _ refusal: LaneRefusal) -> [TickerAction<Payload>] {
+        guard let holding = self.holdings[shard], holding.firing.epoch == epoch else { return [] }
+        switch refusal {
+        case .staleEpoch(let seen):
+            self.holdings[shard] = nil
+            return [.note(.shardLost(shard, epoch, seen: seen)), .release(shard, epoch)]
+        case .retry(let detail):
+            self.holdings[shard]?.isOpening = false
+            self.holdings[shard]?.firing.closed()
+            self.holdings[shard]?.reopenAt = self.now.advanced(by: self.configuration.reopenAfter)
+            return [.note(.laneRefused(shard, epoch, detail: detail))] + self.releaseIfDrained(shard)
+        }
+    }
+
+    // MARK: - Time
+
+    /// When `tick` has something to do at the latest; `nil` when only news can change anything.
+    package var nextWake: WallInstant? {
+        var earliest: WallInstant?
+        for holding in self.holdings.values {
+            for candidate in [holding.firing.nextWake, holding.reopenAt, self.horizonDue(holding)] {
+                guard let candidate else { continue }
+                earliest = earliest.map { min($0, candidate) } ?? candidate
+            }
+        }
+        return earliest
+    }
+
+    /// Moves time to `now`, which may lie before an earlier `now`: then time stands still. Calls `act` for
+    /// each action in order, so that a batch leaves before the next one is made.
+    package mutating func tick(now: WallInstant, _ act: (TickerAction<Payload>) -> Void) {
+        self.now = max(self.now, now)
+        for shard in self.shardsInOrder {
+            if let reopenAt = self.holdings[shard]?.reopenAt, reopenAt <= self.now {
+                self.holdings[shard]?.reopenAt = nil
+                for action in self.advance(shard) { act(action) }
+            }
+            if let holding = self.holdings[shard], let due = self.horizonDue(holding), due <= self.now {
+                let firing = holding.firing
+                let through = self.now.advanced(by: self.configuration.horizon)
+                self.holdings[shard]?.firing.horizonRequested(through: through)
+                act(
+                    .requestHorizon(
+                        shard, firing.epoch, after: Watermark(through: firing.horizon), through: through))
+            }
+        }
+        // Round by round, so that no shard waits for all the batches of another one.
+        var pending = self.shardsInOrder
+        while !pending.isEmpty {
+            pending.removeAll { shard in
+                guard let batch = self.holdings[shard]?.firing.plan(now: self.now) else { return true }
+                act(.fire(self.lane(of: shard), batch))
+                return false
+            }
+        }
+    }
+
+    private func horizonDue(_ holding: Holding) -> WallInstant? {
+        guard self.isFeedReachable, holding.firing.phase == .active, holding.firing.requestedHorizon == nil else {
+            return nil
+        }
+        return holding.firing.horizon.advanced(by: .zero - self.configuration.horizon / 2)
+    }
+
+    // MARK: - Steps
+
+    private var shardsInOrder: [ShardID] { self.holdings.keys.sorted() }
+
+    private func shards(of lane: LaneID) -> [ShardID] { self.shardsInOrder.filter { self.lane(of: $0) == lane } }
+
+    private func lane(of shard: ShardID) -> LaneID { shard.lane(of: self.laneCount) }
+
+    /// Asks for whatever the shard misses next and can be asked for now.
+    private mutating func advance(_ shard: ShardID) -> [TickerAction<Payload>] {
+        guard var holding = self.holdings[shard] else { return [] }
+        defer { self.holdings[shard] = holding }
+        var actions: [TickerAction<Payload>] = []
+        let lane = self.lane(of: shard)
+        let firing = holding.firing
+        if firing.phase == .opening, !holding.isOpening, holding.reopenAt == nil, self.reachableLanes.contains(lane) {
+            holding.isOpening = true
+            actions.append(.open(lane, shard, firing.epoch))
+        }
+        // Contents are asked for once the cursor is known: it bounds what has to be loaded.
+        if self.isFeedReachable, !holding.isRequested, firing.phase != .opening || firing.hasContents,
+            firing.phase != .draining
+        {
+            holding.isRequested = true
+            let horizon = self.now.advanced(by: self.configuration.horizon)
+            let since = firing.hasContents ? firing.applied : .none
+            if !firing.hasContents { holding.firing.snapshotRequested(horizon: horizon) }
+            actions.append(
+                .requestContents(shard, firing.epoch, cursor: firing.issued, horizon: horizon, since: since))
+        }
+        return actions
+    }
+
+    private mutating func noteActivity(_ shard: ShardID) -> [TickerAction<Payload>] {
+        guard let holding = self.holdings[shard], holding.firing.phase == .active, !holding.wasActive else { return [] }
+        self.holdings[shard]?.wasActive = true
+        return [.note(.shardActive(shard, holding.firing.epoch))]
+    }
+
+    private mutating func releaseIfDrained(_ shard: ShardID) -> [TickerAction<Payload>] {
+        guard let holding = self.holdings[shard], holding.firing.isDrained else { return [] }
+        self.holdings[shard] = nil
+        return [.release(shard, holding.firing.epoch), .note(.shardReleased(shard, holding.firing.epoch))]
+    }
+}

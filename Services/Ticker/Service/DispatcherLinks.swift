@@ -1,0 +1,140 @@
+import EscapementModel
+import Logging
+import MemberLink
+import Observability
+import WireProtocol
+
+/// Keeps a link to every dispatcher that owns a lane, and hands on what they say.
+///
+/// Wanted links follow the latest `LaneView`; a lost one is opened again with a doubling, jittered pause.
+actor DispatcherLinks {
+    static let pauseMin = Duration.milliseconds(20)
+    static let pauseMax = Duration.seconds(1)
+    /// How long a dispatcher may take to answer `Hello`.
+    static let helloAnswerMax = Duration.seconds(5)
+
+    private let connector: any MessageConnector
+    private let description: MemberDescription
+    private let clocks: any Clocks
+    private let inbox: TickerInbox
+    private let logger: Logger
+    /// Cancelled when the dispatcher is not wanted any more, or by `close`; errors end in the log.
+    private var tasks: [Incarnation: Task<Void, Never>] = [:]
+
+    init(
+        connector: any MessageConnector, description: MemberDescription, clocks: any Clocks, inbox: TickerInbox,
+        logger: Logger
+    ) {
+        self.connector = connector
+        self.description = description
+        self.clocks = clocks
+        self.inbox = inbox
+        self.logger = logger
+    }
+
+    /// Opens links to dispatchers that are new in `view`, closes those that are gone from it.
+    func follow(_ view: LaneView) {
+        var wanted: [Incarnation: LaneView.Entry] = [:]
+        for entry in view.entries { wanted[entry.incarnation] = entry }
+        for (incarnation, task) in self.tasks where wanted[incarnation] == nil {
+            task.cancel()
+            self.tasks[incarnation] = nil
+        }
+        for (incarnation, entry) in wanted where self.tasks[incarnation] == nil {
+            guard let address = PeerAddress(text: entry.address) else {
+                self.logger.error(
+                    "a dispatcher's address cannot be read", event: "dispatcher_address_invalid",
+                    [LogKey.node: .string(entry.node.name), LogKey.address: .string(entry.address)])
+                continue
+            }
+            self.tasks[incarnation] = Task { await self.keepLinked(incarnation, node: entry.node, address: address) }
+        }
+    }
+
+    func close() {
+        for task in self.tasks.values { task.cancel() }
+        self.tasks.removeAll()
+    }
+
+    private nonisolated func keepLinked(_ incarnation: Incarnation, node: NodeID, address: PeerAddress) async {
+        var pause = Self.pauseMin
+        var lastFailure = ""
+        while !Task.isCancelled {
+            let failure: String
+            do {
+                let link = try await self.connector.connect(to: address, expecting: .dispatcher)
+                failure = await withTaskCancellationHandler {
+                    await self.serve(link, incarnation) { pause = Self.pauseMin }
+                } onCancel: {
+                    link.close()
+                }
+            } catch {
+                failure = "\(error)"
+            }
+            if Task.isCancelled { return }
+            if failure != lastFailure {
+                lastFailure = failure
+                self.logger.info(
+                    "dispatcher not linked", event: "dispatcher_unreachable",
+                    [
+                        LogKey.node: .string(node.name), LogKey.address: .text(address),
+                        LogKey.reason: .string(failure),
+                    ])
+            }
+            do {
+                // Half of it drawn, so that all tickers do not knock in step; nothing depends on the draw.
+                try await self.clocks.sleep(for: pause * Double.random(in: 0.5...1))
+            } catch { return }
+            pause = min(pause * 2, Self.pauseMax)
+        }
+    }
+
+    /// Serves one link until it ends; the reason.
+    private nonisolated func serve(
+        _ link: any MessageLink, _ incarnation: Incarnation, accepted: () -> Void
+    ) async -> String {
+        guard link.send(self.description.hello(clock: self.clocks.wallNow())) else { return "closed before the greeting" }
+        let watchdog = Task { [clocks] in
+            // Cancelled when the answer is here; a link that stays silent is closed.
+            do { try await clocks.sleep(for: Self.helloAnswerMax) } catch { return }
+            link.close()
+        }
+        defer { watchdog.cancel() }
+        var isAccepted = false
+        var reason: String?
+        for await frame in link.frames {
+            do throws(WireError) {
+                switch MessageKind(rawValue: frame.kind) {
+                case .helloAck:
+                    let answer = try frame.decode(HelloAck.self)
+                    guard answer.incarnation == incarnation else {
+                        reason = "another process answers at this address"
+                        link.close()
+                        continue
+                    }
+                    watchdog.cancel()
+                    isAccepted = true
+                    accepted()
+                    self.inbox.post(.dispatcherUp(incarnation, link))
+                case .helloRefused:
+                    reason = try frame.decode(HelloRefused.self).detail
+                    link.close()
+                case .opened: await self.inbox.offer(.opened(try frame.decode()))
+                case .fireAck: await self.inbox.offer(.acknowledged(try frame.decode()))
+                case .fireRefused: await self.inbox.offer(.refused(try frame.decode()))
+                case .goodbye:
+                    reason = try frame.decode(Goodbye.self).detail
+                    link.close()
+                case .unsupported: continue
+                default: link.send(Unsupported(unknownKind: UInt32(frame.kind)))
+                }
+            } catch {
+                reason = "unreadable frame of kind \(frame.kind): \(error)"
+                link.close()
+            }
+        }
+        if isAccepted { self.inbox.post(.dispatcherDown(incarnation)) }
+        link.close()
+        return reason ?? link.failure.map { "\($0)" } ?? "closed"
+    }
+}

@@ -1,0 +1,330 @@
+import EscapementModel
+import Glibc
+import Logging
+import MemberLink
+import NIOCore
+import Observability
+import Synchronization
+import TickerDomain
+import WireProtocol
+
+/// Drives `TickerCore` on a thread of its own: takes the mail, performs the actions, sleeps to the next
+/// due instant. Nothing here waits for a peer; sending only queues.
+///
+/// `@unchecked Sendable`: everything but `summary` and `inbox`, which guard themselves, is touched by
+/// the clock thread only.
+final class TickerEngine: @unchecked Sendable {
+    /// What other tasks may know of the engine at any time.
+    struct Summary: Sendable {
+        var holdings: [WireProtocol.Heartbeat.Holding] = []
+        var resident = 0
+        var firesPerSecond: UInt32 = 0
+    }
+
+    /// How long a question about a cancelled timer may wait for the change to arrive.
+    private static let settledAnswerMax = Duration.milliseconds(1500)
+
+    private struct PendingQuery {
+        var query: SettledQuery
+        var correlation: UInt32
+        var deadline: WallInstant
+    }
+
+    let inbox = TickerInbox()
+    let summary = Mutex(Summary())
+
+    private let laneCount: Int
+    private let clocks: any Clocks
+    private let metrics: TickerMetrics
+    private let logger: Logger
+    /// Called once, when all shards first assigned fire.
+    private let onLoaded: @Sendable () -> Void
+    private let session: LeaderSession
+    private let links: DispatcherLinks
+
+    private var core: TickerCore<ByteBuffer>
+    private var now: WallInstant
+    private var view = LaneView(leaderEpoch: .none, version: 0, entries: [])
+    private var owners: [LaneID: LaneView.Entry] = [:]
+    private var dispatchers: [Incarnation: any MessageLink] = [:]
+    private var queries: [PendingQuery] = []
+    private var firesThisSecond: UInt32 = 0
+    private var secondStart: WallInstant
+    private var isStopping = false
+    private var isLoaded = false
+    private var hasLeader = false
+    private var emptied: AsyncStream<Void>.Continuation?
+
+    init(
+        configuration: TickerCore<ByteBuffer>.Configuration, laneCount: Int, clocks: any Clocks,
+        metrics: TickerMetrics, logger: Logger, onLoaded: @escaping @Sendable () -> Void,
+        makeSession: () -> LeaderSession, makeLinks: (TickerInbox) -> DispatcherLinks
+    ) {
+        self.laneCount = laneCount
+        self.clocks = clocks
+        self.metrics = metrics
+        self.logger = logger
+        self.now = clocks.wallNow()
+        self.secondStart = self.now
+        self.core = TickerCore(configuration: configuration, laneCount: laneCount, now: self.now)
+        self.links = makeLinks(self.inbox)
+        self.session = makeSession()
+        self.onLoaded = onLoaded
+    }
+
+    var leaderSession: LeaderSession { self.session }
+    var dispatcherLinks: DispatcherLinks { self.links }
+
+    /// Starts the clock thread; it ends after `.stop`. `ended` is called on it, last.
+    func start(ended: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(ThreadStart(engine: self, ended: ended))
+        var thread = pthread_t()
+        let result = pthread_create(
+            &thread, nil,
+            { raw in
+                guard let raw else { return nil }
+                let start = Unmanaged<ThreadStart>.fromOpaque(raw).takeRetainedValue()
+                start.engine.run()
+                start.ended()
+                return nil
+            }, box.toOpaque())
+        precondition(result == 0, "the clock thread cannot be made: error \(result)")
+        pthread_setname_np(thread, "ticker-clock")
+        pthread_detach(thread)
+    }
+
+    private final class ThreadStart {
+        let engine: TickerEngine
+        let ended: @Sendable () -> Void
+
+        init(engine: TickerEngine, ended: @escaping @Sendable () -> Void) {
+            self.engine = engine
+            self.ended = ended
+        }
+    }
+
+    private func run() {
+        var batch: [TickerEvent] = []
+        while !self.isStopping {
+            self.inbox.take(into: &batch, until: self.nextDeadline)
+            // Made monotonic: after a backward step of the wall clock time stands still here.
+            self.now = max(self.now, self.clocks.wallNow())
+            for event in batch { self.handle(event) }
+            self.tick()
+            self.answerQueries()
+            self.leaveIfAsked()
+            self.publishSummary(isChanged: !batch.isEmpty)
+        }
+    }
+
+    private var nextDeadline: WallInstant? {
+        let query = self.queries.map(\.deadline).min()
+        guard let wake = self.core.nextWake else { return query }
+        return query.map { min($0, wake) } ?? wake
+    }
+
+    // MARK: - Events
+
+    private func handle(_ event: TickerEvent) {
+        switch event {
+        case .leaderConnected:
+            self.hasLeader = true
+            self.perform(self.core.feedReachable())
+        case .leaderLost:
+            self.hasLeader = false
+            self.core.feedLost()
+        case .assign(let shard, let epoch):
+            if self.emptied == nil { self.perform(self.core.assigned(shard, epoch: epoch)) }
+        case .revoke(let shard, let epoch): self.perform(self.core.revoked(shard, epoch: epoch))
+        case .page(let shard, let epoch, let changes, let revision, let last):
+            self.perform(self.core.page(shard, epoch: epoch, changes, revision: revision, last: last))
+        case .delta(let shard, let changes, let from, let through):
+            self.perform(self.core.delta(shard, changes, from: from, through: through))
+        case .horizon(let shard, let epoch, let timers, let through, let last):
+            self.perform(self.core.horizonPage(shard, epoch: epoch, timers, through: through, last: last))
+        case .laneView(let view): self.follow(view)
+        case .settledQuery(let query, let correlation):
+            self.queries.append(
+                PendingQuery(
+                    query: query, correlation: correlation, deadline: self.now.advanced(by: Self.settledAnswerMax)))
+        case .dispatcherUp(let incarnation, let link):
+            self.dispatchers[incarnation] = link
+            for (lane, owner) in self.ownersInOrder where owner.incarnation == incarnation {
+                self.perform(self.core.laneReachable(lane))
+            }
+        case .dispatcherDown(let incarnation):
+            self.dispatchers[incarnation] = nil
+            for (lane, owner) in self.ownersInOrder where owner.incarnation == incarnation {
+                self.perform(self.core.laneLost(lane))
+            }
+        case .opened(let opened):
+            let credit = Credit(batches: Int(opened.creditBatches), bytes: Int(opened.creditBytes))
+            self.perform(
+                self.core.opened(opened.shard, epoch: opened.epoch, cursor: opened.cursor, credit: credit))
+        case .acknowledged(let ack):
+            self.perform(self.core.acknowledged(ack.shard, epoch: ack.epoch, cursor: ack.cursor))
+        case .refused(let refusal):
+            let meaning: LaneRefusal =
+                refusal.code == .staleEpoch
+                ? .staleEpoch(seen: refusal.seenEpoch) : .retry(detail: "\(refusal.code): \(refusal.detail)")
+            self.perform(self.core.refused(refusal.shard, epoch: refusal.epoch, meaning))
+        case .leave(let whenEmpty): self.emptied = whenEmpty
+        case .stop: self.isStopping = true
+        }
+    }
+
+    private var ownersInOrder: [(LaneID, LaneView.Entry)] { self.owners.sorted { $0.key < $1.key }.map { ($0, $1) } }
+
+    /// Takes a newer view: lanes that changed hands are lost and, when the new owner is linked, reachable.
+    private func follow(_ view: LaneView) {
+        guard (view.leaderEpoch, view.version) > (self.view.leaderEpoch, self.view.version) else { return }
+        self.view = view
+        let old = self.owners
+        self.owners = Dictionary(view.entries.map { ($0.lane, $0) }, uniquingKeysWith: { _, last in last })
+        for lane in Set(old.keys).union(self.owners.keys).sorted() {
+            let before = old[lane]
+            let after = self.owners[lane]
+            if before?.incarnation == after?.incarnation, before?.epoch == after?.epoch { continue }
+            if before != nil { self.perform(self.core.laneLost(lane)) }
+            if let after, self.dispatchers[after.incarnation] != nil { self.perform(self.core.laneReachable(lane)) }
+        }
+        let links = self.links
+        // Ends with the call; `DispatcherLinks` logs what fails.
+        Task { await links.follow(view) }
+    }
+
+    private func tick() {
+        let start = self.clocks.monotonicNow()
+        var hasWorked = false
+        self.core.tick(now: self.now) { action in
+            hasWorked = true
+            self.perform(action)
+        }
+        if hasWorked {
+            self.metrics.tickDuration.observe(self.clocks.monotonicNow().duration(since: start))
+        }
+    }
+
+    private func leaveIfAsked() {
+        guard let emptied = self.emptied else { return }
+        if !self.hasLeader { self.perform(self.core.drainAll()) }
+        if self.core.shardCount == 0 { emptied.finish() }
+    }
+
+    private func answerQueries() {
+        self.queries.removeAll { pending in
+            let query = pending.query
+            let fired = self.core.firedBeforeCancellation(query.uid, shard: query.shard, revision: query.revision)
+            guard fired != nil || pending.deadline <= self.now else { return false }
+            let state: SettledAnswer.State = fired.map { $0 ? .fired : .cancelled } ?? .unknown
+            self.session.send(SettledAnswer(state: state), flags: .answer, correlation: pending.correlation)
+            return true
+        }
+    }
+
+    // MARK: - Actions
+
+    private func perform(_ actions: [TickerAction<ByteBuffer>]) {
+        for action in actions { self.perform(action) }
+    }
+
+    private func perform(_ action: TickerAction<ByteBuffer>) {
+        switch action {
+        case .open(let lane, let shard, let epoch):
+            self.link(of: lane)?.send(Open(shard: shard, epoch: epoch))
+        case .requestContents(let shard, let epoch, let cursor, let horizon, let since):
+            self.session.send(
+                SnapshotRequest(shard: shard, epoch: epoch, cursor: cursor, horizon: horizon, since: since))
+        case .requestHorizon(let shard, let epoch, let after, let through):
+            self.session.send(HorizonRequest(shard: shard, epoch: epoch, after: after, through: through))
+        case .fire(let lane, let batch): self.send(batch, to: lane)
+        case .release(let shard, let epoch):
+            self.session.send(
+                ShardReleased(leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch))
+        case .note(let note): self.log(note)
+        }
+    }
+
+    private func link(of lane: LaneID) -> (any MessageLink)? {
+        self.owners[lane].flatMap { self.dispatchers[$0.incarnation] }
+    }
+
+    private func send(_ batch: PlannedBatch<ByteBuffer>, to lane: LaneID) {
+        let message = FireBatch(
+            shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
+            occurrences: batch.occurrences.map { occurrence in
+                FireOccurrence(
+                    kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation,
+                    scheduled: occurrence.scheduled, due: occurrence.due, outcome: occurrence.outcome,
+                    reason: occurrence.reason, count: occurrence.count, through: occurrence.through,
+                    caughtUp: occurrence.caughtUp, template: occurrence.payload)
+            })
+        // A link that refuses is closed; its `dispatcherDown` is on its way and the batch is planned again.
+        self.link(of: lane)?.send(message)
+        self.metrics.batches.increment()
+        self.metrics.fires.increment(by: batch.occurrences.count)
+        self.firesThisSecond &+= UInt32(batch.occurrences.count)
+        for occurrence in batch.occurrences where occurrence.outcome == .dispatched {
+            self.metrics.tickLateness.observe(self.now.duration(since: occurrence.due))
+        }
+    }
+
+    private func log(_ note: TickerNote) {
+        switch note {
+        case .shardTaken(let shard, let epoch):
+            self.logger.info("shard assigned", event: "shard_assigned", Self.metadata(shard, epoch))
+        case .shardActive(let shard, let epoch):
+            self.logger.info("shard active", event: "shard_active", Self.metadata(shard, epoch))
+        case .shardReleased(let shard, let epoch):
+            self.logger.info("shard released", event: "shard_released", Self.metadata(shard, epoch))
+        case .shardLost(let shard, let epoch, let seen):
+            self.metrics.fencingRejections.increment()
+            var metadata = Self.metadata(shard, epoch)
+            metadata["seen_epoch"] = .number(seen.rawValue)
+            self.logger.warning("shard lost to a newer owner", event: "shard_lost", metadata)
+        case .laneRefused(let shard, let epoch, let detail):
+            var metadata = Self.metadata(shard, epoch)
+            metadata[LogKey.reason] = .string(detail)
+            self.logger.debug("lane refused", event: "lane_refused", metadata)
+        }
+    }
+
+    private static func metadata(_ shard: ShardID, _ epoch: Epoch) -> Logger.Metadata {
+        [LogKey.shard: .number(shard.rawValue), LogKey.epoch: .number(epoch.rawValue)]
+    }
+
+    // MARK: - Summary
+
+    private func publishSummary(isChanged: Bool) {
+        let isNewSecond = self.now >= self.secondStart.advanced(by: .seconds(1))
+        guard isChanged || isNewSecond else { return }
+        let holdings = self.core.holdingsInOrder.map { holding in
+            WireProtocol.Heartbeat.Holding(
+                number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough)
+        }
+        let resident = self.core.residentCount
+        if !self.isLoaded, self.core.shardCount > 0, self.core.shardCount == self.core.activeCount {
+            self.isLoaded = true
+            self.onLoaded()
+        }
+        let rate = isNewSecond ? self.firesThisSecond : nil
+        let membershipChanged = self.summary.withLock { summary in
+            let changed =
+                summary.holdings.map(\.number) != holdings.map(\.number)
+                || summary.holdings.map(\.epoch) != holdings.map(\.epoch)
+            summary.holdings = holdings
+            summary.resident = resident
+            if let rate { summary.firesPerSecond = rate }
+            return changed
+        }
+        if isNewSecond {
+            self.secondStart = self.now
+            self.firesThisSecond = 0
+            self.metrics.overdue.set(self.core.overdueCount)
+            self.metrics.oldestOverdue.set(self.core.oldestOverdue.map { self.now.duration(since: $0) } ?? .zero)
+        }
+        self.metrics.shardsOwned.set(holdings.count)
+        self.metrics.resident.set(resident)
+        if membershipChanged { self.session.beatNow() }
+    }
+}
