@@ -1,0 +1,124 @@
+import EscapementModel
+import Synchronization
+import TLS
+import Testing
+
+@Suite struct TLSContextSlotTests {
+    let authorities: Authorities
+    let directory: TemporaryDirectory
+
+    init() throws {
+        self.authorities = try Authorities()
+        self.directory = try TemporaryDirectory()
+    }
+
+    private func newConfiguration() throws -> TLSConfiguration {
+        try self.authorities.configuration(.server, name: "server.test")
+    }
+
+    @Test func `unchanged files leave the context`() throws {
+        let configuration = try self.newConfiguration()
+        try self.directory.write(configuration)
+        let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
+        let before = slot.current
+        #expect(slot.reload() == .unchanged)
+        try self.directory.write(configuration)
+        #expect(slot.reload() == .unchanged, "written again, but the same")
+        #expect(slot.current === before)
+    }
+
+    @Test func `a broken file is reported once and changes nothing`() throws {
+        let configuration = try self.newConfiguration()
+        try self.directory.write(configuration)
+        let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
+        let before = slot.current
+        try self.directory.write("half a certif", to: "chain.pem")
+        guard case .failed(let error) = slot.reload() else {
+            Issue.record("a broken file was taken")
+            return
+        }
+        #expect(error.code == .invalidCertificate)
+        #expect(error.subject.hasSuffix("chain.pem"))
+        #expect(slot.reload() == .unchanged)
+        #expect(slot.current === before)
+        try self.directory.write(configuration)
+        #expect(slot.reload() == .unchanged, "the old files are back")
+        try self.directory.write("half a certif", to: "chain.pem")
+        #expect(slot.reload() == .failed(error), "broken again is news again")
+        try self.directory.remove("chain.pem")
+        guard case .failed(let missing) = slot.reload() else {
+            Issue.record("a missing file was overlooked")
+            return
+        }
+        #expect(missing.code == .unreadable)
+        #expect(slot.reload() == .unchanged)
+    }
+
+    @Test func `a certificate that is over by then is not put in place`() throws {
+        let configuration = try self.newConfiguration()
+        try self.directory.write(configuration)
+        let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
+        try self.directory.write(self.newConfiguration())
+        guard case .failed(let error) = slot.reload(now: .distantFuture) else {
+            Issue.record("an expired certificate was taken")
+            return
+        }
+        #expect(error.code == .expired)
+    }
+
+    @Test func `the watch follows a swapped symbolic link and ends with its task`() async throws {
+        let configuration = try self.newConfiguration()
+        try self.directory.makeDirectory("one")
+        try self.directory.makeDirectory("two")
+        try self.directory.write(configuration, in: "one")
+        try self.directory.write(self.newConfiguration(), in: "two")
+        try self.directory.link("data", to: "one")
+        let slot = try TLSContextSlot(self.directory.configuration(like: configuration, in: "data"))
+        let clocks = SteppedClocks()
+        let (outcomes, reporter) = AsyncStream.makeStream(of: TLSContextSlot.Outcome.self)
+        let watch = Task {
+            await slot.watch(every: .seconds(60), clocks: clocks) { reporter.yield($0) }
+            reporter.finish()
+        }
+        await clocks.step()
+        await clocks.step()
+        try self.directory.link("data", to: "two")
+        await clocks.step()
+        var iterator = outcomes.makeAsyncIterator()
+        guard case .reloaded(let certificate) = await iterator.next() else {
+            Issue.record("the swap was not seen")
+            return
+        }
+        #expect(certificate == slot.current.certificate)
+        try self.directory.write("broken", to: "two/trust.pem")
+        await clocks.step()
+        guard case .failed(let error) = await iterator.next() else {
+            Issue.record("the broken file was not reported")
+            return
+        }
+        #expect(error.code == .invalidTrust)
+        watch.cancel()
+        #expect(await iterator.next() == nil)
+        #expect(clocks.requested.withLock { $0 }.allSatisfy { $0 == .seconds(60) })
+    }
+}
+
+/// Clocks whose sleepers are woken one at a time by hand.
+private final class SteppedClocks: Clocks {
+    let requested = Mutex<[Duration]>([])
+    private let steps: AsyncStream<Void>
+    private let stepper: AsyncStream<Void>.Continuation
+
+    init() { (self.steps, self.stepper) = AsyncStream.makeStream(of: Void.self) }
+
+    func step() async { self.stepper.yield() }
+
+    func wallNow() -> WallInstant { Authorities.start }
+    func monotonicNow() -> MonotonicInstant { MonotonicInstant(nanoseconds: 0) }
+
+    func sleep(for duration: Duration) async throws {
+        self.requested.withLock { $0.append(duration) }
+        var iterator = self.steps.makeAsyncIterator()
+        if await iterator.next() == nil { throw CancellationError() }
+    }
+}
