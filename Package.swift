@@ -118,12 +118,12 @@ let ticker: [Target] = [
 ]
 
 let dispatcher: [Target] = [
-    library("DispatcherDomain", "Services/Dispatcher/Domain", ["EscapementModel", "Scheduling", deque]),
+    library("DispatcherDomain", "Services/Dispatcher/Domain", ["EscapementModel"]),
     library(
         "DispatcherService", "Services/Dispatcher/Service",
         [
-            "DispatcherDomain", "EscapementModel", "Scheduling", "WireProtocol", "MemberLink", "Observability",
-            "JSON", logging, lifecycle, nioCore,
+            "DispatcherDomain", "EscapementModel", "WireProtocol", "MemberLink", "Observability", "JSON", logging,
+            lifecycle, nioCore,
         ]),
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
@@ -165,7 +165,10 @@ let testTargets: [Target] = [
     tests("ServiceConfigurationTests", "Tests/Unit/ServiceConfigurationTests", ["ServiceConfiguration"]),
     tests(
         "HTTPServerTests", "Tests/Unit/HTTPServerTests",
-        ["HTTPServer", "Observability", "JSON", "TLS", hummingbird, nioCore, nioPosix, logging, lifecycle]),
+        [
+            "HTTPServer", "Observability", "ServiceConfiguration", "JSON", "TLS", hummingbird, nioCore, nioPosix,
+            nioEmbedded, logging, lifecycle,
+        ]),
     tests("TLSTests", "Tests/Unit/TLSTests", ["TLS", "COpenSSL", nioCore, nioTLS, nioEmbedded, nioPosix]),
     tests(
         "TransportTests", "Tests/Unit/TransportTests",
@@ -191,7 +194,7 @@ let testTargets: [Target] = [
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
     tests(
         "DispatcherServiceTests", "Tests/Unit/DispatcherServiceTests",
-        ["DispatcherService", "DispatcherDomain", "WireProtocol", "JSON", logging]),
+        ["DispatcherService", "DispatcherDomain", "MemberLink", "Observability", "WireProtocol", "JSON", nioCore, logging]),
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON"], resources: [.copy("Vectors")]),
     tests(

@@ -16,6 +16,8 @@ package struct KafkaClientSettings: Sendable {
     /// Reads the secrets (`sasl.password`, `ssl.key.password`) when a client is made, so that a rotated
     /// file is used by the next one. Their values appear in no log line and in no error.
     package var secrets: @Sendable () throws -> [Property]
+    /// What the client relies on: comes last, so that nobody may change it.
+    var forced: [Property] = []
 
     package init(properties: [Property], secrets: @escaping @Sendable () throws -> [Property] = { [] }) {
         self.properties = properties
@@ -27,11 +29,15 @@ package struct KafkaClientSettings: Sendable {
 
     /// With `more` in front: defaults that the user's own properties override.
     func withDefaults(_ more: [Property]) -> KafkaClientSettings {
-        KafkaClientSettings(properties: more + self.properties, secrets: self.secrets)
+        var settings = self
+        settings.properties = more + settings.properties
+        return settings
     }
 
-    /// With `more` behind: what the client relies on and nobody may change.
+    /// With `more` behind everything else.
     func forcing(_ more: [Property]) -> KafkaClientSettings {
-        KafkaClientSettings(properties: self.properties + more, secrets: self.secrets)
+        var settings = self
+        settings.forced += more
+        return settings
     }
 }

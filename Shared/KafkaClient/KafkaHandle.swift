@@ -158,8 +158,9 @@ final class KafkaHandle: @unchecked Sendable {
     ) throws(KafkaError) -> OpaquePointer {
         guard let configuration = rd_kafka_conf_new() else { throw KafkaError(.fatal, detail: "no memory") }
         var reason = [CChar](repeating: 0, count: 512)
-        let forced = [KafkaClientSettings.Property("log.queue", "true")]
-        for (property, isSecret) in (settings.properties + forced).map({ ($0, false) }) + secrets.map({ ($0, true) }) {
+        let forced = settings.forced + [KafkaClientSettings.Property("log.queue", "true")]
+        let all = settings.properties.map { ($0, false) } + secrets.map { ($0, true) } + forced.map { ($0, false) }
+        for (property, isSecret) in all {
             guard
                 rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)
                     == RD_KAFKA_CONF_OK

@@ -1,0 +1,306 @@
+package import EscapementModel
+
+/// One lane: decides which work counts.
+///
+/// **Problem.** Tickers may believe that they own a shard long after somebody else does, connections
+/// break and old frames arrive late. **Idea.** Leases decide who should work; this compare-and-set decides
+/// whose work counts. A batch names the cursor it starts from and is taken only if the shard stands exactly
+/// there, and only from the session that opened the shard under the current epoch.
+///
+/// **Normal path.** `open` queues a fence; the next round makes it durable in the journal, with whatever was
+/// taken before; then the ticker learns the cursor. `offer` takes a batch; a round takes all that was
+/// offered; when its fires and its journal record are durable, `commitRound` answers the tickers.
+///
+/// **Failure paths.** An `open` drops batches of its shard that are offered and not yet in a round: they were
+/// promised nothing, and the cursor in the answer says so. A round that fails is repeated by the shell until
+/// it succeeds or the lane is lost; what it holds is never taken back in between.
+///
+/// **Invariants.** Per shard, epoch and cursor never decrease; consecutive rounds satisfy `from == to` of the
+/// one before; no batch of a lower epoch is taken once a higher one has opened; one round at a time.
+package struct Lane<Payload: Sendable>: Sendable {
+    /// Work that a ticker offers.
+    package struct Offer: Sendable {
+        package var session: SessionID
+        package var shard: ShardID
+        package var epoch: Epoch
+        package var from: Cursor
+        package var to: Cursor
+        /// Encoded size, for credit.
+        package var byteCount: Int
+        package var occurrenceCount: Int
+        package var payload: Payload
+
+        package init(
+            session: SessionID, shard: ShardID, epoch: Epoch, from: Cursor, to: Cursor, byteCount: Int,
+            occurrenceCount: Int, payload: Payload
+        ) {
+            self.session = session
+            self.shard = shard
+            self.epoch = epoch
+            self.from = from
+            self.to = to
+            self.byteCount = byteCount
+            self.occurrenceCount = occurrenceCount
+            self.payload = payload
+        }
+    }
+
+    /// What one publish settles.
+    package struct Round: Sendable {
+        /// Grows by one with each journal entry of the lane.
+        package var sequence: UInt64
+        /// In the order in which they were offered.
+        package var offers: [Offer]
+        /// All shards of the lane as they stand when the round is durable, sorted.
+        package var shards: [ShardState]
+        /// Whether there is anything that the journal does not know yet.
+        package var needsJournal: Bool
+    }
+
+    private struct Shard {
+        var durable: ShardState
+        /// The epoch that holds from now on; durable with the next round.
+        var epoch: Epoch
+        /// Who opened it, once the answer is out.
+        var session: SessionID?
+        /// Where the next batch must start.
+        var next: Cursor
+        var inFlightCount = 0
+        var inFlightBytes = 0
+        /// An open that waits for its round.
+        var pendingOpen: SessionID?
+        /// An open that is in the current round.
+        var openInRound: SessionID?
+
+        init(_ state: ShardState) {
+            self.durable = state
+            self.epoch = state.epoch
+            self.next = state.cursor
+        }
+    }
+
+    package let id: LaneID
+    /// Under which this process owns the lane.
+    package let epoch: Epoch
+    private let limits: LaneLimits
+    private var isRecovered = false
+    private var isClosed = false
+    private var sequence: UInt64 = 0
+    private var shards: [ShardID: Shard] = [:]
+    private var queue: [Offer] = []
+    private var round: Round?
+    /// A restatement is due: after a takeover, and when nothing was written for long.
+    private var wantsRestatement = false
+    /// Opens that arrived before the journal was read; one for each shard, the highest epoch.
+    private var early: [ShardID: (epoch: Epoch, session: SessionID)] = [:]
+
+    package init(id: LaneID, epoch: Epoch, limits: LaneLimits = LaneLimits()) {
+        self.id = id
+        self.epoch = epoch
+        self.limits = limits
+    }
+
+    /// Batches that are offered and not in a round.
+    package var queuedCount: Int { self.queue.count }
+    /// Whether a round is being published.
+    package var isPublishing: Bool { self.round != nil }
+    /// Whether the journal was read.
+    package var canWork: Bool { self.isRecovered && !self.isClosed }
+    /// What is durable, sorted by shard.
+    package var states: [ShardState] { self.shards.values.map(\.durable).sorted { $0.shard < $1.shard } }
+
+    /// The journal was read: the lane stands where it says.
+    package mutating func recovered(shards: [ShardState], sequence: UInt64) -> [LaneReply] {
+        precondition(!self.isRecovered, "lane \(self.id) recovered twice")
+        self.isRecovered = true
+        self.sequence = sequence
+        for state in shards { self.shards[state.shard] = Shard(state) }
+        // The own epoch and the state behind one record: the next takeover reads one step.
+        self.wantsRestatement = true
+        let early = self.early.sorted { $0.key < $1.key }
+        self.early = [:]
+        return early.compactMap { shard, open in self.open(shard, epoch: open.epoch, session: open.session) }
+    }
+
+    /// A ticker that the leader named wants to publish for `shard`.
+    ///
+    /// - Returns: a refusal; otherwise the answer comes with the round that makes the fence durable.
+    package mutating func open(_ id: ShardID, epoch: Epoch, session: SessionID) -> LaneReply? {
+        if self.isClosed { return .refused(session, id, epoch, .notLaneOwner, seen: .none) }
+        guard self.isRecovered else {
+            if let other = self.early[id], other.epoch > epoch {
+                return .refused(session, id, epoch, .staleEpoch, seen: other.epoch)
+            }
+            self.early[id] = (epoch, session)
+            return nil
+        }
+        var shard = self.shards[id] ?? Shard(ShardState(shard: id))
+        guard epoch >= shard.epoch else {
+            return .refused(session, id, epoch, .staleEpoch, seen: shard.epoch)
+        }
+        shard.epoch = epoch
+        shard.session = nil
+        shard.pendingOpen = session
+        self.drop(&shard, id)
+        self.shards[id] = shard
+        return nil
+    }
+
+    /// A batch arrived.
+    ///
+    /// - Parameter now: wall time of this process, against fires ahead of time.
+    /// - Returns: why it is refused; `nil` when it will be published.
+    package mutating func offer(_ offer: Offer, now: WallInstant) -> LaneReply? {
+        func refuse(_ code: LaneRefusal, seen: Epoch = .none) -> LaneReply {
+            .refused(offer.session, offer.shard, offer.epoch, code, seen: seen)
+        }
+        if self.isClosed { return refuse(.notLaneOwner) }
+        guard self.isRecovered, var shard = self.shards[offer.shard] else { return refuse(.cursorMismatch) }
+        if offer.epoch < shard.epoch { return refuse(.staleEpoch, seen: shard.epoch) }
+        // Not opened, opened by another connection, or by another epoch: it has to open (again).
+        guard offer.epoch == shard.epoch, shard.session == offer.session, offer.from == shard.next,
+            offer.to.isAtLeast(offer.from)
+        else { return refuse(.cursorMismatch, seen: shard.epoch) }
+        let latest = now.advanced(by: self.limits.aheadOfClockMax)
+        guard offer.to.cron.instant <= latest, offer.to.delay.instant <= latest else { return refuse(.aheadOfClock) }
+        guard shard.inFlightCount < self.limits.batchesMax,
+            shard.inFlightCount == 0 || shard.inFlightBytes + offer.byteCount <= self.limits.bytesMax
+        else { return refuse(.overCredit) }
+        shard.inFlightCount += 1
+        shard.inFlightBytes += offer.byteCount
+        shard.next = offer.to
+        self.shards[offer.shard] = shard
+        self.queue.append(offer)
+        return nil
+    }
+
+    /// Nothing was written for long: write the state once more, so that retention never takes the last one.
+    package mutating func restate() { self.wantsRestatement = true }
+
+    /// Takes what waits into a round; `nil` when nothing does, or one is being published.
+    package mutating func beginRound() -> Round? {
+        guard self.isRecovered, !self.isClosed, self.round == nil else { return nil }
+        let opened = self.shards.filter { $0.value.pendingOpen != nil }.map(\.key)
+        guard !self.queue.isEmpty || !opened.isEmpty || self.wantsRestatement else { return nil }
+        let offers = self.takeOffers()
+        var needsJournal = !offers.isEmpty || self.wantsRestatement
+        for id in opened {
+            let session = self.shards[id]?.pendingOpen
+            self.shards[id]?.openInRound = session
+            self.shards[id]?.pendingOpen = nil
+        }
+        var states: [ShardID: ShardState] = [:]
+        for (id, shard) in self.shards {
+            var state = shard.durable
+            if shard.openInRound != nil, state.epoch != shard.epoch {
+                state.epoch = shard.epoch
+                needsJournal = true
+            }
+            states[id] = state
+        }
+        for offer in offers { states[offer.shard]?.cursor = offer.to }
+        if needsJournal { self.sequence += 1 }
+        self.wantsRestatement = false
+        let round = Round(
+            sequence: self.sequence, offers: offers, shards: states.values.sorted { $0.shard < $1.shard },
+            needsJournal: needsJournal)
+        self.round = round
+        return round
+    }
+
+    /// The round is durable: answers to the tickers, in order.
+    package mutating func commitRound() -> [LaneReply] {
+        guard let round = self.round else { preconditionFailure("lane \(self.id) has no round to commit") }
+        self.round = nil
+        for state in round.shards { self.shards[state.shard]?.durable = state }
+        var replies: [LaneReply] = []
+        for offer in round.offers {
+            replies.append(.acknowledged(offer.session, offer.shard, offer.epoch, offer.to))
+            self.shards[offer.shard]?.inFlightCount -= 1
+            self.shards[offer.shard]?.inFlightBytes -= offer.byteCount
+        }
+        for state in round.shards {
+            guard var shard = self.shards[state.shard], let session = shard.openInRound else { continue }
+            shard.openInRound = nil
+            // A later open of the same shard waits for the next round and answers then.
+            if shard.pendingOpen == nil {
+                shard.session = session
+                shard.next = state.cursor
+                replies.append(.opened(session, state.shard, shard.epoch, state.cursor))
+            }
+            self.shards[state.shard] = shard
+        }
+        return replies
+    }
+
+    /// The connection is gone. What it offered is still published: it was accepted, and it is right.
+    package mutating func disconnected(_ session: SessionID) {
+        for (id, shard) in self.shards {
+            if shard.session == session { self.shards[id]?.session = nil }
+            if shard.pendingOpen == session { self.shards[id]?.pendingOpen = nil }
+        }
+        self.early = self.early.filter { $0.value.session != session }
+    }
+
+    /// Takes no more work and forgets what is not in a round: the lane is released or lost. The round, if
+    /// any, may still be committed.
+    package mutating func close() -> [LaneReply] {
+        if self.isClosed { return [] }
+        self.isClosed = true
+        var replies: [LaneReply] = self.early.sorted { $0.key < $1.key }
+            .map { .refused($0.value.session, $0.key, $0.value.epoch, .notLaneOwner, seen: .none) }
+        for (id, shard) in self.shards.sorted(by: { $0.key < $1.key }) {
+            guard let session = shard.pendingOpen ?? shard.openInRound ?? shard.session else { continue }
+            replies.append(.refused(session, id, shard.epoch, .notLaneOwner, seen: .none))
+        }
+        self.early = [:]
+        self.queue = []
+        return replies
+    }
+
+    /// Offers for one round, oldest first: at least one, within the limits of a round.
+    private mutating func takeOffers() -> [Offer] {
+        var count = 0
+        var occurrences = 0
+        var bytes = 0
+        for offer in self.queue {
+            let isWithin =
+                occurrences + offer.occurrenceCount <= self.limits.roundOccurrencesMax
+                && bytes + offer.byteCount <= self.limits.roundBytesMax
+            if count > 0, !isWithin { break }
+            count += 1
+            occurrences += offer.occurrenceCount
+            bytes += offer.byteCount
+        }
+        let taken = Array(self.queue.prefix(count))
+        self.queue.removeFirst(count)
+        return taken
+    }
+
+    /// Forgets the offers of a shard that are not in a round.
+    private mutating func drop(_ shard: inout Shard, _ id: ShardID) {
+        for offer in self.queue where offer.shard == id {
+            shard.inFlightCount -= 1
+            shard.inFlightBytes -= offer.byteCount
+        }
+        self.queue.removeAll { $0.shard == id }
+    }
+
+    /// Checks what must always hold; for tests and debug builds. O(shards + offers).
+    package func checkInvariants() {
+        for (id, shard) in self.shards {
+            precondition(shard.epoch >= shard.durable.epoch, "shard \(id): epoch went back")
+            let inRound = self.round?.offers.filter { $0.shard == id } ?? []
+            let queued = self.queue.filter { $0.shard == id }
+            precondition(shard.inFlightCount == inRound.count + queued.count, "shard \(id): credit is wrong")
+            if let session = shard.session {
+                precondition(shard.pendingOpen == nil && shard.openInRound == nil, "shard \(id): open twice")
+                var at = shard.durable.cursor
+                for offer in (inRound + queued) where offer.session == session && offer.epoch == shard.epoch {
+                    if offer.from == at { at = offer.to }
+                }
+                precondition(at == shard.next, "shard \(id): the chain of batches is broken")
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import DispatcherDomain
+package import EscapementModel
+
+/// Publishes a lane with an idempotent producer: fires until all are settled, then the journal.
+///
+/// A crash between the fires and the journal repeats the fires with the same ids: at least once.
+package struct AtLeastOnceProducer: LaneProducer {
+    /// Pauses between attempts while Kafka does not take records.
+    package static let pauseMin = Duration.milliseconds(50)
+    package static let pauseMax = Duration.seconds(2)
+
+    private let producer: any RecordProducer
+    private let clocks: any Clocks
+    private let seed: UInt64
+
+    /// - Parameter seed: of the jitter.
+    package init(producer: any RecordProducer, clocks: any Clocks, seed: UInt64) {
+        self.producer = producer
+        self.clocks = clocks
+        self.seed = seed
+    }
+
+    package func begin() async throws(PublishError) {}
+
+    package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
+        let fates = try await self.deliver([record], trouble: { _ in })
+        switch fates[0] {
+        case .delivered(_, let offset, _): return offset
+        case .refused(let refusal, let detail, _): throw .journalRefused("\(refusal): \(detail)")
+        }
+    }
+
+    package func publish(
+        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
+        trouble: @Sendable (String) -> Void
+    ) async throws(PublishError) -> Settlement {
+        let settlement = settle(try await self.deliver(records, trouble: trouble))
+        // A dead letter that is itself refused is gone; the outcome in the journal remains.
+        _ = try await self.deliver(settlement.deadLetters, trouble: trouble)
+        for fate in try await self.deliver(settlement.journal, trouble: trouble) {
+            if case .refused(let refusal, let detail, _) = fate { throw .journalRefused("\(refusal): \(detail)") }
+        }
+        return settlement
+    }
+
+    /// Produces until every record is delivered or refused.
+    private func deliver(
+        _ records: [OutgoingRecord], trouble: @Sendable (String) -> Void
+    ) async throws(PublishError) -> [RecordFate] {
+        var fates: [RecordFate?] = Array(repeating: nil, count: records.count)
+        var waiting = Array(records.indices)
+        var attempts: UInt32 = 0
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        var random = SplitMix(state: self.seed)
+        while !waiting.isEmpty {
+            attempts += 1
+            let deliveries = await self.producer.produce(waiting.map { records[$0] })
+            precondition(deliveries.count == waiting.count, "\(deliveries.count) reports for \(waiting.count) records")
+            var left: [Int] = []
+            for (index, delivery) in zip(waiting, deliveries) {
+                switch delivery {
+                case .delivered(let partition, let offset):
+                    fates[index] = .delivered(partition: partition, offset: offset, attempts: attempts)
+                case .refused(let refusal, let detail):
+                    fates[index] = .refused(refusal, detail: detail, attempts: attempts)
+                case .fenced(let detail):
+                    throw .laneLost(detail)
+                case .unavailable(let reason):
+                    if left.isEmpty { trouble(reason) }
+                    left.append(index)
+                }
+            }
+            waiting = left
+            if waiting.isEmpty { break }
+            if Task.isCancelled { throw .stopped }
+            do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { throw .stopped }
+        }
+        return fates.compactMap { $0 }
+    }
+}
+
+/// SplitMix64 (S. Vigna): jitter needs no better randomness, and a seed repeats a run.
+package struct SplitMix: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    package init(state: UInt64) { self.state = state }
+
+    package mutating func next() -> UInt64 {
+        self.state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = self.state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,213 @@
+import DispatcherDomain
+package import EscapementModel
+import JSON
+package import NIOCore
+package import WireProtocol
+
+/// How a fire looks in Kafka: CloudEvents 1.0, binary or structured mode, plus headers of our own by which a
+/// careful consumer can deduplicate.
+package struct EventFormat: Sendable {
+    /// The two modes.
+    package enum Mode: String, Sendable {
+        case binary = "cloudevents-binary"
+        case structured = "cloudevents-structured"
+    }
+
+    /// One occurrence to be published.
+    package struct Fire: Sendable {
+        package var id: ActivationID
+        package var occurrence: FireOccurrence
+        package var template: FireTemplate
+        package var lane: LaneID
+        /// Of the journal entry that settles it.
+        package var sequence: UInt64
+
+        package init(
+            id: ActivationID, occurrence: FireOccurrence, template: FireTemplate, lane: LaneID, sequence: UInt64
+        ) {
+            self.id = id
+            self.occurrence = occurrence
+            self.template = template
+            self.lane = lane
+            self.sequence = sequence
+        }
+    }
+
+    /// The mode of fires whose schedule says nothing.
+    package var mode: Mode
+    /// Put before `/namespaces/…` in the source; may be empty.
+    package var sourcePrefix: String
+
+    package init(mode: Mode = .binary, sourcePrefix: String = "") {
+        self.mode = mode
+        self.sourcePrefix = sourcePrefix
+    }
+
+    /// The record key: the template's, or `namespace/name`.
+    package static func key(of template: FireTemplate) -> String {
+        template.key.isEmpty || template.key == "schedule" ? "\(template.namespace)/\(template.name)" : template.key
+    }
+
+    /// What is sent as payload: an absent or null one is `{}`, because a null record deletes its key on a
+    /// compacted topic.
+    package static func payload(of template: FireTemplate) -> ByteBuffer {
+        let bytes = template.payload.readableBytesView
+        let isNull =
+            bytes.count < 16
+            && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
+        return bytes.isEmpty || isNull ? ByteBuffer(string: "{}") : template.payload
+    }
+
+    /// The record of a fire, produced at `now`.
+    package func record(of fire: Fire, topic: String, now: WallInstant) -> OutgoingRecord {
+        let key = Self.key(of: fire.template)
+        let attributes = self.attributes(of: fire, key: key, now: now)
+        let payload = Self.payload(of: fire.template)
+        let mode = Mode(rawValue: fire.template.format) ?? self.mode
+        var headers: [OutgoingRecord.Header] = []
+        headers.reserveCapacity(22)
+        let value: ByteBuffer
+        switch mode {
+        case .binary:
+            for (name, text) in attributes { headers.append(.init("ce_\(name)", text)) }
+            if !fire.template.traceparent.isEmpty {
+                headers.append(.init("traceparent", fire.template.traceparent))
+            }
+            headers.append(.init("content-type", Self.contentType(of: fire.template)))
+            value = payload
+        case .structured:
+            if !fire.template.traceparent.isEmpty {
+                headers.append(.init("traceparent", fire.template.traceparent))
+            }
+            headers.append(.init("content-type", "application/cloudevents+json; charset=UTF-8"))
+            value = Self.structured(attributes, payload: payload, contentType: Self.contentType(of: fire.template))
+        }
+        headers.append(.init("esc-activation-id", fire.id.description))
+        headers.append(.init("esc-schedule", "\(fire.template.namespace)/\(fire.template.name)"))
+        headers.append(.init("esc-nominal", fire.occurrence.scheduled.description))
+        headers.append(.init("esc-lane", fire.lane.description))
+        headers.append(.init("esc-seq", "\(fire.sequence)"))
+        return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
+    }
+
+    /// The instant after which the fire is void; `nil` for never.
+    package static func expiry(of occurrence: FireOccurrence, _ template: FireTemplate) -> WallInstant? {
+        template.expireAfterMilliseconds == 0
+            ? nil
+            : occurrence.due.advanced(by: .milliseconds(Int64(clamping: template.expireAfterMilliseconds)))
+    }
+
+    private static func contentType(of template: FireTemplate) -> String {
+        template.contentType.isEmpty ? "application/json" : template.contentType
+    }
+
+    /// Names and values in the order of the specification's example, without prefix.
+    private func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
+        let template = fire.template
+        let isTimer = template.origin == .timer
+        var result: [(name: String, value: String)] = []
+        result.reserveCapacity(14)
+        result.append(("specversion", "1.0"))
+        result.append(("id", fire.id.description))
+        result.append(
+            (
+                "source",
+                "\(self.sourcePrefix)/namespaces/\(template.namespace)/\(isTimer ? "timers" : "schedules")/\(template.name)"
+            ))
+        result.append(("type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1"))
+        result.append(("time", fire.occurrence.due.description))
+        result.append(("recordedtime", now.description))
+        if !template.action.isEmpty { result.append(("subject", template.action)) }
+        result.append(("partitionkey", key))
+        result.append(("sequence", Self.sequence(fire.occurrence.due)))
+        if let expiry = Self.expiry(of: fire.occurrence, template) {
+            result.append(("expirytime", expiry.description))
+        }
+        result.append(("firekind", fire.occurrence.caughtUp ? "catchup" : fire.occurrence.kind.name))
+        result.append(("attempt", "1"))
+        result.append(("generation", "\(fire.occurrence.generation)"))
+        if !template.traceparent.isEmpty { result.append(("traceparent", template.traceparent)) }
+        return result
+    }
+
+    /// 17 digits: milliseconds since 1970, padded with zeros, so that text sorts as time.
+    private static func sequence(_ instant: WallInstant) -> String {
+        let digits = "\(max(instant.milliseconds, 0))"
+        return String(repeating: "0", count: max(0, 17 - digits.utf8.count)) + digits
+    }
+
+    private static func structured(
+        _ attributes: [(name: String, value: String)], payload: ByteBuffer, contentType: String
+    ) -> ByteBuffer {
+        var bytes: [UInt8] = [UInt8(ascii: "{")]
+        bytes.reserveCapacity(512 + payload.readableBytes)
+        for (name, value) in attributes {
+            JSONValue.writeString(name, to: &bytes)
+            bytes.append(UInt8(ascii: ":"))
+            // The two whole numbers of the event are numbers here.
+            if name == "attempt" || name == "generation" {
+                bytes.append(contentsOf: value.utf8)
+            } else {
+                JSONValue.writeString(value, to: &bytes)
+            }
+            bytes.append(UInt8(ascii: ","))
+        }
+        bytes.append(contentsOf: "\"datacontenttype\":".utf8)
+        JSONValue.writeString(contentType, to: &bytes)
+        bytes.append(UInt8(ascii: ","))
+        self.writeData(payload, contentType: contentType, to: &bytes)
+        bytes.append(UInt8(ascii: "}"))
+        return ByteBuffer(bytes: bytes)
+    }
+
+    /// JSON as it is, byte for byte; text as a string; anything else in base 64.
+    private static func writeData(_ payload: ByteBuffer, contentType: String, to bytes: inout [UInt8]) {
+        let view = payload.readableBytesView
+        let type = contentType.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+        if type == "application/json" || type.hasSuffix("+json"), self.isJSON(view) {
+            bytes.append(contentsOf: "\"data\":".utf8)
+            bytes.append(contentsOf: view)
+        } else if type.hasPrefix("text/"), let text = String(validating: view, as: UTF8.self) {
+            bytes.append(contentsOf: "\"data\":".utf8)
+            JSONValue.writeString(text, to: &bytes)
+        } else {
+            bytes.append(contentsOf: "\"data_base64\":\"".utf8)
+            Base64.write(view, to: &bytes)
+            bytes.append(UInt8(ascii: "\""))
+        }
+    }
+
+    private static func isJSON(_ bytes: ByteBufferView) -> Bool {
+        do {
+            _ = try JSONParser.parse(bytes, depthMax: 64)
+            return true
+        } catch {
+            return false
+        }
+    }
+}
+
+/// RFC 4648, with padding.
+enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func write(_ input: some Sequence<UInt8>, to output: inout [UInt8]) {
+        var bits: UInt32 = 0
+        var count = 0
+        for byte in input {
+            bits = bits << 8 | UInt32(byte)
+            count += 1
+            if count == 3 {
+                for shift in [18, 12, 6, 0] as [UInt32] { output.append(self.alphabet[Int(bits >> shift & 63)]) }
+                bits = 0
+                count = 0
+            }
+        }
+        guard count > 0 else { return }
+        bits <<= UInt32(8 * (3 - count))
+        output.append(self.alphabet[Int(bits >> 18 & 63)])
+        output.append(self.alphabet[Int(bits >> 12 & 63)])
+        output.append(count == 2 ? self.alphabet[Int(bits >> 6 & 63)] : UInt8(ascii: "="))
+        output.append(UInt8(ascii: "="))
+    }
+}

@@ -1,0 +1,242 @@
+package import DispatcherDomain
+package import EscapementModel
+package import NIOCore
+package import WireProtocol
+
+/// The bytes of journal records: tagged fields, as on the wire, with a format version in front. A field's
+/// number is never used again; readers skip what they do not know.
+package enum JournalCodec {
+    /// What this build writes. It reads the same one; a later build also reads the one before.
+    package static let version: UInt32 = 1
+    /// Bytes of one record, at most: below Kafka's usual limit of 1 MB for a record with its headers.
+    package static let recordBytesMax = 900_000
+    /// Bytes kept of a text for people.
+    private static let errorMax = 1024
+
+    private enum Kind: UInt32 {
+        case barrier = 1
+        case part = 2
+        case entry = 3
+    }
+
+    package static func encode(_ record: JournalRecord) -> ByteBuffer {
+        var writer = FieldWriter(capacity: 1024)
+        writer.unsigned(1, self.version)
+        let (kind, nonce, shards, outcomes): (Kind, UID, [ShardState], [OutcomeRecord]) =
+            switch record.body {
+            case .barrier(let nonce): (.barrier, nonce, [], [])
+            case .part(let outcomes): (.part, .zero, [], outcomes)
+            case .entry(let shards, let outcomes): (.entry, .zero, shards, outcomes)
+            }
+        writer.unsigned(2, kind.rawValue)
+        writer.unsigned(3, record.lane.rawValue)
+        writer.unsigned(4, record.laneEpoch.rawValue)
+        writer.unsigned(5, record.sequence)
+        writer.text(6, record.dispatcher.name)
+        writer.uid(7, nonce)
+        for state in shards {
+            writer.nested(8) { inner in
+                inner.unsigned(1, state.shard.rawValue)
+                inner.unsigned(2, state.epoch.rawValue)
+                inner.cursor(3, state.cursor)
+            }
+        }
+        for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
+        return writer.buffer
+    }
+
+    /// An entry as the records to append, in order: parts, then the one with the shards. One record when all
+    /// fits into `bytesMax`.
+    package static func encode(
+        entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
+        dispatcher: NodeID, bytesMax: Int = recordBytesMax
+    ) -> [ByteBuffer] {
+        func record(_ body: JournalRecord.Body) -> ByteBuffer {
+            self.encode(
+                JournalRecord(
+                    lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body))
+        }
+        let frame = record(.entry(shards, [])).readableBytes
+        var groups: [[OutcomeRecord]] = [[]]
+        var size = frame
+        for outcome in outcomes {
+            let bytes = self.size(of: outcome)
+            if size + bytes > bytesMax, groups[groups.count - 1].isEmpty == false {
+                groups.append([])
+                size = frame
+            }
+            groups[groups.count - 1].append(outcome)
+            size += bytes
+        }
+        return groups.dropLast().map { record(.part($0)) } + [record(.entry(shards, groups[groups.count - 1]))]
+    }
+
+    /// - Throws: `WireError` naming the field; also for a version this build does not read.
+    package static func decode(_ bytes: ByteBuffer) throws(WireError) -> JournalRecord {
+        var reader = FieldReader(bytes)
+        var version: UInt32 = 0
+        var kind: Kind?
+        var record = JournalRecord(
+            lane: LaneID(0), laneEpoch: .none, sequence: 0, dispatcher: NodeID(""), body: .barrier(nonce: .zero))
+        var nonce = UID.zero
+        var shards: [ShardState] = []
+        var outcomes: [OutcomeRecord] = []
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: version = try field.unsigned("journal.version")
+            case 2: kind = Kind(rawValue: try field.unsigned("journal.kind"))
+            case 3: record.lane = LaneID(try field.unsigned("journal.lane"))
+            case 4: record.laneEpoch = Epoch(try field.unsigned("journal.laneEpoch"))
+            case 5: record.sequence = try field.unsigned("journal.sequence")
+            case 6: record.dispatcher = NodeID(try field.text("journal.dispatcher", max: WireLimits.nameMax))
+            case 7: nonce = try field.uid("journal.nonce")
+            case 8:
+                guard shards.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.shards") }
+                shards.append(try self.shard(field))
+            case 9:
+                guard outcomes.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.outcomes") }
+                outcomes.append(try self.outcome(field))
+            default: continue
+            }
+        }
+        guard version == self.version else { throw WireError(.badValue, field: "journal.version") }
+        switch kind {
+        case .barrier: record.body = .barrier(nonce: nonce)
+        case .part: record.body = .part(outcomes)
+        case .entry: record.body = .entry(shards, outcomes)
+        case nil: throw WireError(.badValue, field: "journal.kind")
+        }
+        return record
+    }
+
+    private static func shard(_ field: FieldReader.Field) throws(WireError) -> ShardState {
+        var state = ShardState(shard: ShardID(0))
+        var reader = try field.nested("journal.shards")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: state.shard = ShardID(try part.unsigned("journal.shards.shard"))
+            case 2: state.epoch = Epoch(try part.unsigned("journal.shards.epoch"))
+            case 3: state.cursor = try part.cursor("journal.shards.cursor")
+            default: continue
+            }
+        }
+        return state
+    }
+
+    private static func size(of outcome: OutcomeRecord) -> Int {
+        var writer = FieldWriter(capacity: 512)
+        writer.nested(9) { self.encode(outcome, into: &$0) }
+        return writer.buffer.readableBytes
+    }
+
+    private static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
+        writer.uid(1, outcome.id.uid)
+        writer.unsigned(2, outcome.kind.rawValue)
+        writer.uid(3, outcome.uid)
+        writer.unsigned(4, outcome.generation)
+        writer.unsigned(5, outcome.shard.rawValue)
+        writer.unsigned(6, outcome.epoch.rawValue)
+        writer.instant(7, outcome.scheduled)
+        if outcome.due != outcome.scheduled { writer.instant(8, outcome.due) }
+        writer.instant(9, outcome.settledAt)
+        writer.unsigned(10, outcome.outcome.rawValue)
+        writer.unsigned(11, outcome.reason.rawValue)
+        writer.text(12, String(outcome.error.prefix(self.errorMax)))
+        if outcome.count != 1 { writer.unsigned(13, outcome.count) }
+        if outcome.through != outcome.scheduled { writer.instant(14, outcome.through) }
+        writer.text(15, outcome.namespace)
+        writer.text(16, outcome.name)
+        writer.text(17, outcome.action)
+        for label in outcome.labels {
+            writer.nested(18) { inner in
+                inner.text(1, label.name)
+                inner.text(2, label.value)
+            }
+        }
+        if let position = outcome.position {
+            writer.text(19, position.topic)
+            writer.unsigned(20, UInt32(bitPattern: position.partition))
+            writer.signed(21, position.offset)
+        }
+        if let payload = outcome.payload {
+            writer.unsigned(22, UInt64(payload.byteCount))
+            writer.bytes(23, ByteBuffer(bytes: payload.sha256))
+        }
+        writer.unsigned(24, outcome.attempts)
+        writer.text(25, outcome.ticker.name)
+        writer.text(26, outcome.traceparent)
+    }
+
+    private static func outcome(_ field: FieldReader.Field) throws(WireError) -> OutcomeRecord {
+        var result = OutcomeRecord(
+            id: ActivationID(.zero), kind: .cron, uid: .zero, generation: 0, shard: ShardID(0), epoch: .none,
+            scheduled: .distantPast, due: .distantPast, settledAt: .distantPast, outcome: .dispatched,
+            reason: .dispatched, namespace: "", name: "", ticker: NodeID(""))
+        var due: WallInstant?
+        var through: WallInstant?
+        var position = OutcomeRecord.Position(topic: "", partition: 0, offset: 0)
+        var payload = OutcomeRecord.PayloadDigest(byteCount: 0, sha256: [])
+        var reader = try field.nested("journal.outcomes")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: result.id = ActivationID(try part.uid("outcome.id"))
+            case 2: result.kind = try part.kind("outcome.kind")
+            case 3: result.uid = try part.uid("outcome.uid")
+            case 4: result.generation = try part.unsigned("outcome.generation")
+            case 5: result.shard = ShardID(try part.unsigned("outcome.shard"))
+            case 6: result.epoch = Epoch(try part.unsigned("outcome.epoch"))
+            case 7: result.scheduled = try part.instant("outcome.scheduled")
+            case 8: due = try part.instant("outcome.due")
+            case 9: result.settledAt = try part.instant("outcome.settledAt")
+            case 10:
+                guard let outcome = Outcome(rawValue: try part.unsigned("outcome.outcome")) else {
+                    throw WireError(.badValue, field: "outcome.outcome")
+                }
+                result.outcome = outcome
+            case 11:
+                guard let reason = Reason(rawValue: try part.unsigned("outcome.reason")) else {
+                    throw WireError(.badValue, field: "outcome.reason")
+                }
+                result.reason = reason
+            case 12: result.error = try part.text("outcome.error", max: self.errorMax * 4)
+            case 13: result.count = try part.unsigned("outcome.count")
+            case 14: through = try part.instant("outcome.through")
+            case 15: result.namespace = try part.text("outcome.namespace", max: WireLimits.nameMax)
+            case 16: result.name = try part.text("outcome.name", max: WireLimits.nameMax)
+            case 17: result.action = try part.text("outcome.action", max: WireLimits.nameMax)
+            case 18:
+                guard result.labels.count < WireLimits.listMax else {
+                    throw WireError(.tooMany, field: "outcome.labels")
+                }
+                result.labels.append(try self.label(part))
+            case 19: position.topic = try part.text("outcome.topic", max: WireLimits.nameMax)
+            case 20: position.partition = Int32(bitPattern: try part.unsigned("outcome.partition", as: UInt32.self))
+            case 21: position.offset = try part.signed("outcome.offset")
+            case 22: payload.byteCount = Int(clamping: try part.unsigned("outcome.payloadBytes", as: UInt64.self))
+            case 23: payload.sha256 = Array(try part.bytes("outcome.payloadSHA256", max: 32).readableBytesView)
+            case 24: result.attempts = try part.unsigned("outcome.attempts")
+            case 25: result.ticker = NodeID(try part.text("outcome.ticker", max: WireLimits.nameMax))
+            case 26: result.traceparent = try part.text("outcome.traceparent", max: WireLimits.nameMax)
+            default: continue
+            }
+        }
+        result.due = due ?? result.scheduled
+        result.through = through ?? result.scheduled
+        if !position.topic.isEmpty { result.position = position }
+        if !payload.sha256.isEmpty { result.payload = payload }
+        return result
+    }
+
+    private static func label(_ field: FieldReader.Field) throws(WireError) -> OutcomeRecord.Label {
+        var label = OutcomeRecord.Label(name: "", value: "")
+        var reader = try field.nested("outcome.labels")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: label.name = try part.text("outcome.labels.name", max: WireLimits.nameMax)
+            case 2: label.value = try part.text("outcome.labels.value", max: WireLimits.detailMax)
+            default: continue
+            }
+        }
+        return label
+    }
+}

@@ -1,0 +1,136 @@
+package import DispatcherDomain
+package import EscapementModel
+
+/// Hands records to Kafka and tells what became of each. Adapters: the Kafka client, test doubles.
+package protocol RecordProducer: Sendable {
+    /// Produces the records, those of one key and partition in order, and waits for all reports, a bounded
+    /// time. One report for each record, in order.
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery]
+}
+
+/// What became of one record.
+package enum RecordDelivery: Hashable, Sendable {
+    /// In its partition, on all replicas that must have it.
+    case delivered(partition: Int32, offset: Int64)
+    /// Kafka will never take this record.
+    case refused(RecordRefusal, detail: String)
+    /// Not now; it may or may not have been written.
+    case unavailable(String)
+    /// This producer is no longer the lane's: somebody else is.
+    case fenced(String)
+}
+
+/// Why Kafka never takes a record.
+package enum RecordRefusal: Hashable, Sendable {
+    case tooLarge
+    /// The topic does not exist or has an impossible name.
+    case unknownTopic
+    case forbiddenTopic
+    /// A broker's rule, or the record is malformed.
+    case invalid
+}
+
+/// Publishes for one lane: the one place that knows the delivery guarantee.
+///
+/// With the idempotent producer (at least once) the fires are produced until all are settled, then the
+/// journal. With transactions (exactly once) both are one transaction; a record that Kafka refuses then aborts
+/// it, and the rest is sent again without it, before `settle` is asked.
+package protocol LaneProducer: Sendable {
+    /// Becomes the lane's producer; with transactions this fences the one before. Called once, first.
+    func begin() async throws(PublishError)
+
+    /// Appends one journal record on its own and returns its offset.
+    func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64
+
+    /// Publishes `records`, asks `settle` what follows from their fates, and writes that: dead letters, then
+    /// the journal, last. When it returns, all of it is durable. One call at a time.
+    ///
+    /// Unavailability is waited out inside, with backoff, and reported to `trouble`; nothing is returned half
+    /// done.
+    ///
+    /// - Throws: `PublishError`; then nothing of the journal is written, as far as anyone knows.
+    func publish(
+        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
+        trouble: @Sendable (String) -> Void
+    ) async throws(PublishError) -> Settlement
+}
+
+/// Makes the producer of a lane when the lane is taken over.
+package protocol LaneProducerFactory: Sendable {
+    func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer
+}
+
+/// The final fate of one fire's record.
+package enum RecordFate: Hashable, Sendable {
+    case delivered(partition: Int32, offset: Int64, attempts: UInt32)
+    case refused(RecordRefusal, detail: String, attempts: UInt32)
+}
+
+/// What is written behind the fires.
+package struct Settlement: Sendable {
+    /// Copies of what cannot be delivered.
+    package var deadLetters: [OutgoingRecord]
+    /// The journal entry, in order.
+    package var journal: [OutgoingRecord]
+    /// The same as values.
+    package var outcomes: [OutcomeRecord]
+
+    package init(deadLetters: [OutgoingRecord], journal: [OutgoingRecord], outcomes: [OutcomeRecord]) {
+        self.deadLetters = deadLetters
+        self.journal = journal
+        self.outcomes = outcomes
+    }
+}
+
+/// Why a lane's publish ended without success.
+package enum PublishError: Error, Equatable {
+    /// Somebody else publishes the lane: stop, at once, without a retry.
+    case laneLost(String)
+    /// The caller was cancelled; what was not journaled will be settled by the next owner.
+    case stopped
+    /// The journal cannot be written, for a reason that waiting does not mend by itself.
+    case journalRefused(String)
+}
+
+/// Reads a lane's journal at a takeover.
+package protocol JournalReader: Sendable {
+    /// The first offset that still exists.
+    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64
+    /// All committed records with `from <= offset < through`, in order. A record at or after `through`
+    /// exists.
+    func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord]
+}
+
+/// Follows the journal of several lanes, for the recorder.
+package protocol JournalFeed: Sendable {
+    /// Where the recorder's group stands; lanes it never recorded are absent.
+    func committed(_ lanes: [LaneID]) async throws(JournalError) -> [LaneID: Int64]
+    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64
+    /// Reads exactly these lanes from these offsets from now on.
+    func follow(_ lanes: [LaneID: Int64]) async throws(JournalError)
+    /// The next committed records, at most `max`; waits up to `timeout` for the first.
+    func next(max: Int, timeout: Duration) async throws(JournalError) -> [(lane: LaneID, record: StoredJournalRecord)]
+    /// Notes for each lane the offset to go on from after a restart.
+    func commit(_ offsets: [LaneID: Int64]) async throws(JournalError)
+}
+
+/// The journal could not be read.
+package struct JournalError: Error, Equatable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
+        /// Retry with backoff.
+        case unavailable
+        /// The offset asked for is gone: retention took it.
+        case outOfRange
+    }
+
+    package var code: Code
+    /// For the log; no secrets.
+    package var detail: String
+
+    package init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    package var description: String { self.detail }
+}
