@@ -141,6 +141,11 @@ package final class ZoneRules: Sendable {
         return (offset < 0 ? "-" : "+") + clock
     }
 
+    /// The instants in `range` (seconds) at which the offset changes, with the offset from then on.
+    package func changes(in range: Range<Int>) -> [(at: Int, offset: Int)] {
+        self.periods.lazy.filter { range.contains($0.start) }.map { ($0.start, $0.offset) }
+    }
+
     /// The first instant (in seconds) from which the two zones differ, or `nil` when they are the same.
     package func firstDifference(from other: ZoneRules) -> Int? {
         if self.periods == other.periods { return nil }
