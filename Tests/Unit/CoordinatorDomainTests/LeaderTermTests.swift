@@ -1,0 +1,254 @@
+import CoordinatorDomain
+import EscapementModel
+import Testing
+import TestSupport
+
+/// A leader's term against a store and members that are plain values: claims are answered from rows, members
+/// take what they are told and say so in their heartbeats.
+struct TermHarness {
+    var term: LeaderTerm
+    var now = 0
+    /// (kind, number) to epoch and owner, as the store has them.
+    var rows: [AssignedKind: [Assignments.Row]]
+    /// What each live member holds.
+    var held: [Incarnation: [UInt16: Epoch]] = [:]
+    var roles: [Incarnation: Role] = [:]
+    var leaving: Set<Incarnation> = []
+    var dismissed: Set<Incarnation> = []
+    var silent: Set<Incarnation> = []
+    /// Every assign ever sent, to check that epochs grow and that each was durable.
+    var told: [(AssignedKind, UInt16, Epoch, Incarnation)] = []
+    var storeIsUp = true
+
+    init(shards: Int, lanes: Int, owners: [Assignments.Row] = []) {
+        func rows(_ count: Int) -> [Assignments.Row] {
+            (0..<UInt16(count)).map { Assignments.Row(number: $0, epoch: .none, owner: nil) }
+        }
+        var shardRows = rows(shards)
+        for row in owners { shardRows[Int(row.number)] = row }
+        self.rows = [.shard: shardRows, .lane: rows(lanes)]
+        self.term = LeaderTerm(shards: shardRows, lanes: rows(lanes), now: instant(0))
+    }
+
+    mutating func send(_ event: LeaderTerm.Event) {
+        var pending = self.term.receive(event, now: instant(self.now))[...]
+        while let action = pending.popFirst() {
+            switch action {
+            case .persist(let kind, let claims):
+                guard self.storeIsUp else {
+                    pending += self.term.receive(.claimsFailed(kind), now: instant(self.now))
+                    continue
+                }
+                let epochs = claims.map { claim -> Epoch? in
+                    guard self.rows[kind]?[Int(claim.number)].epoch == claim.expected else { return nil }
+                    self.rows[kind]?[Int(claim.number)].epoch = claim.expected.next
+                    self.rows[kind]?[Int(claim.number)].owner = claim.owner
+                    return claim.expected.next
+                }
+                pending += self.term.receive(.claimed(kind, epochs), now: instant(self.now))
+            case .reload(let kind):
+                guard self.storeIsUp else { continue }
+                pending += self.term.receive(.loaded(kind, self.rows[kind] ?? []), now: instant(self.now))
+            case .assign(let kind, let number, let epoch, let member):
+                let row = self.rows[kind]?[Int(number)]
+                #expect(row?.epoch == epoch && row?.owner == member, "told before it was durable")
+                self.told.append((kind, number, epoch, member))
+                if !self.silent.contains(member) { self.held[member]?[number] = epoch }
+            case .revoke(let kind, let number, let epoch, let member):
+                guard !self.silent.contains(member), self.held[member]?[number] == epoch else { continue }
+                self.held[member]?[number] = nil
+                pending += self.term.receive(
+                    .released(kind, from: member, number: number, epoch), now: instant(self.now))
+            case .dismiss(let member):
+                self.dismissed.insert(member)
+                self.held[member] = nil
+            case .publishView, .welcome, .memberChanged, .handedOver: break
+            }
+        }
+    }
+
+    mutating func join(_ number: UInt64, _ role: Role = .ticker) {
+        self.held[incarnation(number)] = [:]
+        self.roles[incarnation(number)] = role
+        self.send(.joined(identity(number, role)))
+    }
+
+    /// Lets `milliseconds` pass, a tick each 100 ms and a heartbeat of everybody each 500 ms.
+    mutating func run(_ milliseconds: Int) {
+        let end = self.now + milliseconds
+        while self.now < end {
+            self.now += 100
+            self.send(.tick)
+            guard self.now % 500 == 0 else { continue }
+            for (member, holdings) in self.held.sorted(by: { $0.key < $1.key }) where !self.silent.contains(member) {
+                let list = holdings.map { Assignments.Holding(number: $0.key, epoch: $0.value) }
+                let report = Membership.Report(leaving: self.leaving.contains(member))
+                self.send(.heartbeat(member, report, list))
+            }
+        }
+    }
+
+    func count(_ member: UInt64) -> Int { self.held[incarnation(member)]?.count ?? 0 }
+}
+
+@Suite struct LeaderTermTests {
+    @Test func `the first members share everything`() {
+        var harness = TermHarness(shards: 16, lanes: 4)
+        harness.join(1)
+        harness.join(2)
+        harness.join(11, .dispatcher)
+        harness.join(12, .dispatcher)
+        harness.run(2500)
+        #expect([harness.count(1), harness.count(2)] == [8, 8])
+        #expect([harness.count(11), harness.count(12)] == [2, 2])
+        #expect(harness.term.shards.unownedCount == 0)
+    }
+
+    @Test func `a killed ticker's shards go to the others under higher epochs`() {
+        var harness = TermHarness(shards: 16, lanes: 4)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.silent.insert(incarnation(2))
+        harness.send(.closed(incarnation(2), goodbye: false))
+        harness.run(1200)
+        #expect(harness.count(1) == 16)
+        let epochs = harness.rows[.shard]?.map(\.epoch.rawValue).sorted()
+        #expect(epochs == Array(repeating: 1, count: 8) + Array(repeating: 2, count: 8))
+    }
+
+    @Test func `a paused ticker loses its shards after three seconds and returns empty`() {
+        var harness = TermHarness(shards: 8, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.silent.insert(incarnation(2))
+        harness.run(3500)
+        #expect(harness.count(1) == 8)
+        harness.silent.remove(incarnation(2))
+        harness.send(.joined(identity(2)))
+        harness.run(1000)
+        #expect(harness.count(2) == 0, "what it still held is revoked")
+        harness.run(20_000)
+        #expect(harness.count(1) + harness.count(2) == 8)
+        #expect(harness.count(2) >= 3)
+    }
+
+    @Test func `a join is followed by planned moves, batched and bounded`() {
+        var harness = TermHarness(shards: 64, lanes: 1)
+        harness.join(1)
+        harness.run(2000)
+        #expect(harness.count(1) == 64)
+        harness.join(2)
+        harness.run(4000)
+        #expect(harness.count(2) == 0, "further joins may come")
+        harness.run(2000)
+        #expect((1...6).contains(harness.count(2)), "a tenth in ten seconds")
+        harness.run(90_000)
+        #expect(harness.count(1) + harness.count(2) == 64)
+        #expect(harness.count(2) >= 28)
+    }
+
+    @Test func `a leaving ticker is emptied and dismissed`() {
+        var harness = TermHarness(shards: 32, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.leaving.insert(incarnation(1))
+        harness.run(1500)
+        #expect(harness.dismissed == [incarnation(1)])
+        #expect(harness.count(2) == 32)
+    }
+
+    @Test func `a leaving ticker that nobody can relieve is let go`() {
+        var harness = TermHarness(shards: 4, lanes: 1)
+        harness.join(1)
+        harness.run(2500)
+        harness.leaving.insert(incarnation(1))
+        harness.run(600)
+        #expect(harness.dismissed == [incarnation(1)])
+        harness.join(2)
+        harness.run(1500)
+        #expect(harness.count(2) == 4)
+    }
+
+    @Test func `a new leader keeps what the members hold`() {
+        let owners = (0..<4).map {
+            Assignments.Row(number: UInt16($0), epoch: Epoch(5), owner: incarnation($0 < 2 ? 1 : 2))
+        }
+        var harness = TermHarness(shards: 4, lanes: 1, owners: owners)
+        harness.join(1)
+        harness.join(2)
+        harness.held[incarnation(1)] = [0: Epoch(5), 1: Epoch(5)]
+        harness.held[incarnation(2)] = [2: Epoch(5), 3: Epoch(5)]
+        harness.run(6000)
+        #expect(harness.rows[.shard] == owners, "no claim was needed")
+        #expect(harness.told.isEmpty)
+    }
+
+    @Test func `a new leader gives up owners that do not report within its settle window`() {
+        let owners = [Assignments.Row(number: 0, epoch: Epoch(5), owner: incarnation(9))]
+        var harness = TermHarness(shards: 2, lanes: 1, owners: owners)
+        harness.join(1)
+        harness.run(2900)
+        #expect(harness.rows[.shard]?[0].owner == incarnation(9))
+        harness.run(1000)
+        #expect(harness.rows[.shard]?[0] == Assignments.Row(number: 0, epoch: Epoch(6), owner: incarnation(1)))
+    }
+
+    @Test func `while the store is away nobody is told anything new`() {
+        var harness = TermHarness(shards: 4, lanes: 1)
+        harness.storeIsUp = false
+        harness.join(1)
+        harness.run(5000)
+        #expect(harness.told.isEmpty)
+        harness.storeIsUp = true
+        harness.send(.loaded(.shard, harness.rows[.shard] ?? []))
+        harness.run(1000)
+        #expect(harness.count(1) == 4)
+    }
+
+    /// Joins, kills, pauses, leaves in any order; once all is quiet everything is owned by exactly one.
+    @Test(arguments: 0..<25) func `whatever happens, in the end every shard has one live owner`(seed: Int) {
+        var random = SeededRandom(seed: UInt64(seed))
+        var harness = TermHarness(shards: 24, lanes: 4)
+        var next: UInt64 = 1
+        for _ in 0..<40 {
+            let alive = harness.held.keys.sorted()
+            switch Int.random(in: 0..<6, using: &random) {
+            case 0, 1:
+                harness.join(next, Bool.random(using: &random) ? .ticker : .dispatcher)
+                next += 1
+            case 2:
+                if let victim = alive.randomElement(using: &random) {
+                    harness.held[victim] = nil
+                    harness.send(.closed(victim, goodbye: Bool.random(using: &random)))
+                }
+            case 3: if let victim = alive.randomElement(using: &random) { harness.silent.insert(victim) }
+            case 4: if let victim = alive.randomElement(using: &random) { harness.leaving.insert(victim) }
+            default: break
+            }
+            harness.run(Int.random(in: 1...20, using: &random) * 100)
+        }
+        for member in harness.silent { harness.held[member] = nil }
+        for member in harness.leaving { harness.held[member] = nil }
+        harness.join(next, .ticker)
+        harness.join(next + 1, .dispatcher)
+        harness.run(8000)
+        for kind in AssignedKind.allCases {
+            #expect(harness.term.assignments(of: kind).unownedCount == 0, "seed \(seed)")
+            var owners: [UInt16: [Incarnation]] = [:]
+            for (member, holdings) in harness.held where harness.roles[member] == kind.owner {
+                for number in holdings.keys { owners[number, default: []].append(member) }
+            }
+            #expect(owners.values.allSatisfy { $0.count == 1 }, "two owners (seed \(seed))")
+            #expect(owners.count == harness.rows[kind]?.count, "seed \(seed)")
+        }
+        var highest: [String: Epoch] = [:]
+        for (kind, number, epoch, _) in harness.told {
+            let key = "\(kind) \(number)"
+            #expect(epoch >= highest[key] ?? .none, "an epoch fell (seed \(seed))")
+            highest[key] = epoch
+        }
+    }
+}
