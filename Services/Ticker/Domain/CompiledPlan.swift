@@ -18,7 +18,7 @@ package struct CompiledPlan: OccurrencePlan {
     /// so a new owner goes on where the old one stopped.
     package func decision(on occurrence: Occurrence, now: WallInstant) -> LateDecision {
         let toleranceStart = now.advanced(by: .milliseconds(-self.rule.toleranceMilliseconds))
-        guard occurrence.due < toleranceStart else { return .fire(caughtUp: false) }
+        guard occurrence.due < toleranceStart, !self.schedule.isOneShot else { return .fire(caughtUp: false) }
         let windowStart = now.advanced(by: .milliseconds(-self.rule.windowMilliseconds))
         let beforeWindow = windowStart.advanced(by: .milliseconds(-1))
         if let expired = self.run(from: occurrence, dueThrough: beforeWindow) {
@@ -30,7 +30,7 @@ package struct CompiledPlan: OccurrencePlan {
         }
         switch self.rule.policy {
         case .skip:
-            return .skip(missed, reason: .catchupLimit)
+            return .skip(missed, reason: .catchupWindow)
         case .latest:
             if missed.count == 1 { return .fire(caughtUp: true) }
             return self.allBut(newest: 1, of: missed, from: occurrence, reason: .coalesced)

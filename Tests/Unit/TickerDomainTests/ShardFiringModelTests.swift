@@ -16,6 +16,8 @@ import TickerDomain
         var endedRevision: UInt64?
         var until: Int64?
         var period: Int64
+        /// Where the lane stood when it first settled anything that reflects the version.
+        var reflectedFrom: Watermark?
 
         var dues: [Int64] { Array(stride(from: self.period, through: World.endOfTime, by: Int(self.period))) }
 
@@ -115,6 +117,7 @@ import TickerDomain
             next.from = self.now
             next.endedRevision = nil
             next.until = nil
+            next.reflectedFrom = nil
             next.period = Int64(self.draw(90) + 10)
             self.versions.append(next)
         }
@@ -206,6 +209,12 @@ import TickerDomain
             #expect(batch.to.cron >= batch.from.cron && batch.to.delay >= batch.from.delay)
             #expect(batch.to.revision >= batch.from.revision)
             self.laneCursor = batch.to
+            for index in self.versions.indices {
+                let created = Revision(self.versions[index].createdRevision)
+                if self.versions[index].reflectedFrom == nil, created <= batch.to.revision {
+                    self.versions[index].reflectedFrom = batch.from.cron
+                }
+            }
             for occurrence in batch.occurrences {
                 #expect(occurrence.due.milliseconds <= self.now, "nothing is early")
                 self.settled["\(occurrence.uid) \(occurrence.scheduled.milliseconds)", default: 0] += 1
@@ -230,10 +239,14 @@ import TickerDomain
             }
         }
 
+        /// What must have been settled. A version that replaces another takes effect when it is applied: up to
+        /// there the older one was in force.
         var expected: Set<String> {
             var expected: Set<String> = []
             for version in self.versions {
+                let start = version.replaces ? version.reflectedFrom ?? self.laneCursor.cron : .start
                 for due in version.dues where due > version.from && due <= min(version.until ?? .max, self.now) {
+                    guard Watermark(instant: WallInstant(milliseconds: due), tie: version.uid) > start else { continue }
                     expected.insert("\(version.uid) \(due)")
                 }
             }

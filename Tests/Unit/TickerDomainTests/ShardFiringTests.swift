@@ -4,7 +4,18 @@ import Testing
 import TickerDomain
 
 @Suite struct ShardFiringTests {
-    private typealias Firing = ShardFiring<Int>
+    /// A machine by reference, so that its calls may stand inside an expectation.
+    private final class Firing {
+        var machine: ShardFiring<Int>
+
+        init(_ machine: ShardFiring<Int>) { self.machine = machine }
+
+        func plan(now: WallInstant) -> PlannedBatch<Int>? { self.machine.plan(now: now) }
+
+        func apply(_ changes: [ShardChange<Int>], from: Revision, through: Revision) -> Bool {
+            self.machine.apply(changes, from: from, through: through)
+        }
+    }
 
     private func at(_ milliseconds: Int64) -> WallInstant { WallInstant(milliseconds: milliseconds) }
 
@@ -33,10 +44,10 @@ import TickerDomain
     private func active(
         _ changes: [ShardChange<Int>], now: Int64, cursor: Cursor = .start, batches: Int = 4, horizon: Int64 = 100_000
     ) -> Firing {
-        var firing = Firing(shard: ShardID(3), epoch: Epoch(7), now: self.at(now))
-        firing.opened(cursor: cursor, credit: Credit(batches: batches, bytes: 1 << 20))
-        firing.snapshotRequested(horizon: self.at(horizon))
-        firing.load(changes, revision: Revision(10), last: true)
+        let firing = Firing(ShardFiring(shard: ShardID(3), epoch: Epoch(7), now: self.at(now)))
+        firing.machine.opened(cursor: cursor, credit: Credit(batches: batches, bytes: 1 << 20))
+        firing.machine.snapshotRequested(horizon: self.at(horizon))
+        firing.machine.load(changes, revision: Revision(10), last: true)
         return firing
     }
 
@@ -47,12 +58,11 @@ import TickerDomain
     }
 
     @Test func `due occurrences leave in order, from cursor to cursor`() throws {
-        var firing = self.active(
+        let firing = self.active(
             [self.schedule(2, dues: [1000, 2000]), self.schedule(1, dues: [1000]), self.timer(5, due: 1500)], now: 500)
-        #expect(firing.nextWake.map { $0 <= self.at(1000) } == true)
+        #expect(firing.machine.nextWake.map { $0 <= self.at(1000) } == true)
         #expect(firing.plan(now: self.at(999)) == nil)
-        let planned = firing.plan(now: self.at(2000))
-        let first = try #require(planned)
+        let first = try #require(firing.plan(now: self.at(2000)))
         #expect(first.from == .start)
         #expect(first.occurrences.map(\.due.milliseconds) == [1000, 1000, 1500, 2000])
         #expect(first.occurrences.map(\.payload) == [1, 2, 5, 2], "an instant is settled in order of uid")
@@ -61,25 +71,25 @@ import TickerDomain
     }
 
     @Test func `nothing is planned before contents and cursor are there`() {
-        var firing = Firing(shard: ShardID(0), epoch: Epoch(1), now: self.at(0))
+        let firing = Firing(ShardFiring(shard: ShardID(0), epoch: Epoch(1), now: self.at(0)))
         #expect(firing.plan(now: self.at(10_000)) == nil)
-        firing.opened(cursor: self.cursor(100, revision: 12), credit: Credit(batches: 1, bytes: 1000))
-        firing.snapshotRequested(horizon: self.at(100_000))
-        firing.load([self.timer(1, due: 200)], revision: Revision(10), last: true)
-        #expect(firing.phase == .loading, "the lane has settled changes that are not loaded here yet")
+        firing.machine.opened(cursor: self.cursor(100, revision: 12), credit: Credit(batches: 1, bytes: 1000))
+        firing.machine.snapshotRequested(horizon: self.at(100_000))
+        firing.machine.load([self.timer(1, due: 200)], revision: Revision(10), last: true)
+        #expect(firing.machine.phase == .loading, "the lane has settled changes that are not loaded here yet")
         let applied = firing.apply([self.timer(2, due: 300, revision: 12)], from: Revision(10), through: Revision(12))
         #expect(applied)
-        #expect(firing.phase == .active)
+        #expect(firing.machine.phase == .active)
         let batch = firing.plan(now: self.at(10_000))
         #expect(batch?.occurrences.map(\.payload) == [1, 2])
     }
 
     @Test func `credit holds batches back and an acknowledgement frees them`() throws {
-        var firing = self.active([self.schedule(1, dues: [1, 2, 3])], now: 0, batches: 1)
+        let firing = self.active([self.schedule(1, dues: [1, 2, 3])], now: 0, batches: 1)
         let first = try #require(firing.plan(now: self.at(1)))
         #expect(firing.plan(now: self.at(2)) == nil)
-        #expect(firing.nextWake.map { $0 > self.at(2) } == true, "without credit there is nothing to do at once")
-        firing.acknowledged(first.to)
+        #expect(firing.machine.nextWake == nil, "without credit there is nothing to do at any time")
+        firing.machine.acknowledged(first.to)
         let second = try #require(firing.plan(now: self.at(2)))
         #expect(second.from == first.to)
         #expect(second.occurrences.map(\.due.milliseconds) == [2])
@@ -87,43 +97,42 @@ import TickerDomain
 
     @Test func `a timer that was settled is not fired by the next owner, one created later is`() {
         let settled = self.cursor(1000, revision: 5)
-        var firing = self.active(
+        let firing = self.active(
             [
                 self.timer(1, due: 900, revision: 5),
                 self.timer(2, due: 900, revision: 6),
                 self.timer(3, due: 1100, revision: 5),
             ], now: 2000, cursor: settled)
         let batch = firing.plan(now: self.at(2000))
-        #expect(batch?.occurrences.map(\.payload) == [2])
+        #expect(batch?.occurrences.map(\.payload) == [2, 3])
         #expect(batch?.to.revision == Revision(10), "the late one is in the batch, so its revision is covered")
-        let next = firing.plan(now: self.at(2000))
-        #expect((batch?.occurrences.count ?? 0) + (next?.occurrences.count ?? 0) == 2 || next == nil)
+        #expect(firing.plan(now: self.at(2000)) == nil)
     }
 
     @Test func `a late timer and a due one leave, none twice`() {
-        var firing = self.active([self.timer(3, due: 1100, revision: 5)], now: 2000, cursor: self.cursor(1000, revision: 5))
+        let firing = self.active([self.timer(3, due: 1100, revision: 5)], now: 2000, cursor: self.cursor(1000, revision: 5))
         let late = firing.apply([self.timer(4, due: 10, revision: 11)], from: Revision(10), through: Revision(11))
         #expect(late)
         var fired: [Int] = []
         while let batch = firing.plan(now: self.at(2000)) {
             fired += batch.occurrences.map(\.payload)
-            firing.acknowledged(batch.to)
+            firing.machine.acknowledged(batch.to)
         }
         #expect(fired.sorted() == [3, 4])
-        #expect(firing.residentCount == 0)
-        #expect(firing.settled.revision == Revision(11))
+        #expect(firing.machine.residentCount == 0)
+        #expect(firing.machine.settled.revision == Revision(11))
     }
 
     @Test func `a replacing version starts after the watermark`() {
         let settled = self.cursor(1000, revision: 5)
-        var firing = self.active(
+        let firing = self.active(
             [self.schedule(1, dues: [800, 1000, 1200], revision: 6, from: 700, replaces: true, generation: 2)],
             now: 1500, cursor: settled)
         #expect(firing.plan(now: self.at(1500))?.occurrences.map(\.due.milliseconds) == [1200])
     }
 
     @Test func `an ended version fires up to its end and not beyond`() {
-        var firing = self.active([self.schedule(1, dues: [100, 200, 300, 400])], now: 50)
+        let firing = self.active([self.schedule(1, dues: [100, 200, 300, 400])], now: 50)
         #expect(firing.plan(now: self.at(100))?.occurrences.count == 1)
         let applied = firing.apply(
             [.scheduleEnded(uid: UID(high: 0, low: 1), generation: 1, revision: Revision(11), until: self.at(250))],
@@ -135,51 +144,51 @@ import TickerDomain
     }
 
     @Test func `what was in flight when the schedule ended is planned again after a refusal`() {
-        var firing = self.active([self.schedule(1, dues: [100, 200])], now: 50)
+        let firing = self.active([self.schedule(1, dues: [100, 200])], now: 50)
         #expect(firing.plan(now: self.at(100)) != nil)
         _ = firing.apply(
             [.scheduleEnded(uid: UID(high: 0, low: 1), generation: 1, revision: Revision(11), until: self.at(150))],
             from: Revision(10), through: Revision(11))
-        firing.closed()
-        firing.opened(cursor: .start, credit: Credit(batches: 4, bytes: 1 << 20))
+        firing.machine.closed()
+        firing.machine.opened(cursor: .start, credit: Credit(batches: 4, bytes: 1 << 20))
         #expect(firing.plan(now: self.at(300))?.occurrences.map(\.due.milliseconds) == [100])
     }
 
     @Test func `a cancelled timer does not fire, and one in flight says so`() {
-        var firing = self.active([self.timer(1, due: 100), self.timer(2, due: 200)], now: 50)
+        let firing = self.active([self.timer(1, due: 100), self.timer(2, due: 200)], now: 50)
         #expect(firing.plan(now: self.at(100))?.occurrences.map(\.payload) == [1])
         _ = firing.apply(
             [
                 .timerCancelled(uid: UID(high: 1, low: 1), due: self.at(100)),
                 .timerCancelled(uid: UID(high: 1, low: 2), due: self.at(200)),
             ], from: Revision(10), through: Revision(11))
-        #expect(firing.firedBeforeCancellation(UID(high: 1, low: 1), revision: Revision(11)) == true)
-        #expect(firing.firedBeforeCancellation(UID(high: 1, low: 2), revision: Revision(11)) == false)
-        #expect(firing.firedBeforeCancellation(UID(high: 1, low: 3), revision: Revision(11)) == nil)
+        #expect(firing.machine.firedBeforeCancellation(UID(high: 1, low: 1), revision: Revision(11)) == true)
+        #expect(firing.machine.firedBeforeCancellation(UID(high: 1, low: 2), revision: Revision(11)) == false)
+        #expect(firing.machine.firedBeforeCancellation(UID(high: 1, low: 3), revision: Revision(11)) == nil)
         #expect(firing.plan(now: self.at(1000)) == nil)
     }
 
     @Test func `an expired timer is settled as skipped`() {
-        var firing = self.active([self.timer(1, due: 100, expireAfter: 50)], now: 50)
+        let firing = self.active([self.timer(1, due: 100, expireAfter: 50)], now: 50)
         let batch = firing.plan(now: self.at(200))
         #expect(batch?.occurrences.map(\.outcome) == [.skipped])
         #expect(batch?.occurrences.map(\.reason) == [.expired])
     }
 
     @Test func `timers beyond the loaded horizon wait for it, schedules do not`() {
-        var firing = self.active([self.schedule(1, dues: [2000])], now: 50, horizon: 1000)
-        firing.horizonRequested(through: self.at(3000))
+        let firing = self.active([self.schedule(1, dues: [2000])], now: 50, horizon: 1000)
+        firing.machine.horizonRequested(through: self.at(3000))
         _ = firing.apply([self.timer(9, due: 1500, revision: 11)], from: Revision(10), through: Revision(11))
         let batch = firing.plan(now: self.at(2500))
         #expect(batch?.occurrences.map(\.payload) == [1])
         #expect(batch?.to.delay == Watermark(through: self.at(1000)), "the watermark stays within the horizon")
-        firing.extendHorizon([], through: self.at(3000), last: true)
+        firing.machine.extendHorizon([], through: self.at(3000), last: true)
         #expect(firing.plan(now: self.at(2500))?.occurrences.map(\.payload) == [9])
     }
 
     @Test func `a long run of missed occurrences is one record and ends where the batch ends`() throws {
         let every = Array(stride(from: Int64(1), through: 5000, by: 1))
-        var firing = self.active(
+        let firing = self.active(
             [self.schedule(1, dues: every, skipOlderThan: 100), self.timer(7, due: 2500)], now: 6000)
         var skipped: UInt32 = 0
         var fired: [Int64] = []
@@ -187,7 +196,7 @@ import TickerDomain
         while let batch = firing.plan(now: self.at(5000)) {
             #expect(batch.from == position)
             position = batch.to
-            firing.acknowledged(batch.to)
+            firing.machine.acknowledged(batch.to)
             for occurrence in batch.occurrences {
                 if occurrence.outcome == .skipped {
                     #expect(occurrence.through <= batch.to.cron.instant)
@@ -201,7 +210,7 @@ import TickerDomain
     }
 
     @Test func `late admissions of one revision are never split over two cursors`() throws {
-        var firing = self.active([], now: 10_000, cursor: self.cursor(5000, revision: 10))
+        let firing = self.active([], now: 10_000, cursor: self.cursor(5000, revision: 10))
         let timers = (0..<2500).map { self.timer(UInt64($0), due: 100, revision: 11) }
         _ = firing.apply(timers, from: Revision(10), through: Revision(11))
         let batch = try #require(firing.plan(now: self.at(10_000)))
@@ -210,12 +219,12 @@ import TickerDomain
     }
 
     @Test func `a drained shard waits for what is in flight`() {
-        var firing = self.active([self.timer(1, due: 100), self.timer(2, due: 200)], now: 50)
+        let firing = self.active([self.timer(1, due: 100), self.timer(2, due: 200)], now: 50)
         let batch = firing.plan(now: self.at(100))
-        firing.drain()
-        #expect(!firing.isDrained)
+        firing.machine.drain()
+        #expect(!firing.machine.isDrained)
         #expect(firing.plan(now: self.at(300)) == nil)
-        if let batch { firing.acknowledged(batch.to) }
-        #expect(firing.isDrained)
+        if let batch { firing.machine.acknowledged(batch.to) }
+        #expect(firing.machine.isDrained)
     }
 }

@@ -1,0 +1,178 @@
+import ArgumentParser
+@preconcurrency import Dispatch
+import Glibc
+import HTTPClient
+import JSON
+
+/// `escapement dev`: the whole product on one machine.
+struct DevCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dev", abstract: "Run the whole product on this machine.",
+        subcommands: [Up.self, Down.self, Status.self, Logs.self])
+
+    struct Up: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Start everything and wait until it is ready.",
+            discussion: """
+                Runs PostgreSQL, the dev Kafka, the dev Elasticsearch, coordinators, tickers and dispatchers as \
+                separate processes that talk mutual TLS. The data stays in the data directory; dev.json there \
+                says where everything is. A Kafka, Elasticsearch or PostgreSQL that the environment names \
+                (KAFKA_BOOTSTRAP_SERVERS, ELASTICSEARCH_URL, PGHOST or DATABASE_URL) is used instead.
+                """)
+
+        @OptionGroup var options: DevOptions
+        @Flag(name: .shortAndLong, help: "Return when everything is ready, and leave it running.")
+        var detach = false
+
+        func run() async throws {
+            let folder = DevFiles.absolute(self.options.dataDir)
+            if let running = DevLock.holder(of: folder) {
+                throw DevError(
+                    "already running as process \(running); './dev status' shows it, './dev down' stops it")
+            }
+            if self.detach {
+                try await self.startDetached(folder)
+                return
+            }
+            let lock = try DevLock(folder: folder)
+            defer { lock.release() }
+            let stack = try DevStack(options: self.options) { print("==> \($0)") }
+            let interruption = Interruption()
+            do {
+                try await self.start(stack, interruption)
+                await interruption.wait()
+                print("==> stopping")
+            } catch is CancellationError {
+                print("==> stopping")
+            } catch {
+                await stack.stop()
+                throw error
+            }
+            await stack.stop()
+        }
+
+        /// Starts the stack, or throws `CancellationError` when Ctrl-C comes first.
+        private func start(_ stack: DevStack, _ interruption: Interruption) async throws {
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    try await stack.start()
+                    return true
+                }
+                group.addTask {
+                    await interruption.wait()
+                    return false
+                }
+                let isStarted = try await group.next() ?? false
+                group.cancelAll()
+                if !isStarted { throw CancellationError() }
+            }
+            print(DevGuide.text(for: await stack.current))
+        }
+
+        /// Runs ourselves again in a session of its own and waits for its report.
+        private func startDetached(_ folder: String) async throws {
+            try DevFiles.makeDirectory("\(folder)/logs")
+            let log = "\(folder)/logs/supervisor.log"
+            unlink(log)
+            let arguments = CommandLine.arguments.dropFirst().filter { $0 != "-d" && $0 != "--detach" }
+            let child = try ChildProcess(
+                name: "supervisor",
+                ChildProcess.Launch(
+                    executable: "/usr/bin/setsid", arguments: ["\(try DevFiles.executableFolder())/escapement"] + arguments,
+                    environment: DevFiles.variables { _ in true }, logFile: log))
+            while true {
+                if let report = DevStatus.report(in: folder), report["ready"]?.boolValue == true {
+                    print((try? DevFiles.read(log)) ?? "")
+                    return
+                }
+                guard child.isRunning else {
+                    throw DevError("the stack did not start:\n\((try? DevFiles.read(log)) ?? "")")
+                }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+    }
+
+    struct Down: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Stop what runs in a data directory.")
+
+        @Option(help: "Where everything is kept.")
+        var dataDir = ".dev"
+
+        func run() async throws {
+            let folder = DevFiles.absolute(self.dataDir)
+            guard let holder = DevLock.holder(of: folder) else {
+                try await DevStatus.stopLeftovers(in: folder)
+                print("nothing runs in \(folder)")
+                return
+            }
+            kill(holder, SIGTERM)
+            while DevLock.holder(of: folder) != nil { try await Task.sleep(for: .milliseconds(100)) }
+            print("stopped")
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show what runs, where, and whether it is ready.")
+
+        @Option(help: "Where everything is kept.")
+        var dataDir = ".dev"
+        @Flag(help: "Print dev.json.")
+        var json = false
+
+        func run() async throws {
+            let folder = DevFiles.absolute(self.dataDir)
+            guard DevLock.holder(of: folder) != nil, let report = DevStatus.report(in: folder) else {
+                print("nothing runs in \(folder)")
+                throw ExitCode(6)
+            }
+            print(self.json ? report.prettyText : await DevStatus.table(report))
+        }
+    }
+
+    struct Logs: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show the logs of all processes, or of one.")
+
+        @Option(help: "Where everything is kept.")
+        var dataDir = ".dev"
+        @Flag(name: .shortAndLong, help: "Go on with new lines.")
+        var follow = false
+        @Option(name: .shortAndLong, help: "How many last lines of each.")
+        var lines = 100
+        @Argument(help: "coordinator-1, ticker-2, dispatcher-1, kafka, elasticsearch, postgres, ...")
+        var name: String?
+
+        func run() async throws {
+            let folder = "\(DevFiles.absolute(self.dataDir))/logs"
+            let files = try DevStatus.logFiles(in: folder, name: self.name)
+            // tail does this well: it follows several files, and files that are replaced.
+            let arguments = ["tail", "-n", "\(self.lines)"] + (self.follow ? ["-F"] : []) + files
+            var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+            pointers.append(nil)
+            execvp("tail", &pointers)
+            throw DevError("cannot run tail: \(String(cString: strerror(errno)))")
+        }
+    }
+}
+
+/// The first Ctrl-C or SIGTERM asks to stop; the second one ends the program at once.
+final class Interruption: Sendable {
+    private let stream: AsyncStream<Void>
+    private let sources: [any DispatchSourceSignal]
+
+    init() {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        self.stream = stream
+        self.sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { continuation.yield() }
+            source.activate()
+            return source
+        }
+    }
+
+    func wait() async {
+        for await _ in self.stream { return }
+    }
+}
