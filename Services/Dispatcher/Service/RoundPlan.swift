@@ -57,8 +57,9 @@ package struct RoundPlan: Sendable {
     private let shards: [ShardState]
 
     /// Decides for every occurrence of the round whether it is sent.
-    package init(_ round: Lane<FireWork>.Round, lane: LaneID, laneEpoch: Epoch, rules: PublishingRules, now: WallInstant)
-    {
+    package init(
+        _ round: Lane<FireWork>.Round, lane: LaneID, laneEpoch: Epoch, rules: PublishingRules, now: WallInstant
+    ) {
         self.rules = rules
         self.lane = lane
         self.laneEpoch = laneEpoch

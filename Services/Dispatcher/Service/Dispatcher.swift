@@ -1,0 +1,384 @@
+package import DispatcherDomain
+package import EscapementModel
+package import Logging
+package import MemberLink
+import NIOCore
+package import Observability
+import Synchronization
+package import WireProtocol
+
+/// The dispatcher as a whole: obeys the leader, runs the lanes it holds, serves tickers, records, answers.
+package final class Dispatcher: Sendable {
+    /// What a dispatcher is made of.
+    package struct Parts: Sendable {
+        package var lanes: LaneShell.Environment
+        package var feed: any JournalFeed
+        package var store: any ActivationStore
+        package var listener: any MessageListener
+        package var connector: any MessageConnector
+        /// The coordinators as discovery knows them now.
+        package var coordinators: @Sendable () async -> [PeerAddress]
+        package var indexPrefix: String
+        package var health: Health
+        package var logger: Logger
+        /// Why Kafka cannot be used, and since when; `nil` while it can.
+        package var kafkaTrouble: @Sendable () -> (reason: String, since: MonotonicInstant)?
+        /// Keeps a document that the store refuses for ever.
+        package var deadLetter: @Sendable (ActivationDocument, String) async -> Void
+
+        package init(
+            lanes: LaneShell.Environment, feed: any JournalFeed, store: any ActivationStore,
+            listener: any MessageListener, connector: any MessageConnector,
+            coordinators: @escaping @Sendable () async -> [PeerAddress], indexPrefix: String, health: Health,
+            logger: Logger, kafkaTrouble: @escaping @Sendable () -> (reason: String, since: MonotonicInstant)?,
+            deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+        ) {
+            self.lanes = lanes
+            self.feed = feed
+            self.store = store
+            self.listener = listener
+            self.connector = connector
+            self.coordinators = coordinators
+            self.indexPrefix = indexPrefix
+            self.health = health
+            self.logger = logger
+            self.kafkaTrouble = kafkaTrouble
+            self.deadLetter = deadLetter
+        }
+    }
+
+    /// A dispatcher whose Kafka is away for so long says so to the leader, which may give its lanes to one that
+    /// reaches Kafka.
+    package static let complainAfter = Duration.seconds(10)
+    /// Queries answered at a time; one more is refused.
+    package static let queriesMax = 32
+    /// Name of the leader's link among the health checks.
+    package static let leaderCheck = "leader"
+    package static let storeCheck = "elasticsearch"
+
+    private struct State {
+        var holdings = LaneHoldings()
+        var running: [LaneID: LaneShell] = [:]
+        var isDraining = false
+        var queryCount = 0
+        var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
+    }
+
+    private enum Job: Sendable {
+        case run(LaneShell)
+        case answer(Frame)
+    }
+
+    private let parts: Parts
+    private let description: MemberDescription
+    private let limits: LaneLimits
+    private let board: ViewBoard
+    private let server: FireServer
+    private let recorder: Recorder
+    private let recent = RecentOutcomes()
+    private let queries: ActivationQueries
+    private let state: Mutex<State>
+    private let session: SessionBox
+    /// Unbounded by type, bounded by what enters: a run for each lane assigned, and `queriesMax` queries.
+    private let jobs: AsyncStream<Job>
+    private let enqueue: AsyncStream<Job>.Continuation
+    /// Turns while the leader's loop does; for a liveness check.
+    package let beat: LivenessBeat
+
+    /// - Parameter description: what `Hello` says of this process.
+    package init(description: MemberDescription, parts: Parts, limits: LaneLimits = LaneLimits()) {
+        let clocks = parts.lanes.clocks
+        self.parts = parts
+        self.description = description
+        self.limits = limits
+        self.board = ViewBoard(clocks: clocks)
+        self.server = FireServer(
+            identity: FireServer.Identity(
+                cluster: description.cluster, shardCount: description.shardCount, laneCount: description.laneCount,
+                incarnation: description.incarnation, build: description.build),
+            board: self.board, clocks: clocks, limits: limits, metrics: parts.lanes.metrics, logger: parts.logger)
+        self.queries = ActivationQueries(
+            store: parts.store, recent: self.recent, cluster: parts.lanes.rules.cluster,
+            dispatcher: parts.lanes.rules.dispatcher)
+        self.state = Mutex(State())
+        (self.jobs, self.enqueue) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+        self.beat = LivenessBeat("send loop", limit: .seconds(30), now: { clocks.monotonicNow() })
+        let box = SessionBox()
+        self.session = box
+        let lost = LostLanes()
+        self.recorder = Recorder(
+            feed: parts.feed, store: parts.store, rules: parts.lanes.rules, indexPrefix: parts.indexPrefix,
+            clocks: clocks, metrics: parts.lanes.metrics, logger: parts.logger, seed: parts.lanes.seed &+ 1,
+            health: { parts.health.set(Self.storeCheck, $0) },
+            newerOwner: { lane, epoch in lost.seen(lane, epoch) }, deadLetter: parts.deadLetter)
+        lost.dispatcher = self
+        box.session = LeaderSession(
+            description: description, connector: parts.connector, addresses: parts.coordinators, clocks: clocks,
+            logger: parts.logger, seed: parts.lanes.seed &+ 2,
+            heartbeat: { [weak self] in
+                self?.report() ?? WireProtocol.Heartbeat(clock: clocks.wallNow(), holdings: [])
+            })
+        parts.health.declare(
+            Self.storeCheck, gates: [], initially: .notReady("not asked yet"))
+        parts.health.declare(Self.leaderCheck, gates: [.startup, .readiness], initially: .notReady("not found yet"))
+        parts.health.declare("draining", kind: .condition, gates: [.readiness], initially: .ok)
+        parts.health.addLivenessCheck("send loop") { [beat] in beat.status }
+    }
+
+    /// Works until the task is cancelled or `drain` is called.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.session.session?.run { await self.handle($0) } }
+            group.addTask { await self.server.run(self.parts.listener) }
+            group.addTask { await self.recorder.run() }
+            group.addTask { await self.watch() }
+            for await job in self.jobs {
+                group.addTask {
+                    switch job {
+                    case .run(let lane): await self.run(lane)
+                    case .answer(let frame): await self.answer(frame)
+                    }
+                }
+            }
+            group.cancelAll()
+        }
+        await self.parts.listener.close()
+    }
+
+    /// Finishes what is being published, releases every lane, says goodbye; `run` then returns.
+    ///
+    /// - Parameter limit: how long lanes may take.
+    package func drain(limit: Duration) async {
+        self.parts.health.set("draining", .notReady("shutting down"))
+        let actions = self.state.withLock { state in
+            state.isDraining = true
+            return state.holdings.stopAll()
+        }
+        self.session.session?.beatNow()
+        self.perform(actions)
+        _ = await self.board.wait(upTo: limit) { self.state.withLock { $0.running.isEmpty } }
+        self.session.session?.leave("shutting down")
+        self.enqueue.finish()
+    }
+
+    /// Lanes held, for tests and status: with their epochs, sorted.
+    package var held: [(lane: LaneID, epoch: Epoch)] { self.state.withLock { $0.holdings.held } }
+
+    // MARK: The leader
+
+    private func handle(_ event: LeaderSession.Event) async {
+        switch event {
+        case .connected:
+            self.parts.health.set(Self.leaderCheck, .ok)
+        case .disconnected(let reason):
+            // Nothing is given up: the journal decides, not the leader.
+            self.parts.logger.info(
+                "leader lost, going on with what is held", event: "leader_lost", [LogKey.reason: .string(reason)])
+        case .frame(let frame):
+            do {
+                try self.obey(frame)
+            } catch {
+                self.parts.logger.error(
+                    "the leader sent an unreadable frame", event: "leader_frame_unreadable",
+                    [LogKey.error: .string("\(error)")])
+            }
+        }
+    }
+
+    private func obey(_ frame: Frame) throws(WireError) {
+        switch MessageKind(rawValue: frame.kind) {
+        case .laneAssign:
+            let message = try frame.decode(LaneAssign.self)
+            self.perform(
+                self.state.withLock { state in
+                    state.isDraining
+                        ? [.reportReleased(message.lane, message.epoch)]
+                        : state.holdings.assigned(
+                            message.lane, epoch: message.epoch, leaderEpoch: message.leaderEpoch)
+                })
+        case .laneRevoke:
+            let message = try frame.decode(LaneRevoke.self)
+            self.perform(
+                self.state.withLock {
+                    $0.holdings.revoked(message.lane, epoch: message.epoch, leaderEpoch: message.leaderEpoch)
+                })
+        case .shardView:
+            let message = try frame.decode(ShardView.self)
+            var owners: [ShardID: OwnershipView.Owner] = [:]
+            for entry in message.entries {
+                owners[entry.shard] = OwnershipView.Owner(epoch: entry.epoch, incarnation: entry.incarnation)
+            }
+            self.board.apply(leaderEpoch: message.leaderEpoch, version: message.version, owners: owners)
+        case .laneView:
+            // For tickers; a leader may send it to everyone.
+            break
+        case .activationQuery:
+            let isTaken = self.state.withLock { state in
+                guard state.queryCount < Self.queriesMax else { return false }
+                state.queryCount += 1
+                return true
+            }
+            if isTaken {
+                self.enqueue.yield(.answer(frame))
+            } else {
+                self.session.session?.answer(
+                    frame, with: QueryFailed(code: "OVERLOADED", detail: "too many queries at a time"))
+            }
+        default:
+            self.session.session?.answer(frame, with: Unsupported(unknownKind: UInt32(frame.kind)))
+        }
+    }
+
+    private func answer(_ frame: Frame) async {
+        defer { self.state.withLock { $0.queryCount -= 1 } }
+        let query: ActivationQuery
+        do {
+            query = try frame.decode(ActivationQuery.self)
+        } catch {
+            self.session.session?.answer(frame, with: QueryFailed(code: "INVALID_QUERY", detail: "\(error)"))
+            return
+        }
+        switch await self.queries.answer(query) {
+        case .success(let answer): self.session.session?.answer(frame, with: answer)
+        case .failure(let failure):
+            self.session.session?.answer(frame, with: QueryFailed(code: failure.code, detail: failure.detail))
+        }
+    }
+
+    /// What a heartbeat says.
+    private func report() -> WireProtocol.Heartbeat {
+        self.beat.beat()
+        let clocks = self.parts.lanes.clocks
+        let (held, isDraining, fires) = self.state.withLock { state in
+            (state.holdings.held, state.isDraining, state.firesInSecond.last)
+        }
+        var complaint = ""
+        if let trouble = self.parts.kafkaTrouble(),
+            clocks.monotonicNow().duration(since: trouble.since) >= Self.complainAfter
+        {
+            complaint = "Kafka unavailable: \(trouble.reason)"
+        }
+        return WireProtocol.Heartbeat(
+            clock: clocks.wallNow(),
+            holdings: held.map { WireProtocol.Heartbeat.Holding(number: $0.lane.rawValue, epoch: $0.epoch) },
+            firesPerSecond: fires, leaving: isDraining, complaint: complaint)
+    }
+
+    /// Shows the leader's absence as soon as it lasts, and turns the liveness beat without a leader too.
+    private func watch() async {
+        while true {
+            do { try await self.parts.lanes.clocks.sleep(for: .milliseconds(500)) } catch { return }
+            self.beat.beat()
+            if case .searching(let reason) = self.session.session?.status {
+                self.parts.health.set(Self.leaderCheck, .notReady("no leader: \(reason)"))
+            }
+        }
+    }
+
+    // MARK: Lanes
+
+    private func perform(_ actions: [LaneHoldings.Action]) {
+        for action in actions {
+            switch action {
+            case .start(let id, let epoch):
+                let lane = LaneShell(
+                    id: id, epoch: epoch, limits: self.limits, environment: self.parts.lanes,
+                    reply: { [server] in server.reply($0) },
+                    settled: { [weak self] in self?.settled($0) })
+                let former = self.state.withLock { $0.running.updateValue(lane, forKey: id) }
+                former?.stop()
+                self.enqueue.yield(.run(lane))
+            case .stop(let id, let epoch):
+                let lane = self.state.withLock { $0.running[id] }
+                if let lane, lane.epoch == epoch { lane.stop() } else { self.release(id, epoch) }
+            case .reportReleased(let id, let epoch):
+                self.release(id, epoch)
+            }
+        }
+    }
+
+    private func run(_ lane: LaneShell) async {
+        self.server.add(lane)
+        self.followJournal()
+        self.parts.lanes.metrics.lanesOwned.add(1)
+        let ending = await lane.run()
+        self.parts.lanes.metrics.lanesOwned.add(-1)
+        self.server.remove(lane)
+        self.state.withLock { state in
+            if state.running[lane.id] === lane { state.running[lane.id] = nil }
+            state.holdings.lost(lane.id, epoch: lane.epoch)
+        }
+        self.followJournal()
+        self.board.changed()
+        let metadata: Logger.Metadata = [
+            LogKey.lane: .number(lane.id.rawValue), LogKey.epoch: .number(lane.epoch.rawValue),
+        ]
+        switch ending {
+        case .released:
+            self.parts.logger.info("lane released", event: "lane_released", metadata)
+        case .lost(let why):
+            self.parts.logger.warning(
+                "lane lost", event: "lane_lost",
+                metadata.merging([LogKey.reason: .string(why)]) { _, new in new })
+        }
+        self.release(lane.id, lane.epoch)
+    }
+
+    private func release(_ lane: LaneID, _ epoch: Epoch) {
+        self.session.session?.send(
+            LaneReleased(leaderEpoch: self.session.session?.highestLeaderEpoch ?? .none, lane: lane, epoch: epoch))
+    }
+
+    /// The recorder records what is published here.
+    private func followJournal() {
+        self.recorder.follow(Set(self.state.withLock { $0.running.keys }))
+    }
+
+    /// The journal names a lane epoch; a lower one of ours is lost.
+    fileprivate func sawLaneEpoch(_ lane: LaneID, _ epoch: Epoch) {
+        let stale = self.state.withLock { state -> LaneShell? in
+            guard let running = state.running[lane], running.epoch < epoch else { return nil }
+            return running
+        }
+        stale?.stop()
+    }
+
+    private func settled(_ outcomes: [OutcomeRecord]) {
+        self.recent.add(outcomes)
+        let second = self.parts.lanes.clocks.wallNow().milliseconds / 1000
+        let fires = UInt32(clamping: outcomes.count { $0.outcome == .dispatched })
+        self.state.withLock { state in
+            if state.firesInSecond.second != second {
+                let last = state.firesInSecond.second == second - 1 ? state.firesInSecond.count : 0
+                state.firesInSecond = (second, 0, last)
+            }
+            state.firesInSecond.count &+= fires
+        }
+    }
+}
+
+/// Breaks the circle of construction: the session reports what the dispatcher holds.
+private final class SessionBox: Sendable {
+    private let value = Mutex<LeaderSession?>(nil)
+
+    var session: LeaderSession? {
+        get { self.value.withLock { $0 } }
+        set { self.value.withLock { $0 = newValue } }
+    }
+}
+
+/// The same for the recorder.
+private final class LostLanes: Sendable {
+    private let value = Mutex<WeakDispatcher>(WeakDispatcher())
+
+    private struct WeakDispatcher {
+        weak var dispatcher: Dispatcher?
+    }
+
+    var dispatcher: Dispatcher? {
+        get { self.value.withLock { $0.dispatcher } }
+        set { self.value.withLock { $0.dispatcher = newValue } }
+    }
+
+    func seen(_ lane: LaneID, _ epoch: Epoch) { self.dispatcher?.sawLaneEpoch(lane, epoch) }
+}

@@ -1,0 +1,102 @@
+package import DispatcherDomain
+import EscapementModel
+package import Observability
+
+/// The dispatcher's metrics; every series that can exist is there, at zero, from the start.
+package struct DispatcherMetrics: Sendable {
+    private let fires: [Key: Counter]
+    private let lateness: [FireKind: Histogram]
+    package let attempts: Counter
+    private let errors: MetricFamily<Counter>
+    package let inFlight: Gauge
+    package let queueDepth: Gauge
+    package let publishDuration: Histogram
+    private let deadLetters: [Reason: Counter]
+    package let documentsStored: Counter
+    package let documentsKnown: Counter
+    package let documentsRefused: Counter
+    package let documentsPending: Gauge
+    package let oldestPending: Gauge
+    package let dropped: Counter
+    package let lanesOwned: Gauge
+    private let refusals: MetricFamily<Counter>
+    package let unreadableJournalRecords: Counter
+    package let laneTakeovers: Histogram
+
+    private struct Key: Hashable {
+        var kind: FireKind
+        var outcome: Outcome
+    }
+
+    package init(_ registry: MetricsRegistry) {
+        let fires = registry.counters(
+            "escapement_fires_total", "Final outcomes of due instants.", labels: ["kind", "outcome"])
+        var byKey: [Key: Counter] = [:]
+        for kind in FireKind.allCases {
+            for outcome in Outcome.allCases {
+                byKey[Key(kind: kind, outcome: outcome)] = fires.series(kind.name, outcome.name)
+            }
+        }
+        self.fires = byKey
+        let lateness = registry.histograms(
+            "escapement_fire_lateness_seconds", "Due instant to acknowledgement by Kafka.", labels: ["kind"],
+            buckets: .lateness)
+        self.lateness = Dictionary(uniqueKeysWithValues: FireKind.allCases.map { ($0, lateness.series($0.name)) })
+        self.attempts = registry.counters(
+            "escapement_dispatch_attempts_total", "Records handed to Kafka.", labels: ["topic_class"]
+        ).series("fires")
+        self.errors = registry.counters(
+            "escapement_dispatch_errors_total", "Publishing that failed, by class of error.", labels: ["error"])
+        for name in ["unavailable", "refused", "fenced", "journal"] { _ = self.errors.series(name) }
+        self.inFlight = registry.gauge("escapement_dispatch_inflight", "Fires handed to Kafka and not settled.")
+        self.queueDepth = registry.gauge("escapement_dispatch_queue_depth", "Batches that wait for a publish.")
+        self.publishDuration = registry.histogram(
+            "escapement_dispatch_duration_seconds", "One publish of a lane: fires, then journal.", buckets: .duration)
+        let deadLetters = registry.counters(
+            "escapement_dead_letters_total", "Fires that could not be delivered.", labels: ["reason"])
+        self.deadLetters = Dictionary(
+            uniqueKeysWithValues: [Reason.payloadTooLarge, .topicNotAllowed, .retriesExhausted].map {
+                ($0, deadLetters.series($0.code))
+            })
+        let writes = registry.counters(
+            "escapement_activation_writes_total", "Activation documents by result.", labels: ["outcome"])
+        self.documentsStored = writes.series("stored")
+        self.documentsKnown = writes.series("duplicate")
+        self.documentsRefused = writes.series("refused")
+        self.documentsPending = registry.gauge(
+            "escapement_activation_pending", "Activation documents read from the journal and not stored yet.")
+        self.oldestPending = registry.gauge(
+            "escapement_activation_oldest_pending_seconds", "Age of the oldest of them.")
+        self.dropped = registry.counters(
+            "escapement_activation_dropped_total", "Activation documents that were given up.", labels: ["reason"]
+        ).series("refused")
+        self.lanesOwned = registry.gauge("escapement_lanes_owned", "Lanes that this dispatcher publishes.")
+        self.refusals = registry.counters(
+            "escapement_fire_refusals_total", "Opens and batches of tickers that were refused.", labels: ["code"])
+        for name in ["staleEpoch", "notLaneOwner", "cursorMismatch", "aheadOfClock", "overCredit", "notShardOwner"] {
+            _ = self.refusals.series(name)
+        }
+        self.unreadableJournalRecords = registry.counter(
+            "escapement_journal_unreadable_records_total", "Journal records that this build cannot read.")
+        self.laneTakeovers = registry.histogram(
+            "escapement_lane_takeover_duration_seconds", "Assignment of a lane to its first publish.",
+            buckets: .duration)
+    }
+
+    /// Counts what a round settled.
+    package func settled(_ outcomes: [OutcomeRecord]) {
+        for outcome in outcomes {
+            self.fires[Key(kind: outcome.kind, outcome: outcome.outcome)]?.increment(by: UInt64(outcome.count))
+            if let lateness = outcome.lateness { self.lateness[outcome.kind]?.observe(lateness) }
+            if outcome.outcome == .failed {
+                self.deadLetters[outcome.reason]?.increment()
+                self.error("refused")
+            }
+        }
+    }
+
+    /// `unavailable`, `refused`, `fenced` or `journal`.
+    package func error(_ name: String) { self.errors.series(name).increment() }
+
+    package func refused(_ code: String) { self.refusals.series(code).increment() }
+}

@@ -1,0 +1,284 @@
+package import DispatcherDomain
+package import EscapementModel
+package import Logging
+import NIOCore
+import Observability
+import Synchronization
+import WireProtocol
+
+/// Runs one lane: takes it over, publishes rounds one after another, answers tickers, lets go.
+package final class LaneShell: Sendable {
+    /// How a run ended.
+    package enum Ending: Equatable, Sendable {
+        /// As asked: everything begun is settled, or will be by the next owner.
+        case released
+        /// Another process owns the lane.
+        case lost(String)
+    }
+
+    /// What a lane uses.
+    package struct Environment: Sendable {
+        package var producers: any LaneProducerFactory
+        package var journal: any JournalReader
+        package var clocks: any Clocks
+        package var rules: PublishingRules
+        package var metrics: DispatcherMetrics
+        package var logger: Logger
+        /// Of the jitter and of barrier nonces.
+        package var seed: UInt64
+
+        package init(
+            producers: any LaneProducerFactory, journal: any JournalReader, clocks: any Clocks,
+            rules: PublishingRules, metrics: DispatcherMetrics, logger: Logger, seed: UInt64
+        ) {
+            self.producers = producers
+            self.journal = journal
+            self.clocks = clocks
+            self.rules = rules
+            self.metrics = metrics
+            self.logger = logger
+            self.seed = seed
+        }
+    }
+
+    /// An idle lane writes its state this often, so that retention never takes the last record of it.
+    package static let restateEvery = Duration.seconds(600)
+    /// How long a release waits for the publish under way before it is given up.
+    package static let releasePatience = Duration.seconds(3)
+    /// Pauses between attempts to take a lane over.
+    package static let pauseMin = Duration.milliseconds(100)
+    package static let pauseMax = Duration.seconds(5)
+
+    package let id: LaneID
+    package let epoch: Epoch
+    private let environment: Environment
+    private let reply: @Sendable (LaneReply) -> Void
+    private let settled: @Sendable ([OutcomeRecord]) -> Void
+    private let lane: Mutex<Lane<FireWork>>
+    private let wakeUps: AsyncStream<Void>
+    private let wakeUp: AsyncStream<Void>.Continuation
+    private let stopSignal: AsyncStream<Void>
+    private let signalStop: AsyncStream<Void>.Continuation
+    private let isStopping = Atomic<Bool>(false)
+
+    /// - Parameters:
+    ///   - reply: takes answers to tickers; returns at once.
+    ///   - settled: takes what each round settled, for the recent history; returns at once.
+    package init(
+        id: LaneID, epoch: Epoch, limits: LaneLimits = LaneLimits(), environment: Environment,
+        reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void
+    ) {
+        self.id = id
+        self.epoch = epoch
+        self.environment = environment
+        self.reply = reply
+        self.settled = settled
+        self.lane = Mutex(Lane(id: id, epoch: epoch, limits: limits))
+        (self.wakeUps, self.wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (self.stopSignal, self.signalStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// A ticker opens a shard that the leader gave it.
+    package func open(_ shard: ShardID, epoch: Epoch, session: SessionID) {
+        let refusal = self.lane.withLock { $0.open(shard, epoch: epoch, session: session) }
+        if let refusal { self.reply(refusal) } else { self.wakeUp.yield() }
+    }
+
+    /// A ticker offers a batch.
+    package func offer(_ offer: Lane<FireWork>.Offer) {
+        let now = self.environment.clocks.wallNow()
+        let refusal = self.lane.withLock { $0.offer(offer, now: now) }
+        if let refusal {
+            self.reply(refusal)
+        } else {
+            self.environment.metrics.queueDepth.add(1)
+            self.wakeUp.yield()
+        }
+    }
+
+    /// A ticker's connection is gone.
+    package func disconnected(_ session: SessionID) { self.lane.withLock { $0.disconnected(session) } }
+
+    /// Takes no more work; `run` finishes what is being published and returns.
+    package func stop() {
+        self.isStopping.store(true, ordering: .releasing)
+        let (replies, dropped) = self.lane.withLock { lane in
+            let dropped = lane.queuedCount
+            return (lane.close(), dropped)
+        }
+        self.environment.metrics.queueDepth.add(-Double(dropped))
+        for reply in replies { self.reply(reply) }
+        self.wakeUp.finish()
+        self.signalStop.finish()
+    }
+
+    /// Takes the lane over and publishes until `stop`, cancellation, or loss. Call once.
+    package func run() async -> Ending {
+        let producer = self.environment.producers.makeProducer(for: self.id, epoch: self.epoch)
+        let started = self.environment.clocks.monotonicNow()
+        switch await self.takeOver(producer) {
+        case .superseded(let why):
+            self.stop()
+            return .lost(why)
+        case .stopped:
+            self.stop()
+            return .released
+        case .done(let shards, let sequence):
+            let replies = self.lane.withLock { $0.recovered(shards: shards, sequence: sequence) }
+            for reply in replies { self.reply(reply) }
+            let duration = self.environment.clocks.monotonicNow().duration(since: started)
+            self.environment.metrics.laneTakeovers.observe(duration)
+            self.log(
+                "lane taken over", "lane_taken", [LogKey.durationMilliseconds: .number(duration.wholeMilliseconds)])
+        }
+        self.wakeUp.yield()
+        return await withTaskGroup(of: Ending?.self) { group in
+            group.addTask { await self.publishRounds(producer) }
+            group.addTask {
+                await self.restateRegularly()
+                return nil
+            }
+            group.addTask { await self.patience() }
+            var ending = Ending.released
+            for await result in group {
+                guard let result else { continue }
+                ending = result
+                group.cancelAll()
+            }
+            self.stop()
+            return ending
+        }
+    }
+
+    private func publishRounds(_ producer: any LaneProducer) async -> Ending {
+        for await _ in self.wakeUps {
+            while let round = self.lane.withLock({ $0.beginRound() }) {
+                self.environment.metrics.queueDepth.add(-Double(round.offers.count))
+                if round.needsJournal, let ending = await self.publish(round, producer) { return ending }
+                let replies = self.lane.withLock { $0.commitRound() }
+                for reply in replies { self.reply(reply) }
+            }
+            if self.isStopping.load(ordering: .acquiring) { break }
+        }
+        return .released
+    }
+
+    /// Publishes one round; `nil` when it is durable.
+    private func publish(_ round: Lane<FireWork>.Round, _ producer: any LaneProducer) async -> Ending? {
+        let clocks = self.environment.clocks
+        let metrics = self.environment.metrics
+        let started = clocks.monotonicNow()
+        let plan = RoundPlan(
+            round, lane: self.id, laneEpoch: self.epoch, rules: self.environment.rules, now: clocks.wallNow())
+        metrics.inFlight.add(Double(plan.records.count))
+        metrics.attempts.increment(by: plan.records.count)
+        defer { metrics.inFlight.add(-Double(plan.records.count)) }
+        do throws(PublishError) {
+            let settlement = try await producer.publish(
+                plan.records, settle: { plan.settlement($0, now: clocks.wallNow()) },
+                trouble: { reason in
+                    metrics.error("unavailable")
+                    self.environment.logger.debug(
+                        "publishing waits", event: "publish_unavailable",
+                        [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])
+                })
+            metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
+            metrics.settled(settlement.outcomes)
+            self.settled(settlement.outcomes)
+            return nil
+        } catch {
+            switch error {
+            case .stopped:
+                return .released
+            case .laneLost(let why):
+                metrics.error("fenced")
+                return .lost(why)
+            case .journalRefused(let why):
+                metrics.error("journal")
+                self.environment.logger.error(
+                    "the journal refuses a record", event: "journal_refused",
+                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(why)])
+                // Fires may be out without their journal entry: begin again from what the journal holds.
+                return .lost(why)
+            }
+        }
+    }
+
+    /// Waits for `stop`, and then a while: a publish that Kafka does not take must not hold the lane.
+    private func patience() async -> Ending? {
+        for await _ in self.stopSignal {}
+        do { try await self.environment.clocks.sleep(for: Self.releasePatience) } catch { return nil }
+        return .released
+    }
+
+    private func restateRegularly() async {
+        while true {
+            do { try await self.environment.clocks.sleep(for: Self.restateEvery) } catch { return }
+            self.lane.withLock { $0.restate() }
+            self.wakeUp.yield()
+        }
+    }
+
+    private enum Takeover {
+        case done([ShardState], UInt64)
+        case superseded(String)
+        case stopped
+    }
+
+    /// Repeats the takeover until it succeeds: Kafka may be away for long.
+    private func takeOver(_ producer: any LaneProducer) async -> Takeover {
+        var random = SplitMix(state: self.environment.seed ^ self.epoch.rawValue << 16 ^ UInt64(self.id.rawValue))
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        while !self.isStopping.load(ordering: .acquiring), !Task.isCancelled {
+            let why: String
+            do {
+                try await producer.begin()
+                switch try await self.readState(producer, nonce: UID.random(using: &random)) {
+                case .done(let shards, let sequence): return .done(shards, sequence)
+                case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
+                case .read: preconditionFailure("a takeover ended in the middle")
+                }
+            } catch let error as PublishError {
+                switch error {
+                case .laneLost(let reason): return .superseded(reason)
+                case .stopped: return .stopped
+                case .journalRefused(let reason): why = reason
+                }
+            } catch {
+                why = "\(error)"
+            }
+            self.environment.logger.warning(
+                "lane takeover failed, trying again", event: "lane_takeover_failed",
+                [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(why)])
+            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return .stopped }
+        }
+        return .stopped
+    }
+
+    /// Barrier, then the tail of the journal up to it.
+    private func readState(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
+        let rules = self.environment.rules
+        let barrier = JournalRecord(
+            lane: self.id, laneEpoch: self.epoch, sequence: 0, dispatcher: rules.dispatcher,
+            body: .barrier(nonce: nonce))
+        let offset = try await producer.append(
+            RoundPlan.journalRecord(JournalCodec.encode(barrier), self.id, rules))
+        let low = try await self.environment.journal.firstOffset(of: self.id)
+        var takeover = LaneTakeover(epoch: self.epoch, low: low, barrier: offset)
+        var step = takeover.first
+        while case .read(let from, let through) = step {
+            let records = try await self.environment.journal.read(self.id, from: from, through: through)
+            let unreadable = records.count { $0.record == nil }
+            self.environment.metrics.unreadableJournalRecords.increment(by: unreadable)
+            step = takeover.read(records)
+        }
+        return step
+    }
+
+    private func log(_ message: StaticString, _ event: String, _ metadata: Logger.Metadata) {
+        var metadata = metadata
+        metadata[LogKey.lane] = .number(self.id.rawValue)
+        metadata[LogKey.epoch] = .number(self.epoch.rawValue)
+        self.environment.logger.info(message, event: event, metadata)
+    }
+}

@@ -1,0 +1,229 @@
+import DispatcherDomain
+package import EscapementModel
+package import Logging
+package import Observability
+import Synchronization
+
+/// Turns the journal of the owned lanes into activation documents.
+///
+/// A derived view: it reads committed journal records, writes documents by id, then notes how far it read. A
+/// crash in between writes the same documents again, which the store answers with "already there". A store that
+/// is down delays documents and nothing else: the records wait in the journal.
+package final class Recorder: Sendable {
+    /// Journal records taken at once.
+    package static let recordsMax = 64
+    /// Documents in one request, and their bytes.
+    package static let documentsMax = 500
+    package static let bytesMax = 5 * 1024 * 1024
+    /// How long a poll waits for a first record.
+    package static let pollMax = Duration.milliseconds(250)
+    package static let pauseMin = Duration.milliseconds(200)
+    package static let pauseMax = Duration.seconds(10)
+
+    private let feed: any JournalFeed
+    private let store: any ActivationStore
+    private let rules: PublishingRules
+    private let indexPrefix: String
+    private let clocks: any Clocks
+    private let metrics: DispatcherMetrics
+    private let logger: Logger
+    private let seed: UInt64
+    private let health: @Sendable (HealthStatus) -> Void
+    private let newerOwner: @Sendable (LaneID, Epoch) -> Void
+    private let deadLetter: @Sendable (ActivationDocument, String) async -> Void
+    private let wanted = Mutex<Set<LaneID>>([])
+
+    /// - Parameters:
+    ///   - health: told whether the store answers.
+    ///   - newerOwner: told of every lane epoch met in the journal; a lane of ours with a lower one is lost.
+    ///   - deadLetter: keeps a document that the store refuses for ever.
+    package init(
+        feed: any JournalFeed, store: any ActivationStore, rules: PublishingRules, indexPrefix: String,
+        clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger, seed: UInt64,
+        health: @escaping @Sendable (HealthStatus) -> Void,
+        newerOwner: @escaping @Sendable (LaneID, Epoch) -> Void,
+        deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+    ) {
+        self.feed = feed
+        self.store = store
+        self.rules = rules
+        self.indexPrefix = indexPrefix
+        self.clocks = clocks
+        self.metrics = metrics
+        self.logger = logger
+        self.seed = seed
+        self.health = health
+        self.newerOwner = newerOwner
+        self.deadLetter = deadLetter
+    }
+
+    /// Records these lanes from now on.
+    package func follow(_ lanes: Set<LaneID>) { self.wanted.withLock { $0 = lanes } }
+
+    /// Records until the task is cancelled.
+    package func run() async {
+        var random = SplitMix(state: self.seed)
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        var assemblers: [LaneID: JournalAssembler] = [:]
+        var isPrepared = false
+        while !Task.isCancelled {
+            do {
+                if !isPrepared {
+                    try await self.store.prepare()
+                    isPrepared = true
+                    self.health(.ok)
+                }
+                try await self.step(&assemblers, &random)
+                backoff.succeeded()
+            } catch {
+                // Whatever was read and not stored is read again.
+                assemblers = [:]
+                if let error = error as? ActivationStoreError { self.health(.notReady(error.detail)) }
+                self.logger.warning(
+                    "recording waits", event: "recorder_waits", [LogKey.reason: .string("\(error)")])
+                do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
+            }
+        }
+    }
+
+    /// One round: follow, read, store, note.
+    private func step(_ assemblers: inout [LaneID: JournalAssembler], _ random: inout SplitMix) async throws {
+        let wanted = self.wanted.withLock { $0 }
+        if Set(assemblers.keys) != wanted { try await self.refollow(wanted, &assemblers) }
+        if wanted.isEmpty {
+            try await self.clocks.sleep(for: Self.pollMax)
+            return
+        }
+        let records: [(lane: LaneID, record: StoredJournalRecord)]
+        do throws(JournalError) {
+            records = try await self.feed.next(max: Self.recordsMax, timeout: Self.pollMax)
+        } catch {
+            // Retention took what was to be read next: go on with what is left, loudly.
+            if error.code == .outOfRange { try await self.skipToFirst(wanted) }
+            throw error
+        }
+        if records.isEmpty { return }
+        var documents: [ActivationDocument] = []
+        var oldest: WallInstant?
+        for (lane, stored) in records {
+            guard var assembler = assemblers[lane] else { continue }
+            if let record = stored.record {
+                self.newerOwner(lane, record.laneEpoch)
+            } else {
+                self.metrics.unreadableJournalRecords.increment()
+            }
+            if let entry = assembler.take(stored) {
+                for outcome in entry.outcomes {
+                    oldest = min(oldest ?? outcome.settledAt, outcome.settledAt)
+                    documents.append(
+                        outcome.stored(
+                            cluster: self.rules.cluster, dispatcher: entry.dispatcher, indexPrefix: self.indexPrefix))
+                }
+            }
+            assemblers[lane] = assembler
+        }
+        self.metrics.documentsPending.set(documents.count)
+        try await self.store(documents, oldest: oldest, &random)
+        self.metrics.documentsPending.set(0)
+        self.metrics.oldestPending.set(0)
+        try await self.feed.commit(assemblers.mapValues(\.resumeOffset))
+    }
+
+    private func refollow(_ wanted: Set<LaneID>, _ assemblers: inout [LaneID: JournalAssembler]) async throws {
+        let committed = wanted.isEmpty ? [:] : try await self.feed.committed(wanted.sorted())
+        var starts: [LaneID: Int64] = [:]
+        for lane in wanted.sorted() {
+            let first = try await self.feed.firstOffset(of: lane)
+            // Below the first offset there is nothing any more.
+            starts[lane] = max(committed[lane] ?? first, first)
+        }
+        try await self.feed.follow(starts)
+        assemblers = starts.mapValues { JournalAssembler(startingAt: $0) }
+    }
+
+    private func skipToFirst(_ lanes: Set<LaneID>) async throws {
+        let committed = try await self.feed.committed(lanes.sorted())
+        for lane in lanes.sorted() {
+            let first = try await self.feed.firstOffset(of: lane)
+            guard let at = committed[lane], at < first else { continue }
+            self.logger.error(
+                "journal records were lost before they were recorded", event: "recorder_gap",
+                [LogKey.lane: .number(lane.rawValue), LogKey.count: .number(first - at)])
+            try await self.feed.commit([lane: first])
+        }
+    }
+
+    /// Stores all documents, in requests of bounded size; returns when each is stored, known or refused.
+    private func store(
+        _ documents: [ActivationDocument], oldest: WallInstant?, _ random: inout SplitMix
+    ) async throws {
+        var rest = documents[...]
+        var countMax = Self.documentsMax
+        while !rest.isEmpty {
+            if let oldest { self.metrics.oldestPending.set(self.clocks.wallNow().duration(since: oldest)) }
+            var group = Self.request(from: rest, countMax: countMax)
+            let count = group.count
+            var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+            while !group.isEmpty {
+                do throws(ActivationStoreError) {
+                    let results = try await self.store.create(group)
+                    self.health(.ok)
+                    group = await self.settle(group, results)
+                    if group.isEmpty { break }
+                } catch {
+                    if error.isTooLarge, group.count > 1 {
+                        countMax = max(1, group.count / 2)
+                        break
+                    }
+                    if error.isTooLarge {
+                        await self.refuse(group[0], "larger than the store takes")
+                        group = []
+                        break
+                    }
+                    throw error
+                }
+                try await self.clocks.sleep(for: backoff.next(using: &random))
+            }
+            // Left over only when the request was too large as a whole: nothing of it was stored.
+            if group.isEmpty {
+                rest = rest.dropFirst(count)
+                self.metrics.documentsPending.set(rest.count)
+            }
+        }
+    }
+
+    /// Counts results; returns what must be tried again.
+    private func settle(_ group: [ActivationDocument], _ results: [ActivationWriteResult]) async -> [ActivationDocument]
+    {
+        var again: [ActivationDocument] = []
+        for (document, result) in zip(group, results) {
+            switch result {
+            case .stored: self.metrics.documentsStored.increment()
+            case .known: self.metrics.documentsKnown.increment()
+            case .busy: again.append(document)
+            case .refused(let why): await self.refuse(document, why)
+            }
+        }
+        return again
+    }
+
+    private func refuse(_ document: ActivationDocument, _ why: String) async {
+        self.metrics.documentsRefused.increment()
+        self.metrics.dropped.increment()
+        self.logger.error(
+            "the store refuses an activation document", event: "activation_refused",
+            [LogKey.activationID: .string(document.id), LogKey.reason: .string(why)])
+        await self.deadLetter(document, why)
+    }
+
+    private static func request(from rest: ArraySlice<ActivationDocument>, countMax: Int) -> [ActivationDocument] {
+        var bytes = 0
+        var group: [ActivationDocument] = []
+        for document in rest.prefix(countMax) {
+            bytes += document.body.count + 128
+            if bytes > Self.bytesMax, !group.isEmpty { break }
+            group.append(document)
+        }
+        return group
+    }
+}
