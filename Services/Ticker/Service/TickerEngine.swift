@@ -89,7 +89,6 @@ final class TickerEngine: @unchecked Sendable {
                 return nil
             }, box.toOpaque())
         precondition(result == 0, "the clock thread cannot be made: error \(result)")
-        pthread_setname_np(thread, "ticker-clock")
         pthread_detach(thread)
     }
 

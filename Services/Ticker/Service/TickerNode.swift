@@ -1,10 +1,10 @@
 package import EscapementModel
-package import Logging
+import Logging
 package import MemberLink
 import NIOCore
 package import Observability
 package import Scheduling
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 import TickerDomain
 package import WireProtocol
@@ -34,7 +34,7 @@ package struct TickerSettings: Sendable {
 ///
 /// A stop gives the shards back first: the leader is told and moves them; without a leader they are
 /// drained and left to whoever comes next.
-package final class TickerNode: Service {
+package final class TickerNode: Sendable {
     /// The health condition that becomes true when the first shards fire, and stays so.
     package static let loadedCondition = "shards"
 
