@@ -57,7 +57,7 @@ let shared: [Target] = [
         "Transport", "Shared/Transport",
         ["EscapementModel", "WireProtocol", "TLS", "Observability", nioCore, nioPosix, nioTLS, logging]),
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
-    library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", logging]),
+    library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", "CZlib", logging]),
     library(
         "HTTPServer", "Shared/HTTPServer",
         [
@@ -73,6 +73,8 @@ let shared: [Target] = [
     .systemLibrary(
         name: "CCurl", path: "Shared/CSystem/CCurl", pkgConfig: "libcurl",
         providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(
+        name: "CZlib", path: "Shared/CSystem/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(
         name: "COpenSSL", path: "Shared/CSystem/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 ]
@@ -146,7 +148,10 @@ let tools: [Target] = [
         "dev-kafka", "Tools/DevKafka/Main", ["DevKafka", "TLS", "Observability", arguments, logging, nioPosix]),
     library(
         "DevElasticsearch", "Tools/DevElasticsearch/Server",
-        ["TLS", "JSON", "HTTPServer", hummingbird, nioCore, logging]),
+        [
+            "EscapementModel", "TLS", "JSON", "HTTPServer", "Observability", "CZlib", hummingbird, nioCore, logging,
+            lifecycle,
+        ]),
     executable(
         "dev-elasticsearch", "Tools/DevElasticsearch/Main",
         ["DevElasticsearch", "HTTPServer", "TLS", "Observability", hummingbird, arguments, logging, lifecycle]),
@@ -179,7 +184,7 @@ let testTargets: [Target] = [
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
     tests(
         "DevElasticsearchTests", "Tests/Unit/DevElasticsearchTests",
-        ["DevElasticsearch", "HTTPServer", "HTTPClient", "JSON", hummingbird, logging]),
+        ["DevElasticsearch", "HTTPClient", "JSON", "TLS", logging]),
     tests("CoordinatorDomainTests", "Tests/Unit/CoordinatorDomainTests", ["CoordinatorDomain", "Scheduling"]),
     tests(
         "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",

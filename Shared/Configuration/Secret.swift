@@ -74,6 +74,11 @@ package struct SecretError: Error, Equatable, Sendable, CustomStringConvertible 
     /// A phrase that follows the path: `is empty`.
     package var reason: String
 
+    package init(path: String, reason: String) {
+        self.path = path
+        self.reason = reason
+    }
+
     package var description: String { "\(self.path) \(self.reason)" }
 }
 

@@ -22,7 +22,6 @@ package struct AdminServer: Service {
         addRoutes: (Router<BasicRequestContext>) -> Void = { _ in }
     ) {
         let router = Router()
-        router.add(middleware: BodyLimit(HTTPServerLimits.admin.bodyByteCountMax))
         let health = observability.health
         router.get("livez") { request, _ in Self.answer(health.liveness, to: request) }
         router.get("readyz") { request, _ in Self.answer(health.readiness, to: request) }

@@ -1,4 +1,6 @@
+import Hummingbird
 package import HummingbirdCore
+import JSON
 package import Logging
 package import NIOCore
 package import TLS
@@ -11,7 +13,7 @@ package struct LimitedHTTPChannel: HTTPChannelHandler {
 
     package init(responder: @escaping HTTPChannelHandler.Responder, slot: TLSContextSlot?, limits: HTTPServerLimits) {
         self.base = HTTP1Channel(
-            responder: responder,
+            responder: Self.refusingLargeBodies(responder, byteCountMax: limits.bodyByteCountMax),
             configuration: HTTP1Channel.Configuration(
                 idleTimeout: TimeAmount(limits.idleTimeout),
                 httpDecoderConfiguration: .init(
@@ -32,6 +34,27 @@ package struct LimitedHTTPChannel: HTTPChannelHandler {
             }
             try channel.pipeline.syncOperations.addHandler(RequestDeadlineHandler(timeout: self.requestTimeout))
         }.flatMap { self.base.setup(channel: channel, logger: logger) }
+    }
+
+    /// Answers a request that announces too large a body before reading it, and ends the answers of its
+    /// connection: whoever goes on sending is cut off by the request's deadline.
+    private static func refusingLargeBodies(
+        _ responder: @escaping HTTPChannelHandler.Responder, byteCountMax: Int
+    ) -> HTTPChannelHandler.Responder {
+        { request, writer, channel in
+            guard let text = request.headers[.contentLength], let length = Int(text), length > byteCountMax else {
+                return try await responder(request, writer, channel)
+            }
+            let problem: JSONValue = [
+                "type": "about:blank", "title": "Content Too Large", "status": 413, "code": "BODY_TOO_LARGE",
+                "detail": .string("the body has \(length) bytes, at most \(byteCountMax) are accepted"),
+            ]
+            let response = Response(
+                status: .contentTooLarge, headers: [.contentType: "application/problem+json", .connection: "close"],
+                body: ResponseBody(byteBuffer: ByteBuffer(bytes: problem.bytes)))
+            try await writer.write(response: response.head, body: response.body)
+            channel.close(mode: .output, promise: nil)
+        }
     }
 
     package func handle(value: HTTP1Channel.Value, logger: Logger) async {

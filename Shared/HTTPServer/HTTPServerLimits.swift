@@ -5,7 +5,8 @@ package struct HTTPServerLimits: Equatable, Sendable {
     /// All header fields of a request, bytes.
     package var headerListByteCountMax: Int
     package var headerFieldCountMax: Int
-    /// The largest body a handler collects, bytes; `BodyLimit` refuses a larger `Content-Length`.
+    /// The largest body a handler collects, bytes. A larger `Content-Length` is refused with 413; for a
+    /// body of unknown length a handler gives this limit to `collect(upTo:)`.
     package var bodyByteCountMax: Int
     /// A connection without a request is closed after this.
     package var idleTimeout: Duration

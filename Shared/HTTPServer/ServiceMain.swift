@@ -34,15 +34,15 @@ package enum ServiceMain {
         var configuration = ServiceGroupConfiguration(services: services, logger: Self.quiet(logger))
         configuration.maximumGracefulShutdownDuration = drainLimit
         let group = ServiceGroup(configuration: configuration)
-        let signals = TerminationSignals(
+        let watchdog = DispatchWorkItem {
+            logger.error("services did not stop in time", event: "shutdown_forced")
+            _exit(ExitCode.failed)
+        }
+        let signals = await TerminationSignals.watch(
             first: { signal in
                 logger.info("shutting down", event: "shutdown_requested", [LogKey.signal: .string(signal)])
-                DispatchQueue.global().asyncAfter(
-                    deadline: .now() + (drainLimit + Self.cancellationPatience).seconds
-                ) {
-                    logger.error("services did not stop in time", event: "shutdown_forced")
-                    _exit(ExitCode.failed)
-                }
+                let limit = (drainLimit + Self.cancellationPatience).seconds
+                DispatchQueue.global().asyncAfter(deadline: .now() + limit, execute: watchdog)
                 // Ends at once; the group reports its own errors to `run`.
                 Task { await group.triggerGracefulShutdown() }
             },
@@ -50,7 +50,10 @@ package enum ServiceMain {
                 logger.warning("exiting at once", event: "shutdown_forced", [LogKey.signal: .string(signal)])
                 _exit(ExitCode.failed)
             })
-        defer { signals.cancel() }
+        defer {
+            signals.cancel()
+            watchdog.cancel()
+        }
         do {
             try await group.run()
             logger.info("stopped", event: "process_stopped")
@@ -79,10 +82,14 @@ package enum ServiceMain {
 private final class TerminationSignals: Sendable {
     private let sources: [any DispatchSourceSignal]
 
-    init(first: @escaping @Sendable (String) -> Void, second: @escaping @Sendable (String) -> Void) {
+    /// Returns when the signals are caught; until then they end the process as they always do.
+    static func watch(
+        first: @escaping @Sendable (String) -> Void, second: @escaping @Sendable (String) -> Void
+    ) async -> TerminationSignals {
         let queue = DispatchQueue(label: "escapement.signals")
         let count = Counter()
-        self.sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
+        var sources: [any DispatchSourceSignal] = []
+        for (number, name) in [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")] {
             #if canImport(Darwin)
             // There the source sees a signal beside its disposition, which must not end the process.
             signal(number, SIG_IGN)
@@ -92,10 +99,16 @@ private final class TerminationSignals: Sendable {
                 count.increment()
                 if count.value == 1 { first(name) } else { second(name) }
             }
-            source.activate()
-            return source
+            await withCheckedContinuation { continuation in
+                source.setRegistrationHandler { continuation.resume() }
+                source.activate()
+            }
+            sources.append(source)
         }
+        return TerminationSignals(sources: sources)
     }
+
+    private init(sources: [any DispatchSourceSignal]) { self.sources = sources }
 
     func cancel() {
         for source in self.sources { source.cancel() }

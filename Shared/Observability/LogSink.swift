@@ -3,6 +3,7 @@ import Glibc
 #elseif canImport(Darwin)
 import Darwin
 #endif
+import EscapementModel
 import Synchronization
 
 /// Where finished log lines go. Takes one whole line with its line feed; may drop it, never throws.
@@ -41,7 +42,7 @@ private final class DescriptorWriter: Sendable {
 
     init(descriptor: Int32, patience: Duration) {
         self.descriptor = descriptor
-        self.patienceMilliseconds = Int32(clamping: patience.components.seconds * 1000)
+        self.patienceMilliseconds = Int32(clamping: patience.wholeMilliseconds)
     }
 
     func write(_ line: [UInt8]) {
