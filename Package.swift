@@ -65,6 +65,7 @@ let shared: [Target] = [
             logging, lifecycle,
         ]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
+    library("ElasticsearchStore", "Shared/ElasticsearchStore", ["EscapementModel", "HTTPClient", "JSON"]),
     .systemLibrary(
         name: "CLibPQ", path: "Shared/CSystem/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(
@@ -130,8 +131,10 @@ let dispatcher: [Target] = [
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
         [
-            "DispatcherService", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
-            "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle,
+            "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient",
+            "ElasticsearchStore", "Transport", "TLS", "HTTPServer",
+            "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle, nioCore,
+            nioPosix,
         ]),
 ]
 
@@ -166,6 +169,9 @@ let testTargets: [Target] = [
     tests("SchedulingTests", "Tests/Unit/SchedulingTests", ["Scheduling"]),
     tests("WireProtocolTests", "Tests/Unit/WireProtocolTests", ["WireProtocol", nioCore]),
     tests("ObservabilityTests", "Tests/Unit/ObservabilityTests", ["Observability", "JSON", logging]),
+    tests(
+        "ElasticsearchStoreTests", "Tests/Unit/ElasticsearchStoreTests",
+        ["ElasticsearchStore", "HTTPClient", "DevElasticsearch", "JSON", logging]),
     tests("MemberLinkTests", "Tests/Unit/MemberLinkTests", ["MemberLink", "WireProtocol", logging]),
     tests("ServiceConfigurationTests", "Tests/Unit/ServiceConfigurationTests", ["ServiceConfiguration"]),
     tests(

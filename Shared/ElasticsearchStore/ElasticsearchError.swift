@@ -1,0 +1,24 @@
+package import HTTPClient
+
+/// A request to Elasticsearch did not succeed as a whole.
+package struct ElasticsearchError: Error, Equatable, CustomStringConvertible {
+    /// The HTTP status; `nil` when there was no answer.
+    package var status: Int?
+    /// For the log: the reason, without documents and credentials.
+    package var detail: String
+
+    package init(status: Int?, detail: String) {
+        self.status = status
+        self.detail = detail
+    }
+
+    /// No answer.
+    package init(_ error: HTTPClientError) {
+        self.init(status: nil, detail: "Elasticsearch does not answer: \(error)")
+    }
+
+    /// The request was too large for the server.
+    package var isTooLarge: Bool { self.status == 413 }
+
+    package var description: String { self.detail }
+}
