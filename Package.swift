@@ -85,9 +85,8 @@ let coordinator: [Target] = [
     library(
         "CoordinatorService", "Services/Coordinator/Service",
         [
-            "CoordinatorDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "Store", "WireProtocol",
-            "Observability", "JSON",
-            logging, lifecycle,
+            "CoordinatorDomain", "EscapementModel", "Store", "WireProtocol", "MemberLink", "Observability", "JSON",
+            nioCore, logging, lifecycle,
         ]),
     library(
         "CoordinatorAPI", "Services/Coordinator/API",
@@ -196,7 +195,7 @@ let testTargets: [Target] = [
         "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",
         [
             "CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling",
-            hummingbird, logging,
+            "MemberLink", "Observability", nioCore, hummingbird, logging,
         ]),
     tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
     tests(
