@@ -1,4 +1,3 @@
-package import EscapementModel
 package import HTTPClient
 package import JSON
 

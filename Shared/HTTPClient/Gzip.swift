@@ -1,4 +1,4 @@
-import CCurl
+import CZlib
 
 /// The gzip format (RFC 1952), for request bodies. Answers are decompressed by libcurl.
 package enum Gzip {
@@ -12,7 +12,7 @@ package enum Gzip {
     package static func compress(_ bytes: [UInt8]) -> [UInt8] {
         precondition(bytes.count <= Int(UInt32.max), "\(bytes.count) bytes at once")
         var stream = z_stream()
-        var version = ccurl_gzip_init(&stream, self.level)
+        var version = czlib_gzip_init(&stream, self.level)
         precondition(version == Z_OK, "zlib refused to start: \(version)")
         defer { deflateEnd(&stream) }
         let capacity = Int(deflateBound(&stream, uLong(bytes.count)))

@@ -96,8 +96,7 @@ private final class DescriptorWriter: Sendable {
     }
 
     private static func notice(dropped: UInt64) -> [UInt8] {
-        Array(
-            "{\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"msg\":\"log lines dropped\",\"count\":\(dropped)}\n"
-                .utf8)
+        let fields = "\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"msg\":\"log lines dropped\""
+        return Array("{\(fields),\"count\":\(dropped)}\n".utf8)
     }
 }

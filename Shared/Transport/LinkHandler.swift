@@ -141,12 +141,15 @@ final class LinkHandler: ChannelDuplexHandler {
         guard let link = self.link, !self.isClosing else { return }
         self.accumulate(self.unwrapInboundIn(data), context.channel.allocator)
         var frames: [Frame] = []
+        var violation: WireError?
         do {
             while let frame = try self.nextFrame() { frames.append(frame) }
         } catch {
-            return self.abort(LinkError(.protocolViolation, "\(error)"))
+            violation = error
         }
+        // What came before a violation counts, whether or not it came in the same read.
         if !frames.isEmpty, link.deliver(frames) { self.isPaused = true }
+        if let violation { self.abort(LinkError(.protocolViolation, "\(violation)")) }
     }
 
     private func nextFrame() throws(WireError) -> Frame? {

@@ -1,8 +1,7 @@
 #pragma once
 #include <curl/curl.h>
-#include <zlib.h>
 
-// What Swift cannot import: variadic functions, one inline for each class of argument, and a macro of zlib.
+// What Swift cannot import: variadic functions, one inline for each class of argument.
 
 typedef size_t (*ccurl_bytes_fn)(char *bytes, size_t size, size_t count, void *user);
 
@@ -41,8 +40,3 @@ static inline CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, l
 
 /// The transfer that a finished message is about, and its result: a union in C.
 static inline CURLcode ccurl_message_result(const CURLMsg *message) { return message->data.result; }
-
-/// Prepares a gzip stream: window of 32 KB, gzip header.
-static inline int ccurl_gzip_init(z_stream *stream, int level) {
-  return deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-}

@@ -62,10 +62,11 @@ import Darwin
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
                 group.addTask {
+                    let pad = String(repeating: "p", count: 200)
                     for index in 0..<20 {
                         sink.write(
                             Array(
-                                "{\"task\":\(task),\"index\":\(index),\"pad\":\"\(String(repeating: "p", count: 200))\"}\n"
+                                "{\"task\":\(task),\"index\":\(index),\"pad\":\"\(pad)\"}\n"
                                     .utf8))
                     }
                 }

@@ -81,10 +81,9 @@ import Testing
 
     @Test func `the widest wait between two occurrences is found at once`() throws {
         let expression = try CronExpression.parse("0 0 29 2 +MON", seed: nil, zones: Self.zones)
-        let from = try #require(WallInstant(text: "2088-03-01T00:00:00Z"))
+        let from = try #require(WallInstant(text: "2072-03-01T00:00:00Z"))
         let next = try #require(expression.next(after: from, in: .utc, anchor: from))
-        #expect(next.description == "2116-02-29T00:00:00.000Z" || next > from)
-        #expect(CivilDate(dayNumber: Int(next.milliseconds / 86_400_000)).day == 29)
+        #expect(next.description == "2112-02-29T00:00:00.000Z")
     }
 
     @Test func `the calendar ends with the year 2200 and begins with 1970`() throws {

@@ -1,0 +1,9 @@
+#ifndef ESCAPEMENT_ALLOCATION_COUNT_H
+#define ESCAPEMENT_ALLOCATION_COUNT_H
+
+#include <stdint.h>
+
+/* How many blocks this process has asked the heap for since it started. Linux with glibc only; 0 elsewhere. */
+uint64_t escapement_allocation_count(void);
+
+#endif

@@ -1,0 +1,28 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that nobody else pays for it. It compiles the product's modules from a
+// link to their sources, because what they offer each other is visible inside one package only.
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "escapement",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "escapement-bench", targets: ["escapement-bench"])],
+    targets: [
+        .target(name: "EscapementModel", path: "Shared/Model", swiftSettings: settings),
+        .target(name: "JSON", path: "Shared/JSON", swiftSettings: settings),
+        .target(name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
+        .target(name: "AllocationCount", path: "AllocationCount"),
+        .executableTarget(
+            name: "escapement-bench", dependencies: ["EscapementModel", "JSON", "Scheduling", "AllocationCount"],
+            path: "Bench", swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,32 @@
+import EscapementModel
+import WireProtocol
+
+/// A link that the leader has accepted, and who is at its other end.
+final class AcceptedLink: Sendable {
+    let link: any MessageLink
+    let hello: Hello
+    let correlator = Correlator()
+
+    init(link: any MessageLink, hello: Hello) {
+        self.link = link
+        self.hello = hello
+    }
+
+    var role: Role { self.link.peer.role }
+    var node: NodeID { self.link.peer.node }
+    var incarnation: Incarnation { self.hello.incarnation }
+
+    /// Sends a question to the member and waits for the answer.
+    func ask(_ message: some WireMessage, within limit: Duration, clocks: any Clocks) async -> Frame? {
+        await self.correlator.ask(within: limit, clocks: clocks) { correlation in
+            self.link.send(message, correlation: correlation)
+        }
+    }
+
+    /// Closes, saying why.
+    func dismiss(_ detail: String) {
+        self.link.send(Goodbye(detail: detail))
+        self.link.close()
+        self.correlator.close()
+    }
+}

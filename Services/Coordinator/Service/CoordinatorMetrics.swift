@@ -1,0 +1,47 @@
+package import CoordinatorDomain
+import EscapementModel
+package import Observability
+
+/// The metrics of a coordinator's cluster side.
+package struct CoordinatorMetrics: Sendable {
+    /// Why a shard changed hands.
+    package enum HandoverReason: String, CaseIterable, Sendable {
+        case join, dead, left, rebalance, drain
+    }
+
+    private let leader: Gauge
+    private let leaderEpoch: Gauge
+    private let members: MetricFamily<Gauge>
+    private let shardsUnowned: Gauge
+    private let handovers: MetricSet<HandoverReason, Counter>
+
+    package init(registry: MetricsRegistry) {
+        self.leader = registry.gauge("escapement_leader", "1 on the coordinator that leads, else 0.")
+        self.leaderEpoch = registry.gauge(
+            "escapement_leader_epoch", "The epoch under which this coordinator leads; 0 while it does not.")
+        self.members = registry.gauges(
+            "escapement_members", "Members as the leader sees them.", labels: ["role", "state"])
+        self.shardsUnowned = registry.gauge(
+            "escapement_shards_unowned", "Shards that no ticker may fire now, as the leader sees it.")
+        self.handovers = registry.counters(
+            "escapement_shard_handovers_total", "Shards given to another ticker, by reason.", label: "reason")
+        self.show(nil, epoch: .none)
+    }
+
+    /// Shows the state of a term, or that there is none here.
+    func show(_ term: LeaderTerm?, epoch: Epoch) {
+        self.leader.set(term == nil ? 0 : 1)
+        self.leaderEpoch.set(Double(epoch.rawValue))
+        self.shardsUnowned.set(term?.shards.unownedCount ?? 0)
+        for role in [Role.ticker, .dispatcher] {
+            let states = term?.membership.members(of: role).map(\.state) ?? []
+            for state in [MemberState.joining, .up, .suspect, .leaving] {
+                self.members.series(role.rawValue, state.rawValue).set(states.count { $0 == state })
+            }
+        }
+    }
+
+    func handedOver(reason: String) {
+        if let reason = HandoverReason(rawValue: reason) { self.handovers[reason].increment() }
+    }
+}

@@ -1,0 +1,52 @@
+package import CoordinatorDomain
+package import EscapementModel
+
+/// What a coordinator is told: who it is, what the cluster is, and every time and bound it uses.
+package struct CoordinatorSettings: Sendable {
+    package var cluster: String
+    package var shardCount: Int
+    package var laneCount: Int
+    package var node: NodeID
+    /// This run of the process.
+    package var incarnation: Incarnation
+    /// Where members and other coordinators reach this process.
+    package var address: String
+    package var build: String
+    package var zone: String
+
+    package var election = ElectionTiming()
+    package var membership = MembershipTiming()
+    package var limits = LeaderTerm.Limits()
+    /// How long an owner may take to answer a revoke.
+    package var revokeWithin = Assignments.revokeWithin
+    /// Between two looks of the leader at deadlines.
+    package var tickEvery = Duration.milliseconds(100)
+    /// Between two looks at the revisions of all shards; what a lost hint costs at most.
+    package var pollEvery = Duration.milliseconds(500)
+    /// Between two tries of a store call that has to succeed some day.
+    package var retryEvery = Duration.milliseconds(500)
+    package var checkpointEvery = Duration.seconds(10)
+    package var cleanEvery = Duration.seconds(60)
+    /// How long a new link may take to introduce itself.
+    package var helloWithin = Duration.seconds(2)
+    /// How long a question about activations may take, end to end.
+    package var queryWithin = Duration.seconds(10)
+    /// How long the shard's owner may take to say what became of a timer.
+    package var settledWithin = Duration.seconds(2)
+    /// Reads for tickers at one time: the database also has requests to serve.
+    package var readsMax = 8
+
+    package init(
+        cluster: String, shardCount: Int, laneCount: Int, node: NodeID, incarnation: Incarnation, address: String,
+        build: String, zone: String = ""
+    ) {
+        self.cluster = cluster
+        self.shardCount = shardCount
+        self.laneCount = laneCount
+        self.node = node
+        self.incarnation = incarnation
+        self.address = address
+        self.build = build
+        self.zone = zone
+    }
+}

@@ -1,0 +1,244 @@
+import CoordinatorDomain
+import EscapementModel
+import Logging
+import NIOCore
+import Observability
+import Store
+import WireProtocol
+
+/// Streams schedules and timers to the tickers that own their shards: a snapshot, then every change in
+/// the order of revisions, from a feed that stands at the snapshot's revision, so nothing is missed and
+/// nothing comes twice.
+///
+/// Changes are looked for when a coordinator hints at one, and twice a second in any case. Per shard one
+/// read is under way at a time; over all shards a bounded number.
+actor ScheduleFeeds {
+    private struct Feed {
+        var link: AcceptedLink
+        var epoch: Epoch
+        /// Which request it answers; a newer one replaces it.
+        var token: UInt64
+        /// Up to where the ticker has been told; `nil` while its snapshot is being sent.
+        var sentThrough: Revision?
+        var isReading = false
+        /// Something happened while a read was under way: read once more.
+        var isStale = false
+    }
+
+    private enum Job {
+        case snapshot(SnapshotRequest, token: UInt64)
+        case changes(ShardID, token: UInt64)
+        case horizon(HorizonRequest, AcceptedLink)
+    }
+
+    private let store: any ScheduleStore
+    private let clocks: any Clocks
+    private let settings: CoordinatorSettings
+    private let logger: Logger
+    private let gate: StoreGate
+    private let jobs: AsyncStream<Job>
+    private let jobQueue: AsyncStream<Job>.Continuation
+    private var feeds: [ShardID: Feed] = [:]
+    private var horizons: Set<ShardID> = []
+    private var known: [ShardID: Revision] = [:]
+    private var nextToken: UInt64 = 1
+
+    init(store: any ScheduleStore, clocks: any Clocks, settings: CoordinatorSettings, logger: Logger) {
+        self.store = store
+        self.clocks = clocks
+        self.settings = settings
+        self.logger = logger
+        self.gate = StoreGate(permits: settings.readsMax)
+        // One snapshot or read of changes, and one horizon, a shard: the queue is bounded by what enters it.
+        (self.jobs, self.jobQueue) = AsyncStream.makeStream(of: Job.self, bufferingPolicy: .unbounded)
+    }
+
+    /// Works until cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.poll() }
+            for await job in self.jobs {
+                group.addTask {
+                    switch job {
+                    case .snapshot(let request, let token): await self.sendSnapshot(request, token)
+                    case .changes(let shard, let token): await self.sendChanges(shard, token)
+                    case .horizon(let request, let link): await self.sendHorizon(request, link)
+                    }
+                }
+            }
+        }
+    }
+
+    /// A ticker that owns the shard asks for its contents. Replaces what it or an earlier owner asked.
+    func open(_ request: SnapshotRequest, for link: AcceptedLink) {
+        if let feed = self.feeds[request.shard], feed.epoch > request.epoch { return }
+        let token = self.nextToken
+        self.nextToken += 1
+        var feed = Feed(link: link, epoch: request.epoch, token: token)
+        if request.since == .none {
+            self.feeds[request.shard] = feed
+            self.jobQueue.yield(.snapshot(request, token: token))
+        } else {
+            feed.sentThrough = request.since
+            self.feeds[request.shard] = feed
+            self.read(request.shard)
+        }
+    }
+
+    /// The ticker asks for timers further ahead. One request a shard is worked on at a time; the ticker
+    /// repeats what is not answered.
+    func extend(_ request: HorizonRequest, for link: AcceptedLink) {
+        guard self.horizons.insert(request.shard).inserted else { return }
+        self.jobQueue.yield(.horizon(request, link))
+    }
+
+    /// A change of the shard was committed.
+    func hint(_ shard: ShardID) { self.read(shard) }
+
+    /// The link is gone, and its feeds with it.
+    func close(_ link: AcceptedLink) {
+        self.feeds = self.feeds.filter { $0.value.link !== link }
+    }
+
+    /// The shard is somebody else's now, or nobody's: whoever is fed under another epoch is fed no more.
+    func keepOnly(_ owners: [ShardID: (epoch: Epoch, incarnation: Incarnation)]) {
+        self.feeds = self.feeds.filter { shard, feed in
+            guard let owner = owners[shard] else { return false }
+            return owner.epoch == feed.epoch && owner.incarnation == feed.link.incarnation
+        }
+    }
+
+    private func poll() async {
+        while !Task.isCancelled {
+            do {
+                let revisions = try await self.store.revisions()
+                for (shard, revision) in revisions where revision > self.known[shard] ?? .none {
+                    self.known[shard] = revision
+                    if let sent = self.feeds[shard]?.sentThrough, sent < revision { self.read(shard) }
+                }
+            } catch {
+                self.logger.debug(
+                    "revisions not read", event: "revision_poll_failed", [LogKey.error: .string(error.detail)])
+            }
+            do { try await self.clocks.sleep(for: self.settings.pollEvery) } catch { return }
+        }
+    }
+
+    /// Starts a read of changes, or lets the one under way look again.
+    private func read(_ shard: ShardID) {
+        guard let feed = self.feeds[shard] else { return }
+        if feed.isReading || feed.sentThrough == nil {
+            self.feeds[shard]?.isStale = true
+        } else {
+            self.feeds[shard]?.isReading = true
+            self.jobQueue.yield(.changes(shard, token: feed.token))
+        }
+    }
+
+    private func isCurrent(_ shard: ShardID, _ token: UInt64) -> Bool { self.feeds[shard]?.token == token }
+
+    private func sendSnapshot(_ request: SnapshotRequest, _ token: UInt64) async {
+        let shard = request.shard
+        while !Task.isCancelled, self.isCurrent(shard, token), let feed = self.feeds[shard] {
+            let sender = SnapshotSender(request: request, link: feed.link)
+            do {
+                try await self.gate.run { () async throws(StoreError) in
+                    try await self.store.snapshot(of: shard, cursor: request.cursor, horizon: request.horizon) {
+                        page in await sender.send(page)
+                    }
+                }
+                guard self.isCurrent(shard, token), let revision = await sender.revision else { return }
+                self.feeds[shard]?.sentThrough = revision
+                // What was committed since is found now, not at the next poll.
+                self.read(shard)
+                return
+            } catch {
+                self.logger.info(
+                    "snapshot not read", event: "snapshot_failed",
+                    [LogKey.shard: .number(shard.rawValue), LogKey.error: .string(error.detail)])
+                if await sender.revision != nil {
+                    // A part of it is on its way: the ticker has to begin anew.
+                    feed.link.dismiss("the snapshot of shard \(shard) broke off")
+                    return
+                }
+                do { try await self.clocks.sleep(for: self.settings.retryEvery) } catch { return }
+            }
+        }
+    }
+
+    private func sendChanges(_ shard: ShardID, _ token: UInt64) async {
+        while !Task.isCancelled, self.isCurrent(shard, token), let feed = self.feeds[shard],
+            let sent = feed.sentThrough
+        {
+            self.feeds[shard]?.isStale = false
+            do {
+                let page = try await self.gate.run { () async throws(StoreError) in
+                    try await self.store.changes(of: shard, after: sent)
+                }
+                guard self.isCurrent(shard, token) else { return }
+                if page.revision > sent {
+                    for delta in PageCutter.deltas(shard: shard, from: sent, page: page) { feed.link.link.send(delta) }
+                    self.feeds[shard]?.sentThrough = page.revision
+                }
+                if page.last || page.revision <= sent, self.feeds[shard]?.isStale != true {
+                    self.feeds[shard]?.isReading = false
+                    return
+                }
+            } catch {
+                self.logger.debug(
+                    "changes not read", event: "changes_failed",
+                    [LogKey.shard: .number(shard.rawValue), LogKey.error: .string(error.detail)])
+                do { try await self.clocks.sleep(for: self.settings.retryEvery) } catch { return }
+            }
+        }
+    }
+
+    private func sendHorizon(_ request: HorizonRequest, _ link: AcceptedLink) async {
+        defer { self.horizons.remove(request.shard) }
+        while !Task.isCancelled, let feed = self.feeds[request.shard], feed.link === link, feed.epoch == request.epoch {
+            do {
+                let limit = PageCutter.rowsMax
+                let timers = try await self.gate.run { () async throws(StoreError) in
+                    try await self.store.timers(
+                        of: request.shard, after: request.after, through: request.through, limit: limit)
+                }
+                let count = PageCutter.fitting(timers)
+                link.link.send(
+                    HorizonPage(
+                        shard: request.shard, epoch: request.epoch, through: request.through,
+                        timers: timers.prefix(count).map { TimerVersion($0) },
+                        last: timers.count < limit && count == timers.count))
+                return
+            } catch {
+                self.logger.debug(
+                    "horizon not read", event: "horizon_failed",
+                    [LogKey.shard: .number(request.shard.rawValue), LogKey.error: .string(error.detail)])
+                do { try await self.clocks.sleep(for: self.settings.retryEvery) } catch { return }
+            }
+        }
+    }
+}
+
+/// Sends the pages of one snapshot as they are read.
+private actor SnapshotSender {
+    private let request: SnapshotRequest
+    private let link: AcceptedLink
+    /// The snapshot's revision, once a page was sent.
+    private(set) var revision: Revision?
+
+    init(request: SnapshotRequest, link: AcceptedLink) {
+        self.request = request
+        self.link = link
+    }
+
+    func send(_ page: ShardPage) {
+        self.revision = page.revision
+        let parts = PageCutter.parts(schedules: page.schedules, timers: page.timers)
+        for (index, part) in parts.enumerated() {
+            self.link.link.send(
+                SnapshotPage(
+                    shard: self.request.shard, epoch: self.request.epoch, revision: page.revision, contents: part,
+                    last: page.last && index == parts.count - 1))
+        }
+    }
+}

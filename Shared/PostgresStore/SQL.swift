@@ -1,0 +1,15 @@
+/// Pieces that several statements share.
+enum SQL {
+    /// The next value of a counter. With `usesTimeline` the WAL's timeline stands in the bits from 40 up, so that
+    /// a promoted standby which lacks the last commits still continues above every value ever given out. The
+    /// functions need no rights and exist on PostgreSQL only: off for its consensus-replicated relatives.
+    static func next(_ counter: String, usesTimeline: Bool) -> String {
+        guard usesTimeline else { return "\(counter) + 1" }
+        let timeline = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint << 40"
+        return "GREATEST(\(counter), \(timeline)) + 1"
+    }
+
+    /// True for the leader only, and holds the leader row until the statement's transaction ends: a take-over waits for
+    /// it, and it for a take-over. `$1` is the leader's epoch.
+    static let fence = "SELECT epoch FROM leader WHERE name = 'coordinator' AND epoch = $1::bigint FOR SHARE"
+}

@@ -1,0 +1,175 @@
+import EscapementModel
+import NIOCore
+import TestSupport
+import Testing
+import WireProtocol
+
+@Suite struct FieldsTests {
+    private func bytes(_ write: (inout FieldWriter) -> Void) -> [UInt8] {
+        var writer = FieldWriter()
+        write(&writer)
+        return Array(writer.buffer.readableBytesView)
+    }
+
+    private func field(_ bytes: [UInt8]) throws -> FieldReader.Field {
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        return try #require(try reader.next())
+    }
+
+    private func readError(_ bytes: [UInt8]) -> WireError? {
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        do throws(WireError) {
+            while try reader.next() != nil {}
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// The first three are the examples of the Protocol Buffers encoding page.
+    @Test func `fields have their golden bytes`() {
+        #expect(self.bytes { $0.unsigned(1, UInt64(150)) } == [0x08, 0x96, 0x01])
+        #expect(self.bytes { $0.text(2, "testing") } == [0x12, 0x07] + Array("testing".utf8))
+        #expect(self.bytes { $0.nested(3) { $0.unsigned(1, UInt64(150)) } } == [0x1a, 0x03, 0x08, 0x96, 0x01])
+        #expect(self.bytes { $0.flag(4, true) } == [0x20, 1])
+        #expect(self.bytes { $0.signed(5, -1) } == [0x28, 1])
+        #expect(self.bytes { $0.signed(5, 1) } == [0x28, 2])
+        #expect(self.bytes { $0.signed(5, .min) } == [0x28] + [UInt8](repeating: 0xff, count: 9) + [1])
+        #expect(self.bytes { $0.instant(6, WallInstant(milliseconds: 0)) } == [0x30, 0])
+        #expect(self.bytes { $0.instant(6, nil) } == [])
+        #expect(self.bytes { $0.bytes(7, ByteBuffer(bytes: [1, 2])) } == [0x3a, 2, 1, 2])
+        #expect(
+            self.bytes { $0.uid(8, UID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)) }
+                == [0x42, 16] + Array(1...16))
+        #expect(self.bytes { $0.unsigned(16, UInt64(1)) } == [0x80, 0x01, 1], "numbers from 16 take two bytes")
+    }
+
+    @Test func `default values are not written, but elements are`() {
+        #expect(self.bytes { $0.unsigned(1, UInt64(0)) } == [])
+        #expect(self.bytes { $0.flag(1, false) } == [])
+        #expect(self.bytes { $0.signed(1, 0) } == [])
+        #expect(self.bytes { $0.text(1, "") } == [])
+        #expect(self.bytes { $0.bytes(1, ByteBuffer()) } == [])
+        #expect(self.bytes { $0.uid(1, .zero) } == [])
+        #expect(self.bytes { $0.element(1, "") } == [0x0a, 0])
+        #expect(self.bytes { $0.nested(1) { _ in } } == [0x0a, 0])
+    }
+
+    @Test(arguments: [0, 1, 127, 128, 16_383, 16_384, 1 << 32, UInt64.max >> 1, .max])
+    func `unsigned numbers survive`(number: UInt64) throws {
+        let field = try self.field(self.bytes { $0.unsigned(1, number == 0 ? 1 : number) })
+        #expect(try field.unsigned("f", as: UInt64.self) == max(number, 1))
+    }
+
+    @Test(arguments: [1, -1, 63, 64, -64, -65, .max, .min] as [Int64])
+    func `signed numbers and instants survive`(number: Int64) throws {
+        #expect(try self.field(self.bytes { $0.signed(1, number) }).signed("f") == number)
+        let instant = WallInstant(milliseconds: number)
+        #expect(try self.field(self.bytes { $0.instant(1, instant) }).instant("f") == instant)
+    }
+
+    @Test func `a number that does not fit is refused`() throws {
+        let field = try self.field(self.bytes { $0.unsigned(1, UInt64(256)) })
+        #expect(throws: WireError(.badValue, field: "f")) { try field.unsigned("f", as: UInt8.self) }
+        #expect(try field.unsigned("f", as: UInt16.self) == 256)
+    }
+
+    @Test func `a value of another type is refused`() throws {
+        let number = try self.field(self.bytes { $0.unsigned(1, UInt64(1)) })
+        #expect(throws: WireError(.wrongType, field: "f")) { try number.text("f", max: 10) }
+        let text = try self.field(self.bytes { $0.text(1, "x") })
+        #expect(throws: WireError(.wrongType, field: "f")) { try text.signed("f") }
+        let fixed = try self.field([0x09, 1, 2, 3, 4, 5, 6, 7, 8])
+        #expect(throws: WireError(.wrongType, field: "f")) { try fixed.unsigned("f", as: UInt64.self) }
+        #expect(throws: WireError(.wrongType, field: "f")) { try fixed.bytes("f", max: 10) }
+    }
+
+    @Test func `lengths, texts and identifiers are checked`() throws {
+        let text = try self.field(self.bytes { $0.text(1, "four") })
+        #expect(try text.text("f", max: 4) == "four")
+        #expect(throws: WireError(.tooLong, field: "f")) { try text.text("f", max: 3) }
+        #expect(throws: WireError(.badValue, field: "f")) { try text.uid("f") }
+        let broken = try self.field([0x0a, 2, 0xc3, 0x28])
+        #expect(throws: WireError(.badValue, field: "f")) { try broken.text("f", max: 4) }
+    }
+
+    @Test func `unknown fields of every type are skipped`() throws {
+        let bytes =
+            self.bytes { $0.unsigned(900, UInt64(5)) } + [0x91, 0x38, 1, 2, 3, 4, 5, 6, 7, 8]
+            + self.bytes { $0.text(901, "later") } + self.bytes { $0.unsigned(1, UInt64(7)) }
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        var last: FieldReader.Field?
+        while let field = try reader.next() { last = field }
+        #expect(last?.number == 1)
+        #expect(try last?.unsigned("f", as: UInt64.self) == 7)
+    }
+
+    @Test func `what is cut off or impossible is refused`() {
+        #expect(self.readError([0x08]) == WireError(.truncated, field: "varint"))
+        #expect(self.readError([0x08, 0x80]) == WireError(.truncated, field: "varint"))
+        #expect(self.readError([0x09, 1, 2, 3]) == WireError(.truncated, field: "field 1"))
+        #expect(self.readError([0x0a, 5, 1]) == WireError(.truncated, field: "field 1"))
+        #expect(
+            self.readError([0x0a] + [UInt8](repeating: 0xff, count: 9) + [1]) == WireError(.truncated, field: "field 1")
+        )
+        #expect(self.readError([0x00, 0]) == WireError(.badValue, field: "tag"), "field number zero")
+        #expect(self.readError([0x0b]) == WireError(.wrongType, field: "tag"), "groups do not exist")
+        #expect(self.readError([0x0d, 0, 0, 0, 0]) == WireError(.wrongType, field: "tag"), "nor do 32 bits")
+        #expect(
+            self.readError([UInt8](repeating: 0x80, count: 11)) == WireError(.badValue, field: "varint"))
+        #expect(
+            self.readError([0x08] + [UInt8](repeating: 0xff, count: 9) + [2]) == WireError(.badValue, field: "varint"))
+        #expect(self.readError([0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0]) == WireError(.badValue, field: "tag"))
+    }
+
+    @Test func `nesting has a bound`() throws {
+        var bytes: [UInt8] = []
+        for _ in 0..<20 { bytes = [0x0a, UInt8(bytes.count)] + bytes }
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        var depth = 0
+        while let field = try reader.next() {
+            do throws(WireError) {
+                reader = try field.nested("f")
+            } catch {
+                #expect(error == WireError(.tooDeep, field: "f"))
+                break
+            }
+            depth += 1
+        }
+        #expect(depth == 8)
+    }
+
+    /// Seeds 0 to 1999: valid fields with some bytes changed, so that the fuzz reaches deep.
+    @Test func `damaged fields give fields or errors and never a trap`() {
+        var fieldCount = 0
+        for seed in 0..<2000 {
+            var random = SeededRandom(seed: UInt64(seed))
+            var bytes = self.bytes { writer in
+                for _ in 0..<8 { Self.writeRandomField(to: &writer, depth: 0, &random) }
+            }
+            for _ in 0..<Int.random(in: 0...4, using: &random) where !bytes.isEmpty {
+                let index = Int.random(in: 0..<bytes.count, using: &random)
+                bytes[index] = UInt8.random(in: .min ... .max, using: &random)
+            }
+            fieldCount += FieldProbe.exhaust(FieldReader(ByteBuffer(bytes: bytes)))
+        }
+        #expect(fieldCount > 2000, "the fuzz reached fields")
+    }
+
+    private static func writeRandomField(to writer: inout FieldWriter, depth: Int, _ random: inout SeededRandom) {
+        let number = UInt32.random(in: 1...40, using: &random)
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0: writer.unsigned(number, UInt64.random(in: .min ... .max, using: &random))
+        case 1: writer.signed(number, Int64.random(in: .min ... .max, using: &random))
+        case 2: writer.text(number, String(repeating: "é", count: Int.random(in: 0...20, using: &random)))
+        case 3: writer.uid(number, UID(high: random.next(), low: random.next()))
+        case 4: writer.instant(number, WallInstant(milliseconds: Int64.random(in: .min ... .max, using: &random)))
+        default:
+            var inner = random
+            if depth < 10 {
+                writer.nested(number) { Self.writeRandomField(to: &$0, depth: depth + 1, &inner) }
+            }
+            random = inner
+        }
+    }
+}
