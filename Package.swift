@@ -141,8 +141,9 @@ let tools: [Target] = [
     executable(
         "escapement", "Tools/Escapement",
         [
-            "EscapementModel", "Scheduling", "JSON", "HTTPClient", "PostgresStore", "Store", "COpenSSL",
-            "ServiceConfiguration", arguments, logging,
+            "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "HTTPClient", "PostgresStore", "Store", "TLS",
+            "COpenSSL", "KafkaClient", "ElasticsearchStore", "Observability", "ServiceConfiguration", arguments,
+            logging,
         ]),
     library(
         "DevKafka", "Tools/DevKafka/Broker", ["TLS", "COpenSSL", "JSON", nioCore, nioPosix, nioTLS, logging]),

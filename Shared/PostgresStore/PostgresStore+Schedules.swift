@@ -96,9 +96,10 @@ extension PostgresStore {
         let found: Int
         do throws(StoreError) {
             let result = try await self.run(operation, statement())[0]
-            found = try self.read(operation) { () throws(PostgresFailure) in
-                Int(try result.first { row throws(PostgresFailure) in try row.optionalInt() } ?? nil ?? 0)
+            let newest: Int64?? = try self.read(operation) { () throws(PostgresFailure) -> Int64?? in
+                try result.first { (row: inout PostgresRow) throws(PostgresFailure) -> Int64? in try row.optionalInt() }
             }
+            found = Int((newest ?? nil) ?? 0)
         } catch {
             guard error.code == .schemaMismatch else { throw error }
             found = 0
