@@ -1,4 +1,4 @@
-package import CoordinatorDomain
+import CoordinatorDomain
 import EscapementModel
 package import Observability
 
@@ -24,7 +24,8 @@ package struct CoordinatorMetrics: Sendable {
         self.shardsUnowned = registry.gauge(
             "escapement_shards_unowned", "Shards that no ticker may fire now, as the leader sees it.")
         self.handovers = registry.counters(
-            "escapement_shard_handovers_total", "Shards given to another ticker, by reason.", label: "reason")
+            "escapement_shard_handovers_total", "Shards given to another ticker, by reason.", label: "reason",
+            by: HandoverReason.self)
         self.show(nil, epoch: .none)
     }
 
@@ -32,11 +33,11 @@ package struct CoordinatorMetrics: Sendable {
     func show(_ term: LeaderTerm?, epoch: Epoch) {
         self.leader.set(term == nil ? 0 : 1)
         self.leaderEpoch.set(Double(epoch.rawValue))
-        self.shardsUnowned.set(term?.shards.unownedCount ?? 0)
+        self.shardsUnowned.set(Double(term?.shards.unownedCount ?? 0))
         for role in [Role.ticker, .dispatcher] {
             let states = term?.membership.members(of: role).map(\.state) ?? []
             for state in [MemberState.joining, .up, .suspect, .leaving] {
-                self.members.series(role.rawValue, state.rawValue).set(states.count { $0 == state })
+                self.members.series([role.rawValue, state.rawValue]).set(Double(states.count { $0 == state }))
             }
         }
     }

@@ -14,7 +14,7 @@ final class StoreGate: Sendable {
     /// Runs `body` when there is room. Waiting is not cancelled: those ahead are bounded by the store's own
     /// time-outs.
     func run<Value: Sendable, Failure: Error>(
-        _ body: () async throws(Failure) -> Value
+        _ body: @Sendable () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         await self.enter()
         defer { self.leave() }

@@ -131,5 +131,5 @@ struct RESTResponse: Sendable {
             status: status, body: .json(["error": .string(text), "status": .integer(status)]), headers: headers)
     }
 
-    static let acknowledged = RESTResponse(["acknowledged": true])
+    static let acknowledged = RESTResponse(200, ["acknowledged": .bool(true)])
 }

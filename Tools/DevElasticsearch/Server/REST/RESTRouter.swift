@@ -1,3 +1,5 @@
+import JSON
+
 /// What we can do; one case for each API of the real server that we have.
 enum Endpoint: Sendable {
     case info, authenticate, clusterHealth, catIndices

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// `escapement`: the command line.
+@main
+struct EscapementCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
+        subcommands: [DevCommand.self])
+}
