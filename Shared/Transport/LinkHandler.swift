@@ -53,7 +53,9 @@ final class LinkHandler: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .handshakeCompleted = event as? TLSUserEvent {
             self.handshakeCompleted(context)
-        } else if case .read = event as? IdleStateHandler.IdleStateEvent, !self.isPaused, !self.isClosing {
+        } else if case .read = event as? IdleStateHandler.IdleStateEvent {
+            // A handshake has a limit of its own.
+            guard self.link != nil, !self.isPaused, !self.isClosing else { return }
             self.abort(LinkError(.broken, "nothing arrived for the read timeout"))
         } else {
             context.fireUserInboundEventTriggered(event)
