@@ -205,7 +205,10 @@ let testTargets: [Target] = [
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
     tests(
         "DispatcherServiceTests", "Tests/Unit/DispatcherServiceTests",
-        ["DispatcherService", "DispatcherDomain", "MemberLink", "Observability", "WireProtocol", "JSON", nioCore, logging]),
+        [
+            "DispatcherService", "DispatcherDomain", "MemberLink", "Observability", "WireProtocol", "JSON", nioCore,
+            logging,
+        ]),
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON"], resources: [.copy("Vectors")]),
     tests(

@@ -19,7 +19,8 @@ let package = Package(
     targets: [
         .target(name: "EscapementModel", path: "Shared/Model", swiftSettings: settings),
         .target(name: "JSON", path: "Shared/JSON", swiftSettings: settings),
-        .target(name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
+        .target(
+            name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
         .target(name: "AllocationCount", path: "AllocationCount"),
         .executableTarget(
             name: "escapement-bench", dependencies: ["EscapementModel", "JSON", "Scheduling", "AllocationCount"],

@@ -41,7 +41,8 @@ struct CronFuzz {
         "rate(5 minutes)", "at(2026-12-24T18:00:00)", "CRON_TZ=Europe/Paris 0 0 * * +FRI", "0 0 0 29 2 ? 2000-2100/4",
         "* * * * *", "22-5/3 NOV-FEB L-2W 7-2 FRI#L", "@daily", "30 2 31 1-12/2 ?",
     ].map { Array($0.unicodeScalars) }
-    private static let alphabet = Array("0123456789*/,-?#+LWHhlw()= \t\n@_.:MONJANFRITxé٣\u{0}\u{200d}\u{1f600}T".unicodeScalars)
+    private static let alphabet = Array(
+        "0123456789*/,-?#+LWHhlw()= \t\n@_.:MONJANFRITxé٣\u{0}\u{200d}\u{1f600}T".unicodeScalars)
     private static let zoneNames = [
         "Europe/Paris", "America/New_York", "Africa/Casablanca", "Etc/GMT-14", "Australia/Lord_Howe", "Pacific/Apia",
         "Europe/Dublin", "America/Nuuk", "Antarctica/Troll",

@@ -147,7 +147,10 @@ struct CronWorkload {
             let space = String(repeating: " ", count: max(0, width - text.count))
             return right ? space + text : text + space
         }
-        var rows = [pad("expression", 26) + results.map { pad($0.zone, 22, right: true) + pad("alloc", 7, right: true) }.joined()]
+        var rows = [
+            pad("expression", 26)
+                + results.map { pad($0.zone, 22, right: true) + pad("alloc", 7, right: true) }.joined()
+        ]
         for index in results.first?.lines.indices ?? 0..<0 {
             rows.append(
                 pad(results[0].lines[index].expression, 26)

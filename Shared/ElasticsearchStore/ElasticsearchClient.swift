@@ -67,7 +67,8 @@ package struct ElasticsearchClient: Sendable {
         let items = try Self.parse(response)["items"]?.arrayValue ?? []
         guard items.count == documents.count else {
             throw ElasticsearchError(
-                status: response.status, detail: "Elasticsearch answered for \(items.count) of \(documents.count) documents")
+                status: response.status,
+                detail: "Elasticsearch answered for \(items.count) of \(documents.count) documents")
         }
         var results: [Result] = []
         results.reserveCapacity(items.count)

@@ -99,7 +99,8 @@ package struct CompiledSchedule: Sendable {
         var count = self.scheduledCount(after: Int(after.milliseconds), through: Int(through.milliseconds))
         if self.jitter > 0 {
             func isWaiting(at instant: WallInstant) -> Bool {
-                guard instant < .distantFuture, let newest = self.scheduled(before: Int(instant.milliseconds) + 1) else {
+                guard instant < .distantFuture, let newest = self.scheduled(before: Int(instant.milliseconds) + 1)
+                else {
                     return false
                 }
                 return self.occurrence(newest).due > instant

@@ -33,14 +33,16 @@ struct CronParser {
         return try self.fields(self.split(self.start..<self.end), isFunction: false, from: self.scalars)
     }
 
-    private func make(_ body: CronExpression.Body, isSeeded: Bool = false, namesMinutes: Bool = false) -> CronExpression {
+    private func make(_ body: CronExpression.Body, isSeeded: Bool = false, namesMinutes: Bool = false) -> CronExpression
+    {
         CronExpression(body: body, zoneName: self.zoneName, isSeeded: isSeeded, namesMinutes: namesMinutes)
     }
 
     // MARK: Prefix
 
     private mutating func prefix() throws(CronError) {
-        for prefix in ["CRON_TZ=", "TZ="] where self.scalars[self.start..<self.end].starts(with: prefix.unicodeScalars) {
+        for prefix in ["CRON_TZ=", "TZ="] where self.scalars[self.start..<self.end].starts(with: prefix.unicodeScalars)
+        {
             let zoneStart = self.start + prefix.unicodeScalars.count
             var zoneEnd = zoneStart
             while zoneEnd < self.end, !CronText.isSpace(self.scalars[zoneEnd]) { zoneEnd += 1 }
@@ -100,7 +102,8 @@ struct CronParser {
     private func duration(_ range: Range<Int>) throws(CronError) -> Int {
         let malformed = CronError(
             .badDuration, at: range.lowerBound,
-            "Write '@every' and a duration like 90s, 1h30m or 2d: whole numbers with the units w d h m s in this order.")
+            "Write '@every' and a duration like 90s, 1h30m or 2d: whole numbers with the units w d h m s in this order."
+        )
         guard !range.isEmpty else {
             throw CronError(malformed.code, at: self.end, malformed.detail)
         }
@@ -202,7 +205,8 @@ struct CronParser {
         func isSeparator(_ offset: Int, _ scalar: Unicode.Scalar) -> Bool {
             CronText.lower(self.scalars[range.lowerBound + offset]) == scalar
         }
-        guard isSeparator(4, "-"), isSeparator(7, "-"), isSeparator(10, "t"), isSeparator(13, ":"), isSeparator(16, ":"),
+        guard isSeparator(4, "-"), isSeparator(7, "-"), isSeparator(10, "t"), isSeparator(13, ":"),
+            isSeparator(16, ":"),
             let year = digits(0, 4), let month = digits(5, 2), let day = digits(8, 2), let hour = digits(11, 2),
             let minute = digits(14, 2), let second = digits(17, 2), hour < 24, minute < 60, second < 60,
             (CivilTime.yearMin...CivilTime.yearMax).contains(year),

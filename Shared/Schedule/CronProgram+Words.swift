@@ -66,7 +66,9 @@ enum Words {
 
     /// `15 minutes`, `1 day and 12 hours`; `every 1 minute` reads `every minute`.
     static func every(milliseconds: Int) -> String {
-        let units = [("week", 604_800_000), ("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000)]
+        let units = [
+            ("week", 604_800_000), ("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000),
+        ]
         for (unit, size) in units where milliseconds == size { return "every \(unit)" }
         var parts: [String] = []
         var rest = milliseconds

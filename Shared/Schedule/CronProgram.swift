@@ -177,7 +177,9 @@ struct DayRule: Hashable, Sendable {
         }
         while nearest != 0 {
             let day = nearest.trailingZeroBitCount
-            if day <= length { bits |= 1 << UInt32(Self.workday(near: day, length: length, firstWeekday: firstWeekday)) }
+            if day <= length {
+                bits |= 1 << UInt32(Self.workday(near: day, length: length, firstWeekday: firstWeekday))
+            }
             nearest &= nearest - 1
         }
         return bits

@@ -13,11 +13,14 @@ enum CronText {
         return String(view)
     }
 
-    static func lowered(_ scalars: some Sequence<Unicode.Scalar>) -> String { self.string(scalars.lazy.map(self.lower)) }
+    static func lowered(_ scalars: some Sequence<Unicode.Scalar>) -> String {
+        self.string(scalars.lazy.map(self.lower))
+    }
 
     /// The scalar in quotes, or its number when it cannot be shown.
     static func quoted(_ scalar: Unicode.Scalar) -> String {
-        if scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || scalar.properties.isDefaultIgnorableCodePoint {
+        if scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || scalar.properties.isDefaultIgnorableCodePoint
+        {
             return "U+" + String(scalar.value, radix: 16, uppercase: true)
         }
         return "'\(scalar)'"

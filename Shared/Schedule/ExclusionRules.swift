@@ -67,8 +67,11 @@ struct ExclusionRules: Hashable, Sendable {
     func stretch(around instant: Int) -> (first: Int, last: Int)? {
         let period = self.zone.periods[self.zone.index(at: instant)]
         guard let civil = self.civilStretch(around: instant + period.offset) else { return nil }
-        let first = period.start == .min ? civil.lowerBound - period.offset : max(period.start, civil.lowerBound - period.offset)
-        let last = period.end == .max ? civil.upperBound - period.offset : min(period.end, civil.upperBound - period.offset)
+        let first =
+            period.start == .min
+            ? civil.lowerBound - period.offset : max(period.start, civil.lowerBound - period.offset)
+        let last =
+            period.end == .max ? civil.upperBound - period.offset : min(period.end, civil.upperBound - period.offset)
         return (first, last - 1)
     }
 

@@ -25,7 +25,8 @@ package final class ProgramCache: Sendable {
         _ text: String, seed: String?, zones: ZoneDatabase
     ) throws(CronError) -> CronExpression {
         let known = self.state.withLock { state in
-            state.expressions[Key(text: text, seed: nil)] ?? seed.flatMap { state.expressions[Key(text: text, seed: $0)] }
+            state.expressions[Key(text: text, seed: nil)]
+                ?? seed.flatMap { state.expressions[Key(text: text, seed: $0)] }
         }
         if let known { return known }
         let parsed = try CronExpression.parse(text, seed: seed, zones: zones)

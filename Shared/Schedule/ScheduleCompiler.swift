@@ -105,7 +105,9 @@ struct ScheduleCompiler {
                 self.refuse(.tooMany, "cron", "A schedule has 1 to \(Limits.expressions) expressions.")
                 return ([], false)
             }
-            let sources = texts.enumerated().compactMap { self.source($0.element, zone: zone, path: "cron/\($0.offset)") }
+            let sources = texts.enumerated().compactMap {
+                self.source($0.element, zone: zone, path: "cron/\($0.offset)")
+            }
             if sources.count == 1, case .point = sources[0] { return (sources, true) }
             return (sources, false)
         case .every(let interval, let anchor):

@@ -175,7 +175,8 @@ package struct ObjectReader {
     /// Notes a problem of the element `index` of the member `name`.
     package mutating func note(at index: Int, of name: String, _ code: String, _ detail: String) {
         self.problems.append(
-            DocumentProblem(pointer: "\(self.pointer(to: name))/\(index)", code: code, detail: "\(name)[\(index)] \(detail)"))
+            DocumentProblem(
+                pointer: "\(self.pointer(to: name))/\(index)", code: code, detail: "\(name)[\(index)] \(detail)"))
     }
 
     /// Notes every member that was never asked for.
@@ -257,6 +258,7 @@ package struct ObjectReader {
 
     /// 1970-01-01T00:00:00Z to the end of 2200, in UTC.
     package static let supportedInstants =
-        WallInstant(milliseconds: 0)...WallInstant(
+        WallInstant(
+            milliseconds: 0)...WallInstant(
             milliseconds: GregorianDate.days(year: 2201, month: 1, day: 1) * 86_400_000 - 1)
 }

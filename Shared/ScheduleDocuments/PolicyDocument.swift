@@ -61,13 +61,14 @@ package struct PolicyDocument: Hashable, Sendable {
         switch scope {
         case .timer: return .object([JSONMember("expireAfter", expiry)] + self.delivery)
         case .schedule:
-            return .object([
-                JSONMember("misfire", .string("\(self.misfire.policy)")),
-                JSONMember("tolerance", Self.text(self.misfire.toleranceMilliseconds)),
-                JSONMember("catchupWindow", Self.text(self.misfire.windowMilliseconds)),
-                JSONMember("catchupLimit", .integer(self.misfire.limit)),
-                JSONMember("expireAfter", expiry),
-            ] + self.delivery)
+            return .object(
+                [
+                    JSONMember("misfire", .string("\(self.misfire.policy)")),
+                    JSONMember("tolerance", Self.text(self.misfire.toleranceMilliseconds)),
+                    JSONMember("catchupWindow", Self.text(self.misfire.windowMilliseconds)),
+                    JSONMember("catchupLimit", .integer(self.misfire.limit)),
+                    JSONMember("expireAfter", expiry),
+                ] + self.delivery)
         }
     }
 
@@ -114,7 +115,9 @@ package struct PolicyDocument: Hashable, Sendable {
         let tolerances =
             Duration.milliseconds(
                 MisfireRule.toleranceRange.lowerBound)...Duration.milliseconds(MisfireRule.toleranceRange.upperBound)
-        if let value = reader.duration(tolerance, in: tolerances) { rule.toleranceMilliseconds = value.wholeMilliseconds }
+        if let value = reader.duration(tolerance, in: tolerances) {
+            rule.toleranceMilliseconds = value.wholeMilliseconds
+        }
         let windows = Duration.zero...Duration.milliseconds(MisfireRule.windowMax)
         if let value = reader.duration(window, in: windows) {
             rule.windowMilliseconds = value.wholeMilliseconds

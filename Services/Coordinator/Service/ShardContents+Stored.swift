@@ -82,7 +82,8 @@ enum PageCutter {
         }
         var events: [Revision: (schedules: [StoredSchedule], timers: [StoredTimer], bytes: Int)] = [:]
         for schedule in page.schedules {
-            for revision in [schedule.createdRevision, schedule.endedRevision].compactMap({ $0 }) where revision > from {
+            for revision in [schedule.createdRevision, schedule.endedRevision].compactMap({ $0 }) where revision > from
+            {
                 events[revision, default: ([], [], 0)].schedules.append(schedule.asOf(revision))
                 events[revision, default: ([], [], 0)].bytes += self.size(schedule)
             }
@@ -100,7 +101,8 @@ enum PageCutter {
             let count = current.contents.schedules.count + current.contents.timers.count
             if count > 0, bytes + rows.bytes > self.bytesMax || count >= self.rowsMax {
                 deltas.append(current)
-                current = Delta(shard: shard, from: current.through, through: current.through, contents: ShardContents())
+                current = Delta(
+                    shard: shard, from: current.through, through: current.through, contents: ShardContents())
                 bytes = 0
             }
             current.contents.schedules += rows.schedules.map { ScheduleVersion($0) }

@@ -47,7 +47,8 @@ package struct CompiledPlan: OccurrencePlan {
         return SkippedRun(last: last, count: self.count(from: first, through: last))
     }
 
-    private func allBut(newest kept: Int, of missed: SkippedRun, from first: Occurrence, reason: Reason) -> LateDecision {
+    private func allBut(newest kept: Int, of missed: SkippedRun, from first: Occurrence, reason: Reason) -> LateDecision
+    {
         var last = missed.last
         for _ in 0..<kept {
             guard let previous = self.schedule.previous(before: last.due) else { break }

@@ -580,7 +580,9 @@ extension ShardFiring {
         }
         if self.cancellations.updateValue(fired, forKey: uid) == nil {
             self.cancellationOrder.append(uid)
-            if self.cancellationOrder.count > Self.cancellationsRemembered, let oldest = self.cancellationOrder.popFirst() {
+            if self.cancellationOrder.count > Self.cancellationsRemembered,
+                let oldest = self.cancellationOrder.popFirst()
+            {
                 self.cancellations[oldest] = nil
             }
         }

@@ -123,7 +123,8 @@ package struct TimerWheel: Sendable {
                     precondition(Int(entry.place) == place, "entry \(index) is filed elsewhere")
                     precondition(entry.due > self.position, "entry \(index) is overdue")
                     precondition(
-                        Self.level(position: self.position, due: entry.due) == level, "entry \(index) is on a wrong level")
+                        Self.level(position: self.position, due: entry.due) == level,
+                        "entry \(index) is on a wrong level")
                     precondition(Self.slot(level: level, due: entry.due) == slot, "entry \(index) is in a wrong slot")
                     seen += 1
                     previous = index

@@ -93,7 +93,9 @@ actor DispatcherLinks {
     private nonisolated func serve(
         _ link: any MessageLink, _ incarnation: Incarnation, accepted: () -> Void
     ) async -> String {
-        guard link.send(self.description.hello(clock: self.clocks.wallNow())) else { return "closed before the greeting" }
+        guard link.send(self.description.hello(clock: self.clocks.wallNow())) else {
+            return "closed before the greeting"
+        }
         let watchdog = Task { [clocks] in
             // Cancelled when the answer is here; a link that stays silent is closed.
             do { try await clocks.sleep(for: Self.helloAnswerMax) } catch { return }

@@ -55,9 +55,12 @@ package struct PostgresMigrator: Sendable {
                         : "migration \(status.version) is of a newer release")
             }
             var applied: [Applied] = []
-            for migration in Migration.all where statuses.contains(where: { $0.version == migration.version && $0.state == .pending }) {
+            for migration in Migration.all
+            where statuses.contains(where: { $0.version == migration.version && $0.state == .pending }) {
                 let record = PostgresStatement(
-                    once: "INSERT INTO schema_migration (version, name, checksum) VALUES ($1::bigint, $2::text, $3::text)")
+                    once:
+                        "INSERT INTO schema_migration (version, name, checksum) VALUES ($1::bigint, $2::text, $3::text)"
+                )
                 _ = try await connection.run(
                     migration.statements.map { PostgresStatement(once: $0)() } + [
                         record(.int(Int64(migration.version)), .text(migration.name), .text(migration.checksum))

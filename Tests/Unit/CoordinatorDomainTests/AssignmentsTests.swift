@@ -12,7 +12,9 @@ import Testing
         return self.assignments.receive(event, now: instant(milliseconds))
     }
 
-    private func claim(_ number: UInt16, _ expected: UInt64, _ owner: Incarnation, _ reason: String) -> Assignments.Claim {
+    private func claim(_ number: UInt16, _ expected: UInt64, _ owner: Incarnation, _ reason: String)
+        -> Assignments.Claim
+    {
         Assignments.Claim(number: number, expected: Epoch(expected), owner: owner, reason: reason)
     }
 
@@ -53,7 +55,8 @@ import Testing
         self.assigned()
         let again = Assignments.Action.assign(number: 0, Epoch(7), to: self.a)
         #expect(self.send(.heartbeat(from: self.a, [])) == [again])
-        #expect(self.send(.heartbeat(from: self.a, [self.holding(0, 6)])) == [again], "an older epoch is no confirmation")
+        #expect(
+            self.send(.heartbeat(from: self.a, [self.holding(0, 6)])) == [again], "an older epoch is no confirmation")
         #expect(self.send(.heartbeat(from: self.a, [self.holding(0, 7)])) == [])
     }
 
@@ -63,7 +66,8 @@ import Testing
             self.send(.moved([self.decision(0, self.b, "rebalance")]), at: 0)
                 == [.revoke(number: 0, Epoch(7), from: self.a)])
         #expect(self.assignments.entries == [self.row(0, 7, self.a)], "the old owner may finish")
-        #expect(self.send(.heartbeat(from: self.a, [self.holding(0, 7)])) == [.revoke(number: 0, Epoch(7), from: self.a)])
+        #expect(
+            self.send(.heartbeat(from: self.a, [self.holding(0, 7)])) == [.revoke(number: 0, Epoch(7), from: self.a)])
         #expect(self.send(.released(from: self.b, number: 0, Epoch(7))) == [], "not the owner")
         #expect(self.send(.released(from: self.a, number: 0, Epoch(6))) == [], "another epoch")
         #expect(

@@ -69,7 +69,8 @@ func incarnation(_ number: UInt64) -> Incarnation { Incarnation(UID(high: 0, low
         _ = self.send(.tick, at: 500)
         #expect(self.send(.observationFailed, at: 2000) == [])
         #expect(self.send(.tick, at: 6100) == [.observe])
-        #expect(self.send(.observed(self.row(6, 40, self.other)), at: 6100) == [.take(from: self.row(6, 40, self.other))])
+        #expect(
+            self.send(.observed(self.row(6, 40, self.other)), at: 6100) == [.take(from: self.row(6, 40, self.other))])
     }
 
     @Test mutating func `a lost race goes back to watching`() {

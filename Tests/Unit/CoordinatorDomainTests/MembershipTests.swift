@@ -51,7 +51,8 @@ func identity(_ number: UInt64, _ role: Role = .ticker, node: String? = nil, wei
 
     @Test mutating func `a broken link is death after a second, unless the member comes back`() {
         self.up()
-        #expect(self.send(.closed(self.a, goodbye: false), at: 100) == [Membership.Change(self.a, from: .up, to: .suspect)])
+        #expect(
+            self.send(.closed(self.a, goodbye: false), at: 100) == [Membership.Change(self.a, from: .up, to: .suspect)])
         #expect(self.send(.tick, at: 1099) == [])
         #expect(self.send(.joined(identity(1)), at: 1099) == [])
         #expect(self.send(.tick, at: 1200) == [])

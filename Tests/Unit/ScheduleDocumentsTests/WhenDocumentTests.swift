@@ -107,7 +107,8 @@ import Testing
     @Test func `errors of the engine are placed in the document`() throws {
         let value = try JSONParser.parse(#"{"cron": "61 * * * *"}"#)
         let errors = [
-            ScheduleError(.valueOutOfRange, path: "cron/0", "x"), ScheduleError(.badExclusion, path: "exclusions/2", "y"),
+            ScheduleError(.valueOutOfRange, path: "cron/0", "x"),
+            ScheduleError(.badExclusion, path: "exclusions/2", "y"),
             ScheduleError(.exhausted, path: "", "z"),
         ]
         let places = WhenDocument.problems(errors, in: value).map { "\($0.pointer) \($0.code)" }

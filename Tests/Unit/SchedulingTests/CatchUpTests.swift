@@ -16,7 +16,9 @@ import Testing
 
     /// `fire 10:00 +3`, `skip 08:00-09:00 x61 COALESCED`.
     private func story(_ settlements: [CatchUp.Settlement]) -> [String] {
-        func clock(_ occurrence: Occurrence) -> String { String(occurrence.scheduled.description.dropFirst(11).prefix(5)) }
+        func clock(_ occurrence: Occurrence) -> String {
+            String(occurrence.scheduled.description.dropFirst(11).prefix(5))
+        }
         return settlements.map { settlement in
             switch settlement {
             case .fire(let occurrence, let skipped): "fire \(clock(occurrence))" + (skipped > 0 ? " +\(skipped)" : "")
@@ -28,16 +30,22 @@ import Testing
 
     @Test func `within the tolerance everything is fired, also when several have piled up`() throws {
         let schedule = try self.schedule(.cron(["*/20 * * * * *"]))
-        let settled = CatchUp.settlements(of: schedule, after: try self.at("10:00:00"), now: try self.at("10:01:00"), rule: MisfireRule(policy: .skip))
+        let settled = CatchUp.settlements(
+            of: schedule, after: try self.at("10:00:00"), now: try self.at("10:01:00"), rule: MisfireRule(policy: .skip)
+        )
         #expect(self.story(settled) == ["fire 10:00", "fire 10:00", "fire 10:01"])
-        let early = CatchUp.settlements(of: schedule, after: try self.at("10:00:00"), now: try self.at("10:00:19.999"), rule: MisfireRule())
+        let early = CatchUp.settlements(
+            of: schedule, after: try self.at("10:00:00"), now: try self.at("10:00:19.999"), rule: MisfireRule())
         #expect(early.isEmpty, "nothing fires early")
     }
 
     @Test func `both bounds of lateness belong to the better side`() throws {
         let schedule = try self.schedule(.cron(["0 10 * * *"]))
         func settle(_ now: String, _ policy: MisfireRule.Policy) throws -> [String] {
-            self.story(CatchUp.settlements(of: schedule, after: try self.at("09:00:00"), now: try self.at(now), rule: MisfireRule(policy: policy)))
+            self.story(
+                CatchUp.settlements(
+                    of: schedule, after: try self.at("09:00:00"), now: try self.at(now),
+                    rule: MisfireRule(policy: policy)))
         }
         #expect(try settle("10:01:00", .skip) == ["fire 10:00"])
         #expect(try settle("10:01:00.001", .skip) == ["skip 10:00-10:00 x1 CATCHUP_WINDOW"])
@@ -48,7 +56,8 @@ import Testing
     @Test func `latest fires the newest missed one before those on time, and tells the others`() throws {
         let schedule = try self.schedule(.cron(["*/10 * * * *"]))
         let settled = CatchUp.settlements(
-            of: schedule, after: try self.at("07:00:00"), now: try self.at("10:00:30"), rule: MisfireRule(policy: .latest))
+            of: schedule, after: try self.at("07:00:00"), now: try self.at("10:00:30"),
+            rule: MisfireRule(policy: .latest))
         #expect(
             self.story(settled) == [
                 "skip 07:10-09:00 x12 CATCHUP_WINDOW", "skip 09:10-09:40 x4 COALESCED", "fire 09:50 +4", "fire 10:00",
@@ -58,7 +67,8 @@ import Testing
     @Test func `all fires the newest up to the limit`() throws {
         let schedule = try self.schedule(.cron(["*/10 * * * *"]))
         let rule = MisfireRule(policy: .all, limit: 3)
-        let settled = CatchUp.settlements(of: schedule, after: try self.at("07:00:00"), now: try self.at("10:00:30"), rule: rule)
+        let settled = CatchUp.settlements(
+            of: schedule, after: try self.at("07:00:00"), now: try self.at("10:00:30"), rule: rule)
         #expect(
             self.story(settled) == [
                 "skip 07:10-09:00 x12 CATCHUP_WINDOW", "skip 09:10-09:20 x2 CATCHUP_LIMIT", "fire 09:30", "fire 09:40",
@@ -71,14 +81,16 @@ import Testing
         let now = WallInstant(milliseconds: 7_000_000_000_000)
         let settled = CatchUp.settlements(of: schedule, after: .distantPast, now: now, rule: MisfireRule(policy: .skip))
         #expect(self.story(settled) == ["fire 00:00"])
-        #expect(CatchUp.settlements(of: schedule, after: try self.at("00:00:00"), now: now, rule: MisfireRule()).isEmpty)
+        #expect(
+            CatchUp.settlements(of: schedule, after: try self.at("00:00:00"), now: now, rule: MisfireRule()).isEmpty)
     }
 
     @Test func `a year of missed seconds is settled in two ranges and one fire`() throws {
         let schedule = try self.schedule(.cron(["* * * * * *"]))
         let start = try self.at("00:00:00")
         let rule = MisfireRule(windowMilliseconds: 86_400_000)
-        let settled = CatchUp.settlements(of: schedule, after: start, now: start.advanced(by: .seconds(366 * 86_400)), rule: rule)
+        let settled = CatchUp.settlements(
+            of: schedule, after: start, now: start.advanced(by: .seconds(366 * 86_400)), rule: rule)
         let skipped = settled.map { if case .skip(_, _, let count, _) = $0 { count } else { 0 } }.reduce(0, +)
         let fired = settled.count { if case .fire = $0 { true } else { false } }
         #expect(fired == 62, "one missed and the minute's tolerance")
@@ -87,14 +99,18 @@ import Testing
 
     @Test func `a clock stepped back settles nothing`() throws {
         let schedule = try self.schedule(.cron(["* * * * *"]))
-        #expect(CatchUp.settlements(of: schedule, after: try self.at("10:00:00"), now: try self.at("09:00:00"), rule: MisfireRule()).isEmpty)
+        #expect(
+            CatchUp.settlements(
+                of: schedule, after: try self.at("10:00:00"), now: try self.at("09:00:00"), rule: MisfireRule()
+            ).isEmpty)
     }
 
     @Test func `every occurrence between watermark and now is settled exactly once`() throws {
         var random = SeededRandom(seed: 8)
         for _ in 0..<150 {
             let cron = ReferenceCron.random(hasSeconds: false, using: &random)
-            guard let schedule = try? self.schedule(.cron([cron.text]), jitter: Bool.random(using: &random) ? 0 : 120_000)
+            guard
+                let schedule = try? self.schedule(.cron([cron.text]), jitter: Bool.random(using: &random) ? 0 : 120_000)
             else { continue }
             let watermark = WallInstant(milliseconds: Int64.random(in: 1...4_000_000_000_000, using: &random))
             let now = watermark.advanced(by: .milliseconds(Int64.random(in: 0...86_400_000, using: &random)))

@@ -28,7 +28,10 @@ import Testing
         ("30 2 * * *", ["03:00"], ["02:30+02"]),
         ("15 30 2 * * *", ["03:00"], ["02:30:15+02"]),
         ("0 2,3 * * *", ["03:00"], ["02:00+02", "03:00+01"]),
-        ("0,30 1-3 * * *", ["01:00", "01:30", "03:00", "03:30"], ["01:00+02", "01:30+02", "02:00+02", "02:30+02", "03:00+01", "03:30+01"]),
+        (
+            "0,30 1-3 * * *", ["01:00", "01:30", "03:00", "03:30"],
+            ["01:00+02", "01:30+02", "02:00+02", "02:30+02", "03:00+01", "03:30+01"]
+        ),
         ("*/20 2 * * *", [], ["02:00+02", "02:20+02", "02:40+02", "02:00+01", "02:20+01", "02:40+01"]),
     ])
     func `clock changes in Berlin are those of the table`(text: String, gap: [String], overlap: [String]) throws {
@@ -78,24 +81,32 @@ import Testing
             try Self.times(schedule, from: "2026-01-01T00:00:00Z", count: 5).map { $0.suffix(8) } == [
                 "02:00:00", "03:00:00", "04:00:00", "06:00:00", "08:00:00",
             ])
-        #expect(schedule.count(after: try Self.at("2026-01-01T00:00:00Z"), through: try Self.at("2026-01-02T00:00:00Z")) == 16)
+        #expect(
+            schedule.count(after: try Self.at("2026-01-01T00:00:00Z"), through: try Self.at("2026-01-02T00:00:00Z"))
+                == 16)
     }
 
     @Test func `intervals keep their grid: from the creation, the start, or the anchor`() throws {
         let every = ScheduleDefinition(trigger: .every(.elapsed(milliseconds: 90_000), anchor: nil))
         let plain = try Self.compile(every, createdAt: "2026-01-01T00:00:10.700Z")
-        #expect(try Self.times(plain, from: "2025-01-01T00:00:00Z", count: 2) == ["2026-01-01T00:01:40", "2026-01-01T00:03:10"])
+        #expect(
+            try Self.times(plain, from: "2025-01-01T00:00:00Z", count: 2) == [
+                "2026-01-01T00:01:40", "2026-01-01T00:03:10",
+            ])
         var started = every
         started.startAt = try Self.at("2026-02-01T00:00:00Z")
         #expect(
-            try Self.times(Self.compile(started, createdAt: "2026-01-01T00:00:00Z"), from: "2025-01-01T00:00:00Z", count: 1)
+            try Self.times(
+                Self.compile(started, createdAt: "2026-01-01T00:00:00Z"), from: "2025-01-01T00:00:00Z", count: 1)
                 == ["2026-02-01T00:00:00"])
         let anchored = ScheduleDefinition(
             trigger: .every(.elapsed(milliseconds: 900_000), anchor: try Self.at("2020-01-01T00:05:00Z")))
         #expect(
-            try Self.times(Self.compile(anchored, createdAt: "2026-01-01T00:06:00Z"), from: "2026-01-01T00:06:00Z", count: 1)
+            try Self.times(
+                Self.compile(anchored, createdAt: "2026-01-01T00:06:00Z"), from: "2026-01-01T00:06:00Z", count: 1)
                 == ["2026-01-01T00:20:00"])
-        let text = try Self.compile(ScheduleDefinition(trigger: .cron(["@every 90s"])), createdAt: "2026-01-01T00:00:10.700Z")
+        let text = try Self.compile(
+            ScheduleDefinition(trigger: .cron(["@every 90s"])), createdAt: "2026-01-01T00:00:10.700Z")
         #expect(try Self.times(text, from: "2025-01-01T00:00:00Z", count: 1) == ["2026-01-01T00:01:40"])
     }
 
@@ -113,7 +124,8 @@ import Testing
     }
 
     @Test func `a civil month keeps its day and uses the last one of shorter months`() throws {
-        let definition = ScheduleDefinition(trigger: .every(.civilMonths(1), anchor: try Self.at("2024-01-31T12:00:00Z")))
+        let definition = ScheduleDefinition(
+            trigger: .every(.civilMonths(1), anchor: try Self.at("2024-01-31T12:00:00Z")))
         let schedule = try Self.compile(definition)
         #expect(
             try Self.times(schedule, from: "2024-01-01T00:00:00Z", count: 5).map { String($0.prefix(10)) } == [
@@ -121,18 +133,23 @@ import Testing
             ])
         let previous = try #require(schedule.previous(before: Self.at("2024-03-31T12:00:00Z")))
         #expect(previous.scheduled == (try Self.at("2024-02-29T12:00:00Z")))
-        #expect(schedule.count(after: try Self.at("2024-02-01T00:00:00Z"), through: try Self.at("2025-02-01T00:00:00Z")) == 12)
+        #expect(
+            schedule.count(after: try Self.at("2024-02-01T00:00:00Z"), through: try Self.at("2025-02-01T00:00:00Z"))
+                == 12)
     }
 
     @Test func `listed instants are sorted, doubles dropped, the past before the creation absent`() throws {
-        let instants = try ["2026-03-01T00:00:00.250Z", "2025-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z"]
-            .map(Self.at)
+        let instants = try [
+            "2026-03-01T00:00:00.250Z", "2025-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z",
+        ]
+        .map(Self.at)
         let schedule = try Self.compile(ScheduleDefinition(trigger: .at(instants)), createdAt: "2026-01-01T00:00:00Z")
         let found = schedule.upcoming(after: .distantPast, count: 9).map(\.scheduled)
         #expect(found == [instants[2], instants[0]])
         #expect(!schedule.isOneShot)
         #expect(schedule.isExhausted(at: instants[0]))
-        let single = try Self.compile(ScheduleDefinition(trigger: .at([instants[0]])), createdAt: "2026-03-01T00:00:00.250Z")
+        let single = try Self.compile(
+            ScheduleDefinition(trigger: .at([instants[0]])), createdAt: "2026-03-01T00:00:00.250Z")
         #expect(single.isOneShot)
         #expect(single.next(after: .distantPast)?.due == instants[0], "a delay of zero still fires")
     }
@@ -187,13 +204,15 @@ import Testing
     @Test func `random exclusions remove what they name and nothing else`() throws {
         var random = SeededRandom(seed: 7)
         for _ in 0..<30 {
-            let zone = try #require(["Europe/Paris", "America/Sao_Paulo", "Asia/Tehran", "UTC"].randomElement(using: &random))
+            let zone = try #require(
+                ["Europe/Paris", "America/Sao_Paulo", "Asia/Tehran", "UTC"].randomElement(using: &random))
             let cron = ReferenceCron.random(hasSeconds: false, using: &random)
             let removed = ReferenceCron.random(hasSeconds: false, using: &random)
             let day = Int.random(in: 17_000..<19_000, using: &random)
             let window = WeeklyWindow(
                 weekdays: WeekdaySet(rawValue: UInt8.random(in: 1...127, using: &random)),
-                fromSecond: Int.random(in: 0..<24, using: &random) * 3600, toSecond: Int.random(in: 0...24, using: &random) * 3600)
+                fromSecond: Int.random(in: 0..<24, using: &random) * 3600,
+                toSecond: Int.random(in: 0...24, using: &random) * 3600)
             var definition = ScheduleDefinition(trigger: .cron([cron.text]), timeZone: zone)
             definition.exclusions = [.cron(removed.text), .date(CivilDate(dayNumber: day)), .weekly(window)]
             guard let all = try? Self.compile(ScheduleDefinition(trigger: .cron([cron.text]), timeZone: zone)),
@@ -219,7 +238,9 @@ import Testing
             guard let last = expected.last else { continue }
             #expect(schedule.count(after: from, through: last.due) == expected.count, "\(definition)")
             var backwards = [last]
-            while backwards.count < expected.count, let previous = schedule.previous(before: backwards[backwards.count - 1].due) {
+            while backwards.count < expected.count,
+                let previous = schedule.previous(before: backwards[backwards.count - 1].due)
+            {
                 backwards.append(previous)
             }
             #expect(backwards.reversed() == expected, "\(definition), backwards")
@@ -232,7 +253,8 @@ import Testing
         definition.exclusions = [.weekly(WeeklyWindow(weekdays: .all))]
         #expect(try Self.compile(definition).next(after: Self.at("2026-01-01T00:00:00Z")) == nil)
         #expect(
-            definition.problems(zones: Self.zones, now: try Self.at("2026-01-01T00:00:00Z")).map(\.code) == [.exhausted])
+            definition.problems(zones: Self.zones, now: try Self.at("2026-01-01T00:00:00Z")).map(\.code) == [.exhausted]
+        )
     }
 
     // MARK: Jitter
@@ -299,7 +321,9 @@ import Testing
         let definition = ScheduleDefinition(trigger: .cron(["0 0 0 1 1 ? 1999"]))
         #expect(try Self.compile(definition).isExhausted(at: Self.at("2026-01-01T00:00:00Z")))
         #expect(definition.problems(zones: Self.zones).isEmpty)
-        #expect(definition.problems(zones: Self.zones, now: try Self.at("2026-01-01T00:00:00Z")).map(\.code) == [.exhausted])
+        #expect(
+            definition.problems(zones: Self.zones, now: try Self.at("2026-01-01T00:00:00Z")).map(\.code) == [.exhausted]
+        )
     }
 
     @Test func `equal expressions share one program`() throws {

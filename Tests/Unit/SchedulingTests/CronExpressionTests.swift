@@ -50,7 +50,8 @@ import Testing
             let cron = ReferenceCron.random(hasSeconds: Bool.random(using: &random), using: &random)
             guard let expression = try? CronExpression.parse(cron.text, seed: nil, zones: Self.zones) else { continue }
             let words = expression.text(zoneName: "UTC")
-            #expect(words.hasSuffix(", UTC") && !words.contains("  ") && !words.contains(" ,"), "\(cron.text): \(words)")
+            #expect(
+                words.hasSuffix(", UTC") && !words.contains("  ") && !words.contains(" ,"), "\(cron.text): \(words)")
         }
     }
 
@@ -64,14 +65,18 @@ import Testing
             definition, uid: .zero, createdAt: WallInstant(milliseconds: 0), zones: Self.zones, calendars: calendars)
         #expect(
             schedule.text
-                == "Every weekday at 09:30, Europe/Paris, 3 times at most, with 1 exclusion, up to 1m30s late by jitter")
+                == "Every weekday at 09:30, Europe/Paris, 3 times at most, with 1 exclusion, up to 1m30s late by jitter"
+        )
     }
 
     @Test(arguments: [
         ("0 0 1 JANUARY *", "month, column 7: 'JANUARY' is not a name of this field: write JAN."),
         ("61 * * * *", "minute, column 1: '61' is outside 0-59."),
         ("*/90 * * * *", "minute, column 3: A step in this field is at most 60; for longer intervals use @every."),
-        ("0 0 * * L", "day of week, column 9: A bare L is ambiguous: write SAT, or for the last Friday of the month 5L."),
+        (
+            "0 0 * * L",
+            "day of week, column 9: A bare L is ambiguous: write SAT, or for the last Friday of the month 5L."
+        ),
         ("0 0 0 1 1 * 2030-2025", "year, column 13: Years do not wrap around: write 2025-2030."),
     ])
     func `errors say what to write instead`(text: String, detail: String) {
@@ -106,7 +111,8 @@ import Testing
         var random = SeededRandom(seed: 10)
         let seeds = [
             "*/15 0-6/2 1,15,LW,L-3 * MON#1,5L", "H(0-29)/10 H * * H", "cron(0 10 ? * 2-6 2026)", "@every 1w2d3h",
-            "rate(5 minutes)", "at(2026-12-24T18:00:00)", "CRON_TZ=Europe/Paris 0 0 * * +FRI", "0 0 0 29 2 ? 2000-2100/4",
+            "rate(5 minutes)", "at(2026-12-24T18:00:00)", "CRON_TZ=Europe/Paris 0 0 * * +FRI",
+            "0 0 0 29 2 ? 2000-2100/4",
         ].map { Array($0.unicodeScalars) }
         let alphabet = Array("0123456789*/,-?#+LWHhlw()= \t@MONJANxé٣\u{0}\u{200d}:T".unicodeScalars)
         var parsed = 0

@@ -24,7 +24,8 @@ struct ReferenceCron {
     var hasSeconds: Bool
 
     var text: String {
-        let fields = [self.minute, self.hour, self.day, self.month].map(\.text) + [(self.hasPlus ? "+" : "") + self.weekday.text]
+        let fields =
+            [self.minute, self.hour, self.day, self.month].map(\.text) + [(self.hasPlus ? "+" : "") + self.weekday.text]
         return ((self.hasSeconds ? [self.second.text] : []) + fields).joined(separator: " ")
     }
 
@@ -62,9 +63,13 @@ struct ReferenceCron {
             day: self.field(1, 31, using: &random), month: self.field(1, 12, using: &random),
             weekday: self.field(0, 6, using: &random), hasSeconds: hasSeconds)
         // Most schedules run every month.
-        if Int.random(in: 0..<3, using: &random) > 0 { cron.month = Field(text: "*", values: Set(1...12), hasStar: true) }
+        if Int.random(in: 0..<3, using: &random) > 0 {
+            cron.month = Field(text: "*", values: Set(1...12), hasStar: true)
+        }
         if Int.random(in: 0..<2, using: &random) > 0 { cron.day = Field(text: "*", values: Set(1...31), hasStar: true) }
-        if Int.random(in: 0..<2, using: &random) > 0 { cron.weekday = Field(text: "?", values: Set(0...6), hasStar: true) }
+        if Int.random(in: 0..<2, using: &random) > 0 {
+            cron.weekday = Field(text: "?", values: Set(0...6), hasStar: true)
+        }
         if Int.random(in: 0..<4, using: &random) == 0 { cron.addSpecialDay(using: &random) }
         if Int.random(in: 0..<4, using: &random) == 0 { cron.addSpecialWeekday(using: &random) }
         cron.hasPlus = cron.weekday.text != "?" && Int.random(in: 0..<4, using: &random) == 0

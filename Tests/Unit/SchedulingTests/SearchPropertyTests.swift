@@ -105,7 +105,8 @@ import Testing
                 #expect(next > position, "\(cron.text) in \(zone.name) after \(position)")
                 let back = expression.previous(before: next, in: zone, anchor: start)
                 #expect(
-                    steps == 0 ? (back ?? start) <= start : back == position, "\(cron.text) in \(zone.name) before \(next)")
+                    steps == 0 ? (back ?? start) <= start : back == position,
+                    "\(cron.text) in \(zone.name) before \(next)")
                 #expect(expression.matches(next, in: zone, anchor: start), "\(cron.text) in \(zone.name) at \(next)")
                 position = next
                 steps += 1

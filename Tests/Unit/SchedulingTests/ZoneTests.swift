@@ -34,7 +34,8 @@ import Testing
     /// `zdump` reads the same files with the C library's code.
     @Test func `the offsets of every zone are those of the C library`() throws {
         let tool = "/usr/bin/zdump"
-        guard FileManager.default.isExecutableFile(atPath: tool), let source = ZoneDirectory.locate(override: nil) else {
+        guard FileManager.default.isExecutableFile(atPath: tool), let source = ZoneDirectory.locate(override: nil)
+        else {
             return
         }
         let names = Self.zones.names()
@@ -109,7 +110,9 @@ import Testing
     static func file(
         initial: Int32, transitions: [(Int64, Int32)] = [], footer: String = "", version: UInt8 = 0x32
     ) -> [UInt8] {
-        func big<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }
+        func big<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+            withUnsafeBytes(of: value.bigEndian) { Array($0) }
+        }
         let types = [initial] + transitions.map(\.1)
         var bytes: [UInt8] = []
         for isSecond in [false, true] {
@@ -130,12 +133,14 @@ import Testing
     }
 
     @Test func `a rule without transitions governs all time, permanent daylight time included`() throws {
-        let berlin = try TZifReader.rules(name: "X", bytes: Self.file(initial: 3600, footer: "CET-1CEST,M3.5.0,M10.5.0/3"))
+        let berlin = try TZifReader.rules(
+            name: "X", bytes: Self.file(initial: 3600, footer: "CET-1CEST,M3.5.0,M10.5.0/3"))
         let real = try Self.zones.rules(named: "Europe/Berlin")
         for second in stride(from: 1_600_000_000, to: 7_200_000_000, by: 86_400 * 3) {
             #expect(berlin.offset(atSecond: second) == real.offset(atSecond: second))
         }
-        let permanent = try TZifReader.rules(name: "X", bytes: Self.file(initial: -18_000, footer: "EST5EDT,0/0,J365/25"))
+        let permanent = try TZifReader.rules(
+            name: "X", bytes: Self.file(initial: -18_000, footer: "EST5EDT,0/0,J365/25"))
         #expect(permanent.changes(in: 0..<7_200_000_000).isEmpty)
         #expect(permanent.offset(atSecond: 1_700_000_000) == -14_400)
     }
@@ -144,7 +149,8 @@ import Testing
         let dublin = try TZifReader.rules(name: "X", bytes: Self.file(initial: 0, footer: "IST-1GMT0,M10.5.0,M3.5.0/1"))
         #expect(dublin.offset(atSecond: 1_720_000_000) == 3600)
         #expect(dublin.offset(atSecond: 1_704_067_200) == 0)
-        let nuuk = try TZifReader.rules(name: "X", bytes: Self.file(initial: 0, footer: "<-02>2<-01>,M3.5.0/-1,M10.5.0/0"))
+        let nuuk = try TZifReader.rules(
+            name: "X", bytes: Self.file(initial: 0, footer: "<-02>2<-01>,M3.5.0/-1,M10.5.0/0"))
         let real = try Self.zones.rules(named: "America/Nuuk")
         for second in stride(from: 1_750_000_000, to: 3_000_000_000, by: 40_000) {
             #expect(nuuk.offset(atSecond: second) == real.offset(atSecond: second))

@@ -110,7 +110,8 @@ import TickerDomain
     }
 
     @Test func `a late timer and a due one leave, none twice`() {
-        let firing = self.active([self.timer(3, due: 1100, revision: 5)], now: 2000, cursor: self.cursor(1000, revision: 5))
+        let firing = self.active(
+            [self.timer(3, due: 1100, revision: 5)], now: 2000, cursor: self.cursor(1000, revision: 5))
         let late = firing.apply([self.timer(4, due: 10, revision: 11)], from: Revision(10), through: Revision(11))
         #expect(late)
         var fired: [Int] = []

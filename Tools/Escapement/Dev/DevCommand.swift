@@ -78,7 +78,8 @@ struct DevCommand: AsyncParsableCommand {
             let child = try ChildProcess(
                 name: "supervisor",
                 ChildProcess.Launch(
-                    executable: "/usr/bin/setsid", arguments: ["\(try DevFiles.executableFolder())/escapement"] + arguments,
+                    executable: "/usr/bin/setsid",
+                    arguments: ["\(try DevFiles.executableFolder())/escapement"] + arguments,
                     environment: DevFiles.variables { _ in true }, logFile: log))
             while true {
                 if let report = DevStatus.report(in: folder), report["ready"]?.boolValue == true {

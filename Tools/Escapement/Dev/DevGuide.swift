@@ -6,7 +6,8 @@ enum DevGuide {
         lines.append("  token          \(report.tokenFile)")
         lines.append("  CA             \(report.authorityFile)")
         if let kafka = report.kafka {
-            lines.append("  Kafka          \(kafka.bootstrapServers)  (SASL_SSL, \(kafka.mechanism), user \(kafka.username),")
+            lines.append(
+                "  Kafka          \(kafka.bootstrapServers)  (SASL_SSL, \(kafka.mechanism), user \(kafka.username),")
             lines.append("                 password in \(kafka.passwordFile))")
         }
         if let store = report.elasticsearch {
@@ -19,7 +20,8 @@ enum DevGuide {
         lines.append("  all of it      \(report.dataFolder)/dev.json")
         lines += ["", "Try, in another terminal:", ""]
         lines.append("  alias escapement=\"$PWD/.build/release/escapement\"")
-        lines.append("  escapement schedule create tick --cron '* * * * * *' --action /guest/hello --payload '{\"n\":1}'")
+        lines.append(
+            "  escapement schedule create tick --cron '* * * * * *' --action /guest/hello --payload '{\"n\":1}'")
         lines.append("  escapement timer create --delay 2s --action /guest/remind --payload '{\"order\":8841}'")
         lines.append("  escapement activation tail")
         lines += ["", "Ctrl-C stops everything; the data stays.", ""]

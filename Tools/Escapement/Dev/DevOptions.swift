@@ -30,18 +30,23 @@ struct DevOptions: ParsableArguments {
     var noRestart = false
 
     func validate() throws {
-        for (name, value) in [("coordinators", self.coordinators), ("tickers", self.tickers),
-            ("dispatchers", self.dispatchers), ("brokers", self.brokers)]
+        for (name, value) in [
+            ("coordinators", self.coordinators), ("tickers", self.tickers),
+            ("dispatchers", self.dispatchers), ("brokers", self.brokers),
+        ]
         where !(1...50).contains(value) {
             throw ValidationError("--\(name) must be from 1 to 50, not \(value).")
         }
-        for (name, value) in [("api-port", self.apiPort), ("postgres-port", self.postgresPort),
-            ("kafka-port", self.kafkaPort), ("elasticsearch-port", self.elasticsearchPort)]
+        for (name, value) in [
+            ("api-port", self.apiPort), ("postgres-port", self.postgresPort),
+            ("kafka-port", self.kafkaPort), ("elasticsearch-port", self.elasticsearchPort),
+        ]
         where !(0...65535).contains(value) {
             throw ValidationError("--\(name) must be a port number or 0, not \(value).")
         }
         guard (1...4096).contains(self.shards), (1...256).contains(self.lanes), self.lanes <= self.shards else {
-            throw ValidationError("--shards must be from 1 to 4096 and --lanes from 1 to 256, not more than the shards.")
+            throw ValidationError(
+                "--shards must be from 1 to 4096 and --lanes from 1 to 256, not more than the shards.")
         }
     }
 }

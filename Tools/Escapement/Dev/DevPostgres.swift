@@ -21,7 +21,8 @@ struct DevPostgres {
         self.folder = folder
         self.port = port
         self.logFile = logFile
-        let candidates = (15...20).reversed().map { "/usr/lib/postgresql/\($0)/bin" } + ["/usr/local/pgsql/bin", "/usr/bin"]
+        let candidates =
+            (15...20).reversed().map { "/usr/lib/postgresql/\($0)/bin" } + ["/usr/local/pgsql/bin", "/usr/bin"]
         guard let binaries = candidates.first(where: { DevFiles.exists("\($0)/initdb") }) else {
             throw DevError("PostgreSQL's server programs are missing; as root: apt-get install postgresql-15")
         }

@@ -253,7 +253,13 @@ actor DevStack {
 
     private var baseEnvironment: [String: String] {
         DevFiles.variables { ["PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE"].contains($0) }
-            .merging(DevFiles.variables { $0 == "ESCAPEMENT_TZDIR" || $0.hasPrefix("ESCAPEMENT_DEV_") == false && $0.hasPrefix("CONFIG_whisk_spi") || $0 == "ESCAPEMENT_ACTIVATION_STORE" }) { $1 }
+            .merging(
+                DevFiles.variables {
+                    $0 == "ESCAPEMENT_TZDIR"
+                        || $0.hasPrefix("ESCAPEMENT_DEV_") == false && $0.hasPrefix("CONFIG_whisk_spi")
+                        || $0 == "ESCAPEMENT_ACTIVATION_STORE"
+                }
+            ) { $1 }
     }
 
     private func logFile(_ name: String) -> String { "\(self.folder)/logs/\(name).log" }
@@ -353,7 +359,8 @@ actor DevStack {
             let response = try await self.http.send(
                 HTTPRequest(.get, "\(admin)/readyz", timeout: .seconds(2)))
             if response.isSuccess { return nil }
-            return response.text.split(separator: "\n").first { !$0.contains("ok") || $0.contains("not") }.map(String.init)
+            return response.text.split(separator: "\n").first { !$0.contains("ok") || $0.contains("not") }.map(
+                String.init)
                 ?? "status \(response.status)"
         } catch {
             return "does not answer yet"

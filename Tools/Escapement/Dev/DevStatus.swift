@@ -15,7 +15,9 @@ enum DevStatus {
         var lines = ["API        \(report["api"]?["url"]?.stringValue ?? "-")"]
         if let kafka = report["kafka"]?["bootstrapServers"]?.stringValue { lines.append("Kafka      \(kafka)") }
         if let store = report["elasticsearch"]?["url"]?.stringValue { lines.append("Search     \(store)") }
-        if let postgres = report["postgres"]?["connectionString"]?.stringValue { lines.append("PostgreSQL \(postgres)") }
+        if let postgres = report["postgres"]?["connectionString"]?.stringValue {
+            lines.append("PostgreSQL \(postgres)")
+        }
         lines.append("")
         for process in report["processes"]?.arrayValue ?? [] {
             let name = process["name"]?.stringValue ?? "?"

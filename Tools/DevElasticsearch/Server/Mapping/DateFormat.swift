@@ -62,7 +62,8 @@ struct DateFormat: Equatable, Sendable {
     private static func parseOptionalTime(_ text: String, _ rounding: Rounding) -> WallInstant? {
         let halves = text.split(separator: "T", maxSplits: 1, omittingEmptySubsequences: false)
         let date = halves[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard (1...3).contains(date.count), date[0].utf8.count == 4, date.dropFirst().allSatisfy({ $0.utf8.count == 2 }),
+        guard (1...3).contains(date.count), date[0].utf8.count == 4,
+            date.dropFirst().allSatisfy({ $0.utf8.count == 2 }),
             date.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } })
         else { return nil }
         if halves.count == 2, date.count != 3 { return nil }
@@ -131,7 +132,9 @@ enum DateMath {
         if let bars = text.firstRange(of: "||") {
             // The anchor itself is not rounded when arithmetic follows.
             let expression = text[bars.upperBound...]
-            guard let anchor = format.parse(String(text[..<bars.lowerBound]), rounding: expression.isEmpty ? rounding : .down)
+            guard
+                let anchor = format.parse(
+                    String(text[..<bars.lowerBound]), rounding: expression.isEmpty ? rounding : .down)
             else { return nil }
             return self.apply(expression, to: anchor, rounding)
         }

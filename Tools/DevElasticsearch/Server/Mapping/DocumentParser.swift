@@ -111,10 +111,14 @@ struct DocumentParser {
         case .object(let members): try self.takeLeaves(members, field, root: path, path: path)
         case .bool, .number, .string:
             throw self.refusal(
-                path, "failed to parse field [\(path)] of type [flattened] in document with id '\(self.id)'. "
+                path,
+                "failed to parse field [\(path)] of type [flattened] in document with id '\(self.id)'. "
                     + "Preview of field's value: '\(Self.preview(value))'",
-                cause: ("parsing_exception", "Failed to parse object: expecting token of type [START_OBJECT] but "
-                    + "found [\(value.tokenName)]"))
+                cause: (
+                    "parsing_exception",
+                    "Failed to parse object: expecting token of type [START_OBJECT] but "
+                        + "found [\(value.tokenName)]"
+                ))
         }
     }
 
@@ -134,7 +138,8 @@ struct DocumentParser {
                     self.values.append((leafPath, parsed))
                 } catch {
                     throw self.refusal(
-                        member.name, "failed to parse field [\(root)] of type [flattened] in document with id "
+                        member.name,
+                        "failed to parse field [\(root)] of type [flattened] in document with id "
                             + "'\(self.id)'. Preview of field's value: '\(Self.preview(element))'",
                         cause: (error.type, error.reason))
                 }

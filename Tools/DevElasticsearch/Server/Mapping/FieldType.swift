@@ -154,7 +154,8 @@ struct FieldMapping: Equatable, Sendable {
         case .string(let text), .number(let text):
             throw Malformed(reason: "Failed to parse value [\(text)] as only [true] or [false] are allowed.")
         case .object, .array:
-            throw Malformed(type: "x_content_parse_exception", reason: "Current token (\(value.tokenName)) not of boolean type")
+            throw Malformed(
+                type: "x_content_parse_exception", reason: "Current token (\(value.tokenName)) not of boolean type")
         }
     }
 

@@ -117,7 +117,8 @@ struct Mapping: Equatable, Sendable {
                 throw Self.refusal("Expected map for property [\(member.name)] but got \(member.value.text)")
             }
             let type = member.value["type"]?.stringValue
-            if type == "object" || type == nil && (member.value["properties"] != nil || member.value["dynamic"] != nil) {
+            if type == "object" || type == nil && (member.value["properties"] != nil || member.value["dynamic"] != nil)
+            {
                 try Self.check(keys, allowed: Self.objectKeys, name: member.name, type: "object")
                 try self.compileObject(member.value, path: name, inherited: options.dynamic)
             } else {

@@ -139,7 +139,8 @@ enum RESTRouter {
                 return .failure(Refusal(response: RESTResponse(400, ["error": .string(text)])))
             }
             let methods = Set(allowed).sorted()
-            let text = "Incorrect HTTP method for uri [\(request.uri)] and method [\(request.method)], "
+            let text =
+                "Incorrect HTTP method for uri [\(request.uri)] and method [\(request.method)], "
                 + "allowed: [\(methods.joined(separator: ", "))]"
             return .failure(
                 Refusal(
