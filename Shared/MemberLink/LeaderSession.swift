@@ -109,7 +109,7 @@ package final class LeaderSession: Sendable {
     /// - Parameter handle: takes each event before the next frame is read, so that a slow member slows
     ///   the leader's sending down instead of its own memory up. Should return quickly.
     package func run(handle: @escaping @Sendable (Event) async -> Void) async {
-        var generator = SessionRandom(seed: self.seed)
+        var generator = SplitMix64(seed: self.seed)
         var search = LeaderSearch()
         while !Task.isCancelled, !self.state.withLock({ $0.isLeaving }) {
             switch search.next(using: &generator) {
@@ -278,20 +278,5 @@ package final class LeaderSession: Sendable {
             return true
         }
         if isNew { self.logger.info("no leader yet", event: "leader_search", [LogKey.reason: .string(reason)]) }
-    }
-}
-
-/// SplitMix64: jitter needs no better randomness, and a seed repeats a run.
-private struct SessionRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

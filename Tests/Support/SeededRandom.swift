@@ -1,15 +1,4 @@
-/// A reproducible source of randomness: SplitMix64 (S. Vigna), so that a failing run is repeated by its
-/// seed.
-package struct SeededRandom: RandomNumberGenerator, Sendable {
-    private var state: UInt64
+package import EscapementModel
 
-    package init(seed: UInt64) { self.state = seed }
-
-    package mutating func next() -> UInt64 {
-        self.state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
+/// A reproducible source of randomness, so that a failing run is repeated by its seed.
+package typealias SeededRandom = SplitMix64

@@ -51,7 +51,7 @@ package struct AtLeastOnceProducer: LaneProducer {
         var waiting = Array(records.indices)
         var attempts: UInt32 = 0
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
-        var random = SplitMix(state: self.seed)
+        var random = SplitMix64(seed: self.seed)
         while !waiting.isEmpty {
             attempts += 1
             let deliveries = await self.producer.produce(waiting.map { records[$0] })
@@ -76,20 +76,5 @@ package struct AtLeastOnceProducer: LaneProducer {
             do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { throw .stopped }
         }
         return fates.compactMap { $0 }
-    }
-}
-
-/// SplitMix64 (S. Vigna): jitter needs no better randomness, and a seed repeats a run.
-package struct SplitMix: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    package init(state: UInt64) { self.state = state }
-
-    package mutating func next() -> UInt64 {
-        self.state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -227,7 +227,7 @@ package final class LaneShell: Sendable {
 
     /// Repeats the takeover until it succeeds: Kafka may be away for long.
     private func takeOver(_ producer: any LaneProducer) async -> Takeover {
-        var random = SplitMix(state: self.environment.seed ^ self.epoch.rawValue << 16 ^ UInt64(self.id.rawValue))
+        var random = SplitMix64(seed: self.environment.seed ^ self.epoch.rawValue << 16 ^ UInt64(self.id.rawValue))
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         while !self.isStopping.load(ordering: .acquiring), !Task.isCancelled {
             let why: String

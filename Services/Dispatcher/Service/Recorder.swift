@@ -62,7 +62,7 @@ package final class Recorder: Sendable {
 
     /// Records until the task is cancelled.
     package func run() async {
-        var random = SplitMix(state: self.seed)
+        var random = SplitMix64(seed: self.seed)
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var assemblers: [LaneID: JournalAssembler] = [:]
         var isPrepared = false
@@ -87,7 +87,7 @@ package final class Recorder: Sendable {
     }
 
     /// One round: follow, read, store, note.
-    private func step(_ assemblers: inout [LaneID: JournalAssembler], _ random: inout SplitMix) async throws {
+    private func step(_ assemblers: inout [LaneID: JournalAssembler], _ random: inout SplitMix64) async throws {
         let wanted = self.wanted.withLock { $0 }
         if Set(assemblers.keys) != wanted { try await self.refollow(wanted, &assemblers) }
         if wanted.isEmpty {
@@ -155,7 +155,7 @@ package final class Recorder: Sendable {
 
     /// Stores all documents, in requests of bounded size; returns when each is stored, known or refused.
     private func store(
-        _ documents: [ActivationDocument], oldest: WallInstant?, _ random: inout SplitMix
+        _ documents: [ActivationDocument], oldest: WallInstant?, _ random: inout SplitMix64
     ) async throws {
         var rest = documents[...]
         var countMax = Self.documentsMax

@@ -18,22 +18,28 @@ actor DispatcherLinks {
     private let clocks: any Clocks
     private let inbox: TickerInbox
     private let logger: Logger
+    private let seed: UInt64
+    /// The view that was followed last; one that arrives late changes nothing.
+    private var followed: (leaderEpoch: Epoch, version: UInt64)?
     /// Cancelled when the dispatcher is not wanted any more, or by `close`; errors end in the log.
     private var tasks: [Incarnation: Task<Void, Never>] = [:]
 
     init(
         connector: any MessageConnector, description: MemberDescription, clocks: any Clocks, inbox: TickerInbox,
-        logger: Logger
+        logger: Logger, seed: UInt64
     ) {
         self.connector = connector
         self.description = description
         self.clocks = clocks
         self.inbox = inbox
         self.logger = logger
+        self.seed = seed
     }
 
     /// Opens links to dispatchers that are new in `view`, closes those that are gone from it.
     func follow(_ view: LaneView) {
+        if let followed, followed >= (view.leaderEpoch, view.version) { return }
+        self.followed = (view.leaderEpoch, view.version)
         var wanted: [Incarnation: LaneView.Entry] = [:]
         for entry in view.entries { wanted[entry.incarnation] = entry }
         for (incarnation, task) in self.tasks where wanted[incarnation] == nil {
@@ -59,6 +65,7 @@ actor DispatcherLinks {
     private nonisolated func keepLinked(_ incarnation: Incarnation, node: NodeID, address: PeerAddress) async {
         var pause = Self.pauseMin
         var lastFailure = ""
+        var random = SplitMix64(seed: self.seed ^ incarnation.uid.low)
         while !Task.isCancelled {
             let failure: String
             do {
@@ -83,7 +90,7 @@ actor DispatcherLinks {
             }
             do {
                 // Half of it drawn, so that all tickers do not knock in step; nothing depends on the draw.
-                try await self.clocks.sleep(for: pause * Double.random(in: 0.5...1))
+                try await self.clocks.sleep(for: pause * Double.random(in: 0.5...1, using: &random))
             } catch { return }
             pause = min(pause * 2, Self.pauseMax)
         }

@@ -8,6 +8,14 @@ import Synchronization
 import TickerDomain
 import WireProtocol
 
+/// What turns a ticker's engine.
+package enum TickerDrive: Sendable {
+    /// A thread of its own, which sleeps to the next due instant: what a process uses.
+    case thread
+    /// A task that waits by the clocks it was given: what a simulation uses.
+    case task
+}
+
 /// Drives `TickerCore` on a thread of its own: takes the mail, performs the actions, sleeps to the next
 /// due instant. Nothing here waits for a peer; sending only queues.
 ///
@@ -44,6 +52,7 @@ final class TickerEngine: @unchecked Sendable {
 
     private var core: TickerCore<ByteBuffer>
     private var now: WallInstant
+    private var batch: [TickerEvent] = []
     private var view = LaneView(leaderEpoch: .none, version: 0, entries: [])
     private var owners: [LaneID: LaneView.Entry] = [:]
     private var dispatchers: [Incarnation: any MessageLink] = [:]
@@ -75,8 +84,27 @@ final class TickerEngine: @unchecked Sendable {
     var leaderSession: LeaderSession { self.session }
     var dispatcherLinks: DispatcherLinks { self.links }
 
-    /// Starts the clock thread; it ends after `.stop`. `ended` is called on it, last.
-    func start(ended: @escaping @Sendable () -> Void) {
+    /// Starts what drives the engine; it ends after `.stop`. `ended` is called by it, last.
+    func start(_ drive: TickerDrive, ended: @escaping @Sendable () -> Void) {
+        switch drive {
+        case .thread: self.startThread(ended: ended)
+        case .task:
+            // Ends after `.stop`, as the thread does; it throws nothing.
+            Task {
+                await self.runAsTask()
+                ended()
+            }
+        }
+    }
+
+    private func runAsTask() async {
+        while !self.isStopping {
+            await self.inbox.arrival(until: self.nextDeadline, clocks: self.clocks)
+            self.turn()
+        }
+    }
+
+    private func startThread(ended: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(ThreadStart(engine: self, ended: ended))
         var thread = pthread_t()
         let result = pthread_create(
@@ -103,17 +131,25 @@ final class TickerEngine: @unchecked Sendable {
     }
 
     private func run() {
-        var batch: [TickerEvent] = []
         while !self.isStopping {
-            self.inbox.take(into: &batch, until: self.nextDeadline)
-            // Made monotonic: after a backward step of the wall clock time stands still here.
-            self.now = max(self.now, self.clocks.wallNow())
-            for event in batch { self.handle(event) }
-            self.tick()
-            self.answerQueries()
-            self.leaveIfAsked()
-            self.publishSummary(isChanged: !batch.isEmpty)
+            self.inbox.take(into: &self.batch, until: self.nextDeadline)
+            self.handleBatch()
         }
+    }
+
+    private func turn() {
+        self.inbox.takeNow(into: &self.batch)
+        self.handleBatch()
+    }
+
+    private func handleBatch() {
+        // Made monotonic: after a backward step of the wall clock time stands still here.
+        self.now = max(self.now, self.clocks.wallNow())
+        for event in self.batch { self.handle(event) }
+        self.tick()
+        self.answerQueries()
+        self.leaveIfAsked()
+        self.publishSummary(isChanged: !self.batch.isEmpty)
     }
 
     private var nextDeadline: WallInstant? {

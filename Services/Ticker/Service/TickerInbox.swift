@@ -18,6 +18,8 @@ final class TickerInbox: @unchecked Sendable {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var events: [TickerEvent] = []
     private var heldBack: [CheckedContinuation<Void, Never>] = []
+    /// Told of every post, for a taker that is a task.
+    private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
     init() {
         pthread_mutex_init(self.mutex, nil)
@@ -41,7 +43,10 @@ final class TickerInbox: @unchecked Sendable {
         let wasEmpty = self.events.isEmpty
         self.events.append(event)
         pthread_mutex_unlock(self.mutex)
-        if wasEmpty { pthread_cond_signal(self.condition) }
+        if wasEmpty {
+            pthread_cond_signal(self.condition)
+            self.arrivals.continuation.yield()
+        }
     }
 
     /// Appends, and returns when the thread has room for more.
@@ -57,7 +62,6 @@ final class TickerInbox: @unchecked Sendable {
     /// - Parameter deadline: wall time; `nil` waits for events only. Either way the wait ends after
     ///   `waitMax`, so that a step of the wall clock is noticed.
     func take(into batch: inout [TickerEvent], until deadline: WallInstant?) {
-        batch.removeAll(keepingCapacity: true)
         pthread_mutex_lock(self.mutex)
         if self.events.isEmpty {
             let wait = Self.waitNanoseconds(until: deadline)
@@ -71,11 +75,32 @@ final class TickerInbox: @unchecked Sendable {
                 pthread_cond_timedwait(self.condition, self.mutex, &end)
             }
         }
+        pthread_mutex_unlock(self.mutex)
+        self.takeNow(into: &batch)
+    }
+
+    /// Moves all events into `batch`, which is emptied first, without waiting.
+    func takeNow(into batch: inout [TickerEvent]) {
+        batch.removeAll(keepingCapacity: true)
+        pthread_mutex_lock(self.mutex)
         swap(&batch, &self.events)
         let resumed = self.heldBack
         self.heldBack.removeAll()
         pthread_mutex_unlock(self.mutex)
         for continuation in resumed { continuation.resume() }
+    }
+
+    /// As `take`, for a taker that is a task: waits by `clocks`.
+    func arrival(until deadline: WallInstant?, clocks: any Clocks) async {
+        let rest = deadline.map { min($0.duration(since: clocks.wallNow()), Self.waitMax) } ?? Self.waitMax
+        guard rest > .zero else { return }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [arrivals] in for await _ in arrivals.stream { return } }
+            // Cancelled when mail is first.
+            group.addTask { do { try await clocks.sleep(for: rest) } catch {} }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     private func holdBack(_ continuation: CheckedContinuation<Void, Never>) -> Bool {

@@ -45,6 +45,7 @@ package final class TickerNode: Sendable {
     private let metrics: TickerMetrics
     private let logger: Logger
     private let isLeaving: LeavingFlag
+    private let drive: TickerDrive
 
     /// - Parameters:
     ///   - connector: opens links to coordinators and dispatchers.
@@ -52,7 +53,7 @@ package final class TickerNode: Sendable {
     package init(
         settings: TickerSettings, connector: any MessageConnector,
         coordinators: @escaping @Sendable () async -> [PeerAddress], clocks: any Clocks, zones: ZoneDatabase,
-        observability: Observability
+        observability: Observability, drive: TickerDrive = .thread
     ) {
         let logger = observability.logger("ticker")
         let leaving = LeavingFlag()
@@ -64,6 +65,7 @@ package final class TickerNode: Sendable {
         self.metrics = metrics
         self.logger = logger
         self.isLeaving = leaving
+        self.drive = drive
         self.translator = ScheduleTranslator(zones: zones)
         self.engine = TickerEngine(
             configuration: .init(horizon: settings.horizon), laneCount: Int(settings.member.laneCount),
@@ -82,7 +84,8 @@ package final class TickerNode: Sendable {
             },
             makeLinks: { inbox in
                 DispatcherLinks(
-                    connector: connector, description: settings.member, clocks: clocks, inbox: inbox, logger: logger)
+                    connector: connector, description: settings.member, clocks: clocks, inbox: inbox, logger: logger,
+                    seed: settings.seed)
             })
         summary.attach(self.engine)
         health.declare(
@@ -91,7 +94,7 @@ package final class TickerNode: Sendable {
 
     package func run() async throws {
         let (ended, end) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        self.engine.start { end.finish() }
+        self.engine.start(self.drive) { end.finish() }
         await withGracefulShutdownHandler {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.leaveWhenAsked() }
