@@ -1,3 +1,4 @@
+import EscapementModel
 import NIOCore
 import TestSupport
 import Testing
