@@ -2,6 +2,14 @@ package import EscapementModel
 package import Store
 import Synchronization
 
+/// What a call meets on its way to the contents and back: a simulated network and database.
+package protocol StoreConditions: Sendable {
+    /// Before the call takes effect; an error means that it does not.
+    func before(_ operation: String) async throws(StoreError)
+    /// After it took effect; an error means that the caller does not learn it.
+    func after(_ operation: String) async throws(StoreError)
+}
+
 /// Both store ports in memory, for tests and simulation. Held to the same conformance suite as the
 /// PostgreSQL one; every call is atomic.
 package final class InMemoryStore: LockStore, ScheduleStore {
@@ -20,13 +28,30 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         var calls: [String: Int] = [:]
     }
 
-    private let shell = Mutex(Shell())
+    private final class SharedShell: Sendable {
+        let value = Mutex(Shell())
+        func withLock<Answer: ~Copyable>(_ body: (inout sending Shell) -> sending Answer) -> sending Answer {
+            self.value.withLock(body)
+        }
+    }
+
+    private let shell: SharedShell
+    private let conditions: (any StoreConditions)?
     /// Rows a page of `snapshot` has at most.
     private let snapshotPageMax: Int
 
     package init(snapshotPageMax: Int = 500) {
         precondition(snapshotPageMax > 0, "a page of \(snapshotPageMax) rows never ends")
         self.snapshotPageMax = snapshotPageMax
+        self.shell = SharedShell()
+        self.conditions = nil
+    }
+
+    /// The same contents as `other` has, seen by a client of its own under `conditions`.
+    package init(sharing other: InMemoryStore, conditions: any StoreConditions) {
+        self.snapshotPageMax = other.snapshotPageMax
+        self.shell = other.shell
+        self.conditions = conditions
     }
 
     // Steering by tests.
@@ -55,65 +80,65 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     // LockStore.
 
     package func observeLeader() async throws(StoreError) -> LeaderRecord {
-        try self.perform("observeLeader") { $0.leader }
+        try await self.perform("observeLeader") { $0.leader }
     }
 
     package func renewLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError) -> Bool {
-        try self.perform("renewLeadership") { $0.renew(epoch: epoch, holder: holder) }
+        try await self.perform("renewLeadership") { $0.renew(epoch: epoch, holder: holder) }
     }
 
     package func takeLeadership(
         from seen: LeaderRecord, holder: Incarnation, node: NodeID, address: String
     ) async throws(StoreError) -> Epoch? {
-        try self.perform("takeLeadership") {
+        try await self.perform("takeLeadership") {
             $0.take(from: seen, holder: holder, node: node, address: address)
         }
     }
 
     package func releaseLeadership(epoch: Epoch, holder: Incarnation) async throws(StoreError) {
-        try self.perform("releaseLeadership") { $0.release(epoch: epoch, holder: holder) }
+        try await self.perform("releaseLeadership") { $0.release(epoch: epoch, holder: holder) }
     }
 
     package func loadOwnership() async throws(StoreError) -> Ownership {
-        try self.perform("loadOwnership") { Ownership(shards: $0.shards, lanes: $0.lanes) }
+        try await self.perform("loadOwnership") { Ownership(shards: $0.shards, lanes: $0.lanes) }
     }
 
     package func claim(
         _ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch
     ) async throws(StoreError) -> ClaimOutcome {
-        try self.perform("claim") { $0.claim(kind, claims, leaderEpoch: leaderEpoch) }
+        try await self.perform("claim") { $0.claim(kind, claims, leaderEpoch: leaderEpoch) }
     }
 
     package func raiseEpoch(
         _ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch
     ) async throws(StoreError) {
-        try self.perform("raiseEpoch") { $0.raise(kind, number: number, to: seen, leaderEpoch: leaderEpoch) }
+        try await self.perform("raiseEpoch") { $0.raise(kind, number: number, to: seen, leaderEpoch: leaderEpoch) }
     }
 
     package func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError) {
-        try self.perform("checkpoint") { $0.checkpoint(settled, leaderEpoch: leaderEpoch) }
+        try await self.perform("checkpoint") { $0.checkpoint(settled, leaderEpoch: leaderEpoch) }
     }
 
     // ScheduleStore.
 
     package func establish(_ settings: ClusterSettings) async throws(StoreError) -> ClusterSettings {
-        try self.perform("establish") { $0.establish(settings) }
+        try await self.perform("establish") { $0.establish(settings) }
     }
 
     package func createSchedule(
         _ new: NewSchedule
     ) async throws(StoreError) -> CreateOutcome<StoredSchedule> {
-        try self.perform("createSchedule") { contents throws(StoreError) in try contents.create(new) }
+        try await self.perform("createSchedule") { contents throws(StoreError) in try contents.create(new) }
     }
 
     package func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule? {
-        try self.perform("schedule") { $0.liveSchedule(namespace: namespace, name: name) }
+        try await self.perform("schedule") { $0.liveSchedule(namespace: namespace, name: name) }
     }
 
     package func schedules(
         namespace: String, after: String?, containing: String?, limit: Int
     ) async throws(StoreError) -> [StoredSchedule] {
-        try self.perform("schedules") {
+        try await self.perform("schedules") {
             $0.liveSchedules(namespace: namespace, after: after, containing: containing, limit: limit)
         }
     }
@@ -121,39 +146,39 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     package func deleteSchedule(
         namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
     ) async throws(StoreError) -> StoredSchedule? {
-        try self.perform("deleteSchedule") {
+        try await self.perform("deleteSchedule") {
             $0.endSchedule(namespace: namespace, name: name, ifGeneration: ifGeneration, at: at)
         }
     }
 
     package func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
-        try self.perform("createTimers") { contents throws(StoreError) in try contents.create(new) }
+        try await self.perform("createTimers") { contents throws(StoreError) in try contents.create(new) }
     }
 
     package func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer? {
-        try self.perform("timer") { $0.timer(namespace: namespace, name: name) }
+        try await self.perform("timer") { $0.timer(namespace: namespace, name: name) }
     }
 
     package func timers(
         namespace: String, after: Watermark?, limit: Int
     ) async throws(StoreError) -> [StoredTimer] {
-        try self.perform("timers") { $0.pendingTimers(namespace: namespace, after: after, limit: limit) }
+        try await self.perform("timers") { $0.pendingTimers(namespace: namespace, after: after, limit: limit) }
     }
 
     package func cancelTimer(
         namespace: String, name: String, at: WallInstant
     ) async throws(StoreError) -> StoredTimer? {
-        try self.perform("cancelTimer") { $0.cancelTimer(namespace: namespace, name: name, at: at) }
+        try await self.perform("cancelTimer") { $0.cancelTimer(namespace: namespace, name: name, at: at) }
     }
 
     package func revisions() async throws(StoreError) -> [ShardID: Revision] {
-        try self.perform("revisions") { $0.revisions.filter { $0.value > .none } }
+        try await self.perform("revisions") { $0.revisions.filter { $0.value > .none } }
     }
 
     package func snapshot(
         of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
     ) async throws(StoreError) {
-        let whole = try self.perform("snapshot") { $0.snapshot(of: shard, cursor: cursor, horizon: horizon) }
+        let whole = try await self.perform("snapshot") { $0.snapshot(of: shard, cursor: cursor, horizon: horizon) }
         var schedules = whole.schedules[...]
         var timers = whole.timers[...]
         repeat {
@@ -169,27 +194,36 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func changes(of shard: ShardID, after: Revision) async throws(StoreError) -> ShardPage {
-        try self.perform("changes") { $0.changes(of: shard, after: after) }
+        try await self.perform("changes") { $0.changes(of: shard, after: after) }
     }
 
     package func timers(
         of shard: ShardID, after: Watermark, through: WallInstant, limit: Int
     ) async throws(StoreError) -> [StoredTimer] {
-        try self.perform("timersOfShard") {
+        try await self.perform("timersOfShard") {
             $0.liveTimers(of: shard, after: after, through: through, limit: limit)
         }
     }
 
     package func removeSettled(limit: Int) async throws(StoreError) -> Int {
-        try self.perform("removeSettled") { $0.removeSettled(limit: limit) }
+        try await self.perform("removeSettled") { $0.removeSettled(limit: limit) }
     }
 
     package func checkSchema() async throws(StoreError) -> SchemaState {
-        try self.perform("checkSchema") { _ in .current(version: 1) }
+        try await self.perform("checkSchema") { _ in .current(version: 1) }
     }
 
     /// Runs `body` on the contents, unless a fault says otherwise.
     private func perform<Answer: Sendable>(
+        _ operation: String, _ body: (inout sending InMemoryContents) throws(StoreError) -> sending Answer
+    ) async throws(StoreError) -> Answer {
+        try await self.conditions?.before(operation)
+        let answer = try self.performNow(operation, body)
+        try await self.conditions?.after(operation)
+        return answer
+    }
+
+    private func performNow<Answer: Sendable>(
         _ operation: String, _ body: (inout sending InMemoryContents) throws(StoreError) -> sending Answer
     ) throws(StoreError) -> Answer {
         let answer: Result<Answer, StoreError> = self.shell.withLock { shell in
