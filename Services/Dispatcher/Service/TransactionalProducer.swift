@@ -1,0 +1,212 @@
+import DispatcherDomain
+package import EscapementModel
+
+/// Publishes a lane exactly once: the fires, their dead letters and the journal entry are one Kafka transaction, the
+/// journal entry with the cursors last.
+///
+/// Any doubt about a session ends it (`TransactionSession`). A record that Kafka refuses makes the whole transaction
+/// void; it is then sent again without the culprit, whose outcome says so. An outcome that nobody knows gives the lane
+/// up: whoever takes it next, perhaps this process, reads the journal.
+package actor TransactionalProducer: LaneProducer {
+    /// Pauses between attempts while Kafka does not take the transaction.
+    package static let pauseMin = Duration.milliseconds(50)
+    package static let pauseMax = Duration.seconds(2)
+
+    private let lane: LaneID
+    private let sessions: any TransactionSessionFactory
+    private let clocks: any Clocks
+    private let recycled: @Sendable () -> Void
+    private var random: SplitMix64
+    private var session: (any TransactionSession)?
+
+    /// - Parameters:
+    ///   - seed: of the jitter.
+    ///   - recycled: called for every session that is thrown away, for a metric.
+    package init(
+        lane: LaneID, sessions: any TransactionSessionFactory, clocks: any Clocks, seed: UInt64,
+        recycled: @escaping @Sendable () -> Void = {}
+    ) {
+        self.lane = lane
+        self.sessions = sessions
+        self.clocks = clocks
+        self.recycled = recycled
+        self.random = SplitMix64(seed: seed)
+    }
+
+    package func begin() async throws(PublishError) {
+        _ = try await self.retrying(trouble: { _ in }) { session throws(TransactionError) in session }
+    }
+
+    package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
+        try await self.transaction(trouble: { _ in }) { session throws(Attempt) in
+            let delivery = await session.produce([record])[0]
+            switch delivery {
+            case .delivered(_, let offset): return offset
+            case .refused(let refusal, let detail): throw .journalRefused("\(refusal): \(detail)")
+            case .unavailable(let reason): throw .again(reason)
+            case .fenced(let reason): throw .fenced(reason)
+            }
+        }
+    }
+
+    package func publish(
+        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
+        trouble: @Sendable (String) -> Void
+    ) async throws(PublishError) -> Settlement {
+        var refused: [Int: RecordFate] = [:]
+        var deadLettersRefused: Set<Int> = []
+        var attempts: UInt32 = 0
+        return try await self.transaction(trouble: trouble) { session throws(Attempt) in
+            attempts += 1
+            let sent = records.indices.filter { refused[$0] == nil }
+            var fates = refused
+            var culprit: Attempt?
+            let deliveries = sent.isEmpty ? [] : await session.produce(sent.map { records[$0] })
+            for (index, delivery) in zip(sent, deliveries) {
+                switch delivery {
+                case .delivered(let partition, let offset):
+                    fates[index] = .delivered(partition: partition, offset: offset, attempts: attempts)
+                case .refused(let refusal, let detail):
+                    refused[index] = .refused(refusal, detail: detail, attempts: attempts)
+                    culprit = .withoutCulprit
+                case .unavailable(let reason): culprit = culprit ?? .again(reason)
+                case .fenced(let reason): throw .fenced(reason)
+                }
+            }
+            if let culprit { throw culprit }
+            let settlement = settle(records.indices.compactMap { fates[$0] })
+            // A dead letter that is itself refused is gone; the outcome in the journal remains.
+            let letters = settlement.deadLetters.indices.filter { !deadLettersRefused.contains($0) }
+            if !letters.isEmpty {
+                let deliveries = await session.produce(letters.map { settlement.deadLetters[$0] })
+                for (index, delivery) in zip(letters, deliveries) {
+                    switch delivery {
+                    case .delivered: break
+                    case .refused:
+                        deadLettersRefused.insert(index)
+                        culprit = .withoutCulprit
+                    case .unavailable(let reason): culprit = culprit ?? .again(reason)
+                    case .fenced(let reason): throw .fenced(reason)
+                    }
+                }
+            }
+            if let culprit { throw culprit }
+            // Cursor last: whatever of this transaction the brokers have, the journal entry comes after it.
+            for delivery in await session.produce(settlement.journal) {
+                switch delivery {
+                case .delivered: break
+                case .refused(let refusal, let detail): throw .journalRefused("\(refusal): \(detail)")
+                case .unavailable(let reason): throw .again(reason)
+                case .fenced(let reason): throw .fenced(reason)
+                }
+            }
+            return settlement
+        }
+    }
+
+    /// Why the body of a transaction did not reach its end.
+    private enum Attempt: Error {
+        case again(String)
+        /// At once, since the next attempt differs from this one.
+        case withoutCulprit
+        /// The lane is lost, or nobody knows: either way the journal has to be read again.
+        case fenced(String)
+        case journalRefused(String)
+    }
+
+    /// Runs `body` in a transaction until one is committed. `body` may run several times.
+    private func transaction<Answer: Sendable>(
+        trouble: @Sendable (String) -> Void, _ body: (any TransactionSession) async throws(Attempt) -> Answer
+    ) async throws(PublishError) -> Answer {
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        while true {
+            let session = try await self.retrying(trouble: trouble) {
+                session throws(TransactionError) in
+                try await session.begin()
+                return session
+            }
+            do throws(Attempt) {
+                let answer = try await body(session)
+                do throws(TransactionError) {
+                    try await session.commit()
+                    return answer
+                } catch {
+                    switch error {
+                    case .unavailable(let reason): throw Attempt.again(reason)
+                    case .fenced(let reason): throw Attempt.fenced(reason)
+                    case .outcomeUnknown(let reason):
+                        throw Attempt.fenced("the outcome of a commit is not known: \(reason)")
+                    }
+                }
+            } catch {
+                try await self.failed(error, session, &backoff, trouble)
+            }
+        }
+    }
+
+    private func failed(
+        _ attempt: Attempt, _ session: any TransactionSession, _ backoff: inout Backoff,
+        _ trouble: @Sendable (String) -> Void
+    ) async throws(PublishError) {
+        switch attempt {
+        case .fenced(let reason):
+            await self.discard(session)
+            throw .laneLost(reason)
+        case .journalRefused(let reason):
+            await session.abort()
+            await self.discard(session)
+            throw .journalRefused(reason)
+        case .withoutCulprit:
+            await session.abort()
+            await self.discard(session)
+        case .again(let reason):
+            trouble(reason)
+            await session.abort()
+            await self.discard(session)
+            try await self.pause(&backoff)
+        }
+    }
+
+    /// Runs `body` on a session that is initialized and without doubt, making a new one as often as needed.
+    private func retrying<Answer: Sendable>(
+        trouble: @Sendable (String) -> Void,
+        _ body: (any TransactionSession) async throws(TransactionError) -> Answer
+    ) async throws(PublishError) -> Answer {
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        while true {
+            do throws(TransactionError) {
+                return try await body(try await self.cleanSession())
+            } catch {
+                if let session { await self.discard(session) }
+                switch error {
+                case .fenced(let reason): throw .laneLost(reason)
+                case .unavailable(let reason), .outcomeUnknown(let reason):
+                    trouble(reason)
+                    try await self.pause(&backoff)
+                }
+            }
+        }
+    }
+
+    private func cleanSession() async throws(TransactionError) -> any TransactionSession {
+        if let session {
+            if !session.isTainted { return session }
+            await self.discard(session)
+        }
+        let session = try await self.sessions.makeSession(for: self.lane)
+        self.session = session
+        try await session.initialize()
+        return session
+    }
+
+    private func discard(_ session: any TransactionSession) async {
+        self.session = nil
+        self.recycled()
+        await session.close()
+    }
+
+    private func pause(_ backoff: inout Backoff) async throws(PublishError) {
+        if Task.isCancelled { throw .stopped }
+        do { try await self.clocks.sleep(for: backoff.next(using: &self.random)) } catch { throw .stopped }
+    }
+}
