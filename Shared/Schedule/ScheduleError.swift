@@ -39,12 +39,15 @@ package enum ScheduleErrorCode: String, Hashable, Sendable, CaseIterable {
 /// Why one expression is refused, and where: the first error, checked from left to right.
 package struct CronError: Error, Hashable, Sendable {
     package var code: ScheduleErrorCode
-    /// Zero-based offset in Unicode scalars into the expression as it was given.
+    /// Zero-based offset in Unicode scalars into the expression as it was given, or `outside`.
     package var position: Int
     /// The field concerned, when it is about one.
     package var field: CronField?
     /// A sentence for people, with the remedy where it can be guessed. Columns in it count from 1.
     package var detail: String
+
+    /// The position of an error that is not about the text of the expression but about what goes with it.
+    package static let outside = -1
 
     package init(_ code: ScheduleErrorCode, at position: Int, field: CronField? = nil, _ detail: String) {
         self.code = code

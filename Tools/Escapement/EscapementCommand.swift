@@ -5,5 +5,5 @@ import ArgumentParser
 struct EscapementCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
-        subcommands: [DevCommand.self])
+        subcommands: [CronCommand.self, DevCommand.self])
 }
