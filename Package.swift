@@ -219,6 +219,18 @@ let testTargets: [Target] = [
         ]),
 ]
 
+let simulation: [Target] = [
+    .target(name: "SimulationExecutor", path: "Tests/Simulation/Executor"),
+    .executableTarget(
+        name: "escapement-simulate",
+        dependencies: [
+            "SimulationExecutor", "TestSupport", "EscapementModel", "Scheduling", "Store", "WireProtocol", "MemberLink",
+            "Observability", "CoordinatorService", "CoordinatorDomain", "TickerService", "DispatcherService",
+            "DispatcherDomain", heap, nioCore, arguments, logging,
+        ],
+        path: "Tests/Simulation", exclude: ["Executor"], swiftSettings: settings),
+]
+
 let package = Package(
     name: "escapement",
     platforms: [.macOS(.v15)],
@@ -236,5 +248,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
-    targets: shared + coordinator + ticker + dispatcher + tools + testTargets
+    targets: shared + coordinator + ticker + dispatcher + tools + testTargets + simulation
 )

@@ -18,8 +18,8 @@ final class TickerInbox: @unchecked Sendable {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var events: [TickerEvent] = []
     private var heldBack: [CheckedContinuation<Void, Never>] = []
-    /// Told of every post, for a taker that is a task.
-    private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    /// A taker that is a task, while it waits for mail.
+    private var taker: CheckedContinuation<Void, Never>?
 
     init() {
         pthread_mutex_init(self.mutex, nil)
@@ -42,11 +42,11 @@ final class TickerInbox: @unchecked Sendable {
         pthread_mutex_lock(self.mutex)
         let wasEmpty = self.events.isEmpty
         self.events.append(event)
+        let taker = self.taker
+        self.taker = nil
         pthread_mutex_unlock(self.mutex)
-        if wasEmpty {
-            pthread_cond_signal(self.condition)
-            self.arrivals.continuation.yield()
-        }
+        if wasEmpty { pthread_cond_signal(self.condition) }
+        taker?.resume()
     }
 
     /// Appends, and returns when the thread has room for more.
@@ -95,12 +95,40 @@ final class TickerInbox: @unchecked Sendable {
         let rest = deadline.map { min($0.duration(since: clocks.wallNow()), Self.waitMax) } ?? Self.waitMax
         guard rest > .zero else { return }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { [arrivals] in for await _ in arrivals.stream { return } }
+            group.addTask { await self.mail() }
             // Cancelled when mail is first.
             group.addTask { do { try await clocks.sleep(for: rest) } catch {} }
             await group.next()
             group.cancelAll()
         }
+    }
+
+    /// Returns when there is mail, or the task is cancelled.
+    private func mail() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                if !self.waits(continuation) { continuation.resume() }
+            }
+        } onCancel: {
+            self.wakeTaker()
+        }
+    }
+
+    private func waits(_ continuation: CheckedContinuation<Void, Never>) -> Bool {
+        pthread_mutex_lock(self.mutex)
+        defer { pthread_mutex_unlock(self.mutex) }
+        // A cancellation that comes later finds the continuation; an earlier one is seen here.
+        guard self.events.isEmpty, !Task.isCancelled else { return false }
+        self.taker = continuation
+        return true
+    }
+
+    private func wakeTaker() {
+        pthread_mutex_lock(self.mutex)
+        let taker = self.taker
+        self.taker = nil
+        pthread_mutex_unlock(self.mutex)
+        taker?.resume()
     }
 
     private func holdBack(_ continuation: CheckedContinuation<Void, Never>) -> Bool {

@@ -1,0 +1,136 @@
+import Glibc
+
+/// Many seeds, each a process of its own: runs share nothing, and one that traps says which seed it was.
+struct Batch {
+    private let command: SimulateCommand
+
+    init(_ command: SimulateCommand) { self.command = command }
+
+    /// Runs this very command once more, with what a repeatable run needs in its environment; the exit code.
+    static func again() throws -> Int32 {
+        let child = try SeedProcess(Array(CommandLine.arguments.dropFirst()), captures: false)
+        return child.wait().code
+    }
+
+    /// Runs all seeds; 0 when that is what was hoped for.
+    func run() throws -> Int32 {
+        let deadline = self.command.minutes.map { time(nil) + $0 * 60 }
+        let last = self.command.firstSeed + self.command.seeds
+        var next = self.command.firstSeed
+        var running: [(seed: UInt64, process: SeedProcess)] = []
+        var done = 0
+        var failed: [UInt64] = []
+        var totals: [String: Int] = [:]
+        while next < last || !running.isEmpty {
+            let mayStart = deadline.map { time(nil) < $0 } ?? true
+            if !mayStart { next = last }
+            while next < last, running.count < max(1, self.command.jobs) {
+                running.append((next, try SeedProcess(self.arguments(next), captures: true)))
+                next += 1
+            }
+            guard !running.isEmpty else { break }
+            let (seed, process) = running.removeFirst()
+            let (code, output) = process.wait()
+            done += 1
+            self.add(output, to: &totals)
+            if code != 0 {
+                failed.append(seed)
+                if self.command.remove == nil {
+                    print(output, terminator: "")
+                    print("seed \(seed) failed with \(code); repeat it with: \(self.repetition(seed))")
+                    fflush(nil)
+                }
+                if self.command.remove != nil { next = last }
+            }
+        }
+        return self.conclude(done, failed, totals)
+    }
+
+    private func conclude(_ done: Int, _ failed: [UInt64], _ totals: [String: Int]) -> Int32 {
+        if let removed = self.command.remove {
+            guard let seed = failed.first else {
+                print("without \(removed.rawValue): \(done) seeds noticed nothing")
+                return 1
+            }
+            print("without \(removed.rawValue): noticed by seed \(seed) (\(self.repetition(seed)))")
+            return 0
+        }
+        print(totals.sorted { $0.key < $1.key }.map { "  \($0.key) \($0.value)" }.joined(separator: "\n"))
+        print("\(done) seeds, \(failed.count) failed")
+        return failed.isEmpty ? 0 : 1
+    }
+
+    private func arguments(_ seed: UInt64) -> [String] {
+        var arguments = [
+            "--seed", "\(seed)", "--faults-for", "\(self.command.faultsFor)", "--fault-every",
+            "\(self.command.faultEvery)",
+        ]
+        if let removed = self.command.remove { arguments += ["--remove", removed.rawValue] }
+        return arguments
+    }
+
+    private func repetition(_ seed: UInt64) -> String {
+        "./dev simulate " + self.arguments(seed).joined(separator: " ")
+    }
+
+    /// Sums up `name=number` words.
+    private func add(_ output: String, to totals: inout [String: Int]) {
+        for word in output.split(whereSeparator: { $0 == " " || $0 == "\n" }) {
+            let parts = word.split(separator: "=")
+            if parts.count == 2, let number = Int(parts[1]) { totals[String(parts[0]), default: 0] += number }
+        }
+    }
+}
+
+/// One run in a process of its own.
+final class SeedProcess {
+    private let pid: pid_t
+    private let output: Int32
+
+    init(_ arguments: [String], captures: Bool) throws {
+        var ends: [Int32] = [-1, -1]
+        if captures, pipe(&ends) != 0 { throw SpawnError(code: errno) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if captures {
+            posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+            posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
+            posix_spawn_file_actions_addclose(&actions, ends[0])
+            posix_spawn_file_actions_addclose(&actions, ends[1])
+        }
+        setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
+        setenv("SWIFT_BACKTRACE", "enable=no", 0)
+        var words: [UnsafeMutablePointer<CChar>?] = (["escapement-simulate"] + arguments).map { strdup($0) }
+        words.append(nil)
+        defer { for word in words { free(word) } }
+        var pid = pid_t()
+        let result = posix_spawn(&pid, "/proc/self/exe", &actions, nil, &words, environ)
+        guard result == 0 else { throw SpawnError(code: result) }
+        self.pid = pid
+        if captures { close(ends[1]) }
+        self.output = ends[0]
+    }
+
+    /// Waits for the end: the exit code, 128 and the signal for a crash, and what was printed.
+    func wait() -> (code: Int32, output: String) {
+        var bytes: [UInt8] = []
+        if self.output >= 0 {
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = read(self.output, &buffer, buffer.count)
+                if count <= 0 { break }
+                bytes += buffer[0..<count]
+            }
+            close(self.output)
+        }
+        var status: Int32 = 0
+        while waitpid(self.pid, &status, 0) < 0, errno == EINTR {}
+        let signal = status & 0x7f
+        return (signal == 0 ? (status >> 8) & 0xff : 128 + signal, String(decoding: bytes, as: UTF8.self))
+    }
+}
+
+struct SpawnError: Error {
+    var code: Int32
+}

@@ -1,0 +1,129 @@
+import EscapementModel
+
+/// Does harm at random times, of the kinds that this run has drawn, and mends everything at the end.
+final class FaultPlan: @unchecked Sendable {
+    enum Kind: String, CaseIterable {
+        case killProcess, killMachine, pauseProcess, cutOneWay, cutBothWays, breakLink
+        case databaseDown, databaseCut, databaseAnswersLost
+        case kafkaDown, kafkaLateEnds, kafkaProduceFails
+        case elasticsearchDown, elasticsearchBusy, elasticsearchAnswersLost
+        case clockStep
+    }
+
+    /// How far clocks are stepped: below the two seconds at which a dispatcher refuses.
+    static let clockStepMax = Duration.milliseconds(900)
+
+    private let cluster: SimulatedCluster
+    private let settings: RunSettings
+    private var random: SplitMix64
+    /// Of this run: a random half of all kinds, so that some are seen without the noise of others.
+    let kinds: [Kind]
+    private(set) var counts: [Kind: Int] = [:]
+
+    init(cluster: SimulatedCluster, settings: RunSettings, seed: UInt64) {
+        self.cluster = cluster
+        self.settings = settings
+        var random = SplitMix64(seed: seed)
+        self.kinds = Kind.allCases.filter { _ in Bool.random(using: &random) }
+        self.random = random
+        if self.kinds.contains(.clockStep) { cluster.oracle.clockErrorMax = Self.clockStepMax }
+    }
+
+    /// Does harm until the time for it is over.
+    func run() async {
+        let simulator = self.cluster.simulator
+        // The cluster first comes together.
+        await simulator.pause(.seconds(8))
+        guard !self.kinds.isEmpty else { return }
+        while simulator.now < self.settings.faultsFor.wholeNanoseconds {
+            await simulator.pause(self.settings.faultEvery * Double.random(in: 0.1...2, using: &self.random))
+            guard let kind = self.kinds.randomElement(using: &self.random) else { return }
+            self.counts[kind, default: 0] += 1
+            self.inflict(kind)
+        }
+    }
+
+    /// Ends every fault, and starts whatever is down.
+    func mend() {
+        self.cluster.network.heal()
+        self.cluster.database.heal()
+        self.cluster.kafka.heal()
+        self.cluster.elasticsearch.heal()
+        for seat in self.cluster.seats {
+            self.cluster.host(of: seat)?.resume()
+            self.cluster.host(of: seat)?.wallOffset = 0
+            self.cluster.start(seat)
+        }
+    }
+
+    private func seat() -> SimulatedCluster.Seat {
+        self.cluster.seats[Int.random(in: 0..<self.cluster.seats.count, using: &self.random)]
+    }
+
+    private func draw(_ range: ClosedRange<Double>) -> Duration {
+        // Short ones are as likely as long ones.
+        let low = range.lowerBound
+        let share = Double.random(in: 0...1, using: &self.random)
+        return .seconds(low + (range.upperBound - low) * share * share)
+    }
+
+    private func inflict(_ kind: Kind) {
+        let cluster = self.cluster
+        let simulator = cluster.simulator
+        switch kind {
+        case .killProcess, .killMachine:
+            let seat = self.seat()
+            cluster.kill(seat, silently: kind == .killMachine)
+            simulator.after(self.draw(0.2...10)) { cluster.start(seat) }
+        case .pauseProcess:
+            guard let host = cluster.host(of: self.seat()) else { return }
+            host.pause()
+            simulator.after(self.draw(0.1...20)) { host.resume() }
+        case .cutOneWay, .cutBothWays:
+            guard let first = cluster.host(of: self.seat()), let second = cluster.host(of: self.seat()),
+                first !== second
+            else { return }
+            cluster.network.cut(from: first, to: second)
+            if kind == .cutBothWays { cluster.network.cut(from: second, to: first) }
+            simulator.after(self.draw(0.2...15)) {
+                cluster.network.heal(from: first, to: second)
+                cluster.network.heal(from: second, to: first)
+            }
+        case .breakLink:
+            guard let first = cluster.host(of: self.seat()), let second = cluster.host(of: self.seat()) else { return }
+            cluster.network.breakLink(between: first, and: second)
+        case .databaseDown:
+            cluster.database.isDown = true
+            simulator.after(self.draw(0.5...15)) { cluster.database.isDown = false }
+        case .databaseCut:
+            guard let host = cluster.host(of: self.seat()) else { return }
+            cluster.database.cut(host)
+            simulator.after(self.draw(0.5...15)) { cluster.database.uncut(host) }
+        case .databaseAnswersLost:
+            cluster.database.answersLostPerMille = 100
+            simulator.after(self.draw(1...10)) { cluster.database.answersLostPerMille = 0 }
+        case .kafkaDown:
+            cluster.kafka.isDown = true
+            simulator.after(self.draw(0.5...12)) { cluster.kafka.isDown = false }
+        case .kafkaLateEnds:
+            cluster.kafka.lateEndPercent = 30
+            simulator.after(self.draw(1...10)) { cluster.kafka.lateEndPercent = 0 }
+        case .kafkaProduceFails:
+            cluster.kafka.produceFailsPerMille = 60
+            simulator.after(self.draw(1...10)) { cluster.kafka.produceFailsPerMille = 0 }
+        case .elasticsearchDown:
+            cluster.elasticsearch.isDown = true
+            simulator.after(self.draw(1...20)) { cluster.elasticsearch.isDown = false }
+        case .elasticsearchBusy:
+            cluster.elasticsearch.busyPercent = 50
+            simulator.after(self.draw(1...15)) { cluster.elasticsearch.busyPercent = 0 }
+        case .elasticsearchAnswersLost:
+            cluster.elasticsearch.answersLostPercent = 30
+            simulator.after(self.draw(1...15)) { cluster.elasticsearch.answersLostPercent = 0 }
+        case .clockStep:
+            guard let host = cluster.host(of: self.seat()) else { return }
+            let limit = Self.clockStepMax.wholeNanoseconds
+            host.wallOffset = Int64.random(in: -limit...limit, using: &self.random)
+        }
+    }
+}

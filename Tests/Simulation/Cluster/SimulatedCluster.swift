@@ -1,0 +1,183 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import Logging
+import MemberLink
+import Observability
+import Scheduling
+import Store
+import TestSupport
+import TickerService
+import WireProtocol
+
+/// The real shells and domains of all three services, on simulated time, network, database, Kafka and Elasticsearch.
+final class SimulatedCluster: @unchecked Sendable {
+    static let name = "sim"
+    static let shardCount = 12
+    static let laneCount = 3
+    static let journalTopic = PublishingRules.journalTopic(of: SimulatedCluster.name)
+
+    /// A place where a process runs, again and again.
+    struct Seat: Hashable {
+        var role: Role
+        var number: Int
+
+        var node: NodeID { NodeID("\(self.role.rawValue)-\(self.number)") }
+        var address: PeerAddress { PeerAddress(host: self.node.name, port: 7400) }
+        var identity: PeerIdentity { PeerIdentity(cluster: SimulatedCluster.name, role: self.role, node: self.node) }
+    }
+
+    private struct Process {
+        var host: Host
+        var task: Task<Void, Never>
+        /// Tells a coordinator of a change; nothing for the others.
+        var changed: @Sendable (ShardID) -> Void = { _ in }
+    }
+
+    let simulator: Simulator
+    let network: SimulatedNetwork
+    let database: SimulatedDatabase
+    let kafka: SimulatedKafka
+    let elasticsearch: SimulatedElasticsearch
+    let oracle: Oracle
+    let events: EventCounter
+    let seats: [Seat]
+    private let zones = ZoneDatabase(source: nil)
+    private let settingsOfRun: RunSettings
+    private var random: SplitMix64
+    private var processes: [Seat: Process] = [:]
+
+    init(_ settings: RunSettings) {
+        var seeds = SplitMix64(seed: settings.seed)
+        self.settingsOfRun = settings
+        self.simulator = Simulator(seed: seeds.next())
+        self.network = SimulatedNetwork(simulator: self.simulator, seed: seeds.next())
+        self.database = SimulatedDatabase(seed: seeds.next())
+        self.kafka = SimulatedKafka(simulator: self.simulator, seed: seeds.next())
+        self.elasticsearch = SimulatedElasticsearch(seed: seeds.next())
+        self.oracle = Oracle(simulator: self.simulator, journalTopic: Self.journalTopic)
+        self.events = EventCounter()
+        self.random = SplitMix64(seed: seeds.next())
+        self.seats =
+            (1...settings.coordinators).map { Seat(role: .coordinator, number: $0) }
+            + (1...settings.tickers).map { Seat(role: .ticker, number: $0) }
+            + (1...settings.dispatchers).map { Seat(role: .dispatcher, number: $0) }
+        self.kafka.committed = { [oracle] in oracle.committed($0, $1) }
+    }
+
+    // MARK: Processes
+
+    func startAll() { for seat in self.seats { self.start(seat) } }
+
+    func host(of seat: Seat) -> Host? { self.processes[seat]?.host }
+
+    /// Kills the process; `silently` takes its machine with it, so that nobody is told.
+    func kill(_ seat: Seat, silently: Bool) {
+        guard let process = self.processes.removeValue(forKey: seat) else { return }
+        process.host.kill()
+        self.network.died(process.host, silently: silently)
+    }
+
+    /// Starts the seat's process, if none runs.
+    func start(_ seat: Seat) {
+        guard self.processes[seat] == nil else { return }
+        let host = Host(name: seat.node.name, simulator: self.simulator)
+        let observability = Observability(
+            identity: ProcessIdentity(role: seat.role.rawValue, instance: seat.node.name, cluster: Self.name),
+            level: .debug, format: .json, sink: self.events.sink(host, verbose: self.settingsOfRun.isVerbose),
+            nowMicroseconds: { host.clocks.wallNow().milliseconds * 1000 })
+        switch seat.role {
+        case .coordinator: break
+        case .ticker: self.processes[seat] = self.startTicker(seat, host, observability)
+        case .dispatcher: self.processes[seat] = self.startDispatcher(seat, host, observability)
+        case .tool: break
+        }
+    }
+
+    /// A change of `shard` was committed: the coordinator that served the request says so.
+    func changed(_ shard: ShardID) {
+        let living = self.processes.filter { $0.key.role == .coordinator && !$0.value.host.isPaused }
+        // Some requests die between the commit and the hint.
+        guard let seat = living.keys.sorted(by: { $0.number < $1.number }).randomElement(using: &self.random),
+            Int.random(in: 0..<10, using: &self.random) > 0
+        else { return }
+        living[seat]?.changed(shard)
+    }
+
+    /// Reads the database past all faults, for the oracle.
+    func showDatabase() async {
+        for shard in 0..<Self.shardCount {
+            do {
+                try await self.database.contents.snapshot(
+                    of: ShardID(UInt16(shard)), cursor: .start, horizon: .distantFuture
+                ) { [oracle] page in oracle.saw(page) }
+            } catch {
+                preconditionFailure("the database's contents cannot be read: \(error)")
+            }
+        }
+    }
+
+    private func coordinatorAddresses() -> [PeerAddress] {
+        self.seats.filter { $0.role == .coordinator }.map(\.address)
+    }
+
+    private func description(_ seat: Seat) -> MemberDescription {
+        MemberDescription(
+            cluster: Self.name, incarnation: Incarnation(.random(using: &self.random)),
+            listenAddress: seat.role == .ticker ? "" : "\(seat.address)", shardCount: UInt32(Self.shardCount),
+            laneCount: UInt32(Self.laneCount), build: "simulation")
+    }
+
+    private func startTicker(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
+        let addresses = self.coordinatorAddresses()
+        let node = TickerNode(
+            settings: TickerSettings(
+                member: self.description(seat), horizon: .seconds(20), drainTimeout: .seconds(10),
+                seed: self.random.next()),
+            connector: self.network.connector(on: host, as: seat.identity), coordinators: { addresses },
+            clocks: host.clocks, zones: self.zones, observability: observability, drive: .task)
+        return Process(host: host, task: Task { do { try await node.run() } catch {} })
+    }
+
+    private func startDispatcher(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
+        let addresses = self.coordinatorAddresses()
+        let seed = self.random.next()
+        let rules = PublishingRules(
+            cluster: Self.name, dispatcher: seat.node,
+            topics: TopicPolicy(
+                defaultTopic: "fires", deadLetterTopic: "deadletters", pattern: "fires.*",
+                internalPrefix: "escapement."))
+        let journal = self.kafka.journal(on: host, topic: Self.journalTopic)
+        let clocks = host.clocks
+        let producers = SimulatedLaneProducers(
+            sessions: self.kafka.sessions(on: host, cluster: Self.name), clocks: clocks, seed: seed,
+            events: self.events)
+        let dispatcher = Dispatcher(
+            description: self.description(seat),
+            parts: Dispatcher.Parts(
+                lanes: LaneShell.Environment(
+                    producers: producers, journal: journal, clocks: clocks, rules: rules,
+                    metrics: DispatcherMetrics(observability.metrics), logger: observability.logger("lane"), seed: seed),
+                feed: journal, store: self.elasticsearch.client(on: host),
+                listener: self.network.listen(at: seat.address, on: host, as: seat.identity),
+                connector: self.network.connector(on: host, as: seat.identity), coordinators: { addresses },
+                indexPrefix: "activations", health: observability.health, logger: observability.logger("dispatcher"),
+                kafkaTrouble: { nil }, deadLetter: { _, _ in }))
+        return Process(host: host, task: Task { await dispatcher.run() })
+    }
+}
+
+/// Lane producers of one process.
+struct SimulatedLaneProducers: LaneProducerFactory {
+    let sessions: SimulatedSessions
+    let clocks: SimulatedClocks
+    let seed: UInt64
+    let events: EventCounter
+
+    func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
+        TransactionalProducer(
+            lane: lane, sessions: self.sessions, clocks: self.clocks,
+            seed: self.seed ^ epoch.rawValue << 8 ^ UInt64(lane.rawValue),
+            recycled: { self.events.count("producer_recycled") })
+    }
+}

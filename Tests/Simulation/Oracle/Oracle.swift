@@ -1,0 +1,245 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import Store
+
+/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13).
+/// Shares no code with what it judges but the values that are on the wire and in the journal.
+final class Oracle: @unchecked Sendable {
+    struct Violation: CustomStringConvertible {
+        var invariant: String
+        var detail: String
+        var atSeconds: Double
+
+        var description: String { "\(self.invariant) at \(self.atSeconds) s: \(self.detail)" }
+    }
+
+    /// What became of one occurrence, or a run of skipped ones.
+    private struct Settled {
+        var outcome: OutcomeRecord
+        /// Up to which revision the shard stood before the entry that settled it.
+        var revisionBefore: Revision
+    }
+
+    private struct Point: Hashable {
+        var uid: UID
+        var scheduled: WallInstant
+    }
+
+    private struct VersionKey: Hashable {
+        var uid: UID
+        var generation: UInt64
+    }
+
+    /// At most so many are kept: the first says what went wrong.
+    private static let violationsMax = 20
+
+    private let simulator: Simulator
+    private let journalTopic: String
+    /// How far a wall clock of this run may be ahead.
+    var clockErrorMax = Duration.zero
+    private(set) var violations: [Violation] = []
+
+    private var laneEpochs: [LaneID: Epoch] = [:]
+    private var sequences: [LaneID: UInt64] = [:]
+    private var shards: [ShardID: ShardState] = [:]
+    private var settled: [Point: Settled] = [:]
+    private var runs: [UID: [OutcomeRecord]] = [:]
+    private var published: Set<String> = []
+    private var versions: [VersionKey: StoredSchedule] = [:]
+    private var timers: [UID: StoredTimer] = [:]
+    private var acknowledged: [UID: String] = [:]
+
+    init(simulator: Simulator, journalTopic: String) {
+        self.simulator = simulator
+        self.journalTopic = journalTopic
+    }
+
+    var settledCount: Int { self.settled.count }
+    var dispatchedCount: Int { self.published.count }
+
+    private var wallNow: WallInstant {
+        SimulatedClocks.epoch.advanced(by: .nanoseconds(self.simulator.now))
+    }
+
+    private func expect(_ condition: Bool, _ invariant: String, _ detail: @autoclosure () -> String) {
+        guard !condition, self.violations.count < Self.violationsMax else { return }
+        self.violations.append(
+            Violation(
+                invariant: invariant, detail: detail(), atSeconds: Double(self.simulator.now) / 1_000_000_000))
+    }
+
+    // MARK: While it runs
+
+    /// A record became visible to `read_committed` consumers.
+    func committed(_ partition: SimulatedKafka.Partition, _ record: SimulatedKafka.Record) {
+        if partition.topic == self.journalTopic {
+            self.journal(LaneID(UInt16(partition.number)), record)
+        } else {
+            let id = record.outgoing.headers.first { $0.name == "ce_id" }?.value ?? "no id"
+            self.expect(self.published.insert(id).inserted, "I1", "\(id) is in \(partition.topic) twice")
+        }
+    }
+
+    private func journal(_ lane: LaneID, _ stored: SimulatedKafka.Record) {
+        let record: JournalRecord
+        do {
+            record = try JournalCodec.decode(stored.outgoing.value)
+        } catch {
+            return self.expect(false, "I3", "lane \(lane) has a journal record that cannot be read: \(error)")
+        }
+        let lastEpoch = self.laneEpochs[lane] ?? .none
+        self.expect(record.laneEpoch >= lastEpoch, "I5", "lane \(lane): epoch \(record.laneEpoch) after \(lastEpoch)")
+        self.laneEpochs[lane] = max(record.laneEpoch, lastEpoch)
+        switch record.body {
+        case .barrier: break
+        case .part(let outcomes): for outcome in outcomes { self.settle(outcome) }
+        case .entry(let states, let outcomes):
+            self.expect(
+                record.sequence > self.sequences[lane] ?? 0, "I3",
+                "lane \(lane): entry \(record.sequence) after \(self.sequences[lane] ?? 0)")
+            self.sequences[lane] = record.sequence
+            for outcome in outcomes { self.settle(outcome) }
+            for state in states { self.moved(state) }
+        }
+    }
+
+    private func moved(_ state: ShardState) {
+        if let before = self.shards[state.shard] {
+            self.expect(
+                state.epoch >= before.epoch, "I4", "shard \(state.shard): epoch \(state.epoch) after \(before.epoch)")
+            self.expect(
+                state.cursor.isAtLeast(before.cursor), "I3",
+                "shard \(state.shard): cursor went from \(before.cursor) to \(state.cursor)")
+        }
+        self.shards[state.shard] = state
+    }
+
+    private func settle(_ outcome: OutcomeRecord) {
+        let earliest = outcome.due.advanced(by: .zero - self.clockErrorMax)
+        self.expect(
+            outcome.outcome != .dispatched || self.wallNow >= earliest, "I8",
+            "\(outcome.name) of \(outcome.scheduled) is out at \(self.wallNow)")
+        if outcome.count > 1 {
+            self.runs[outcome.uid, default: []].append(outcome)
+            return
+        }
+        let point = Point(uid: outcome.uid, scheduled: outcome.scheduled)
+        let before = self.shards[outcome.shard]?.cursor.revision ?? .none
+        if let first = self.settled.updateValue(Settled(outcome: outcome, revisionBefore: before), forKey: point) {
+            self.expect(
+                false, "I1",
+                "\(outcome.name) of \(outcome.scheduled) is settled twice: \(first.outcome.outcome) under epoch "
+                    + "\(first.outcome.epoch), \(outcome.outcome) under \(outcome.epoch)")
+        }
+    }
+
+    /// The API answered that it has stored this.
+    func acknowledged(_ uid: UID, _ what: String) { self.acknowledged[uid] = what }
+
+    /// What the database holds now, read past all faults.
+    func saw(_ page: ShardPage) {
+        for version in page.schedules {
+            self.versions[VersionKey(uid: version.uid, generation: version.generation)] = version
+        }
+        for timer in page.timers { self.timers[timer.uid] = timer }
+    }
+
+    // MARK: At the end
+
+    /// Everything has been mended for long enough: nothing due by `end` may be open.
+    func judge(end: WallInstant, documents: [String]) {
+        for (uid, what) in self.acknowledged.sorted(by: { $0.key < $1.key }) {
+            let isStored = self.timers[uid] != nil || self.versions.keys.contains { $0.uid == uid }
+            self.expect(isStored, "I11", "\(what) was acknowledged and is gone")
+        }
+        for version in self.versions.values.sorted(by: { ($0.uid, $0.generation) < ($1.uid, $1.generation) }) {
+            self.judge(version, end: end)
+        }
+        for timer in self.timers.values.sorted(by: { $0.uid < $1.uid }) { self.judge(timer, end: end) }
+        var recorded: Set<String> = []
+        for settled in self.settled.values {
+            let id = settled.outcome.id.description
+            recorded.insert(id)
+            self.expect(
+                (settled.outcome.outcome == .dispatched) == self.published.contains(id), "I1",
+                "\(settled.outcome.name) of \(settled.outcome.scheduled) is \(settled.outcome.outcome) in the journal, "
+                    + "and its topic says otherwise")
+        }
+        for run in self.runs.values.joined() { recorded.insert(run.id.description) }
+        self.expect(self.published.isSubset(of: recorded), "I1", "a fire is out that no journal entry names")
+        self.expect(
+            Set(documents) == recorded && documents.count == recorded.count, "I9",
+            "\(documents.count) documents for \(recorded.count) outcomes")
+    }
+
+    private func judge(_ version: StoredSchedule, end: WallInstant) {
+        let pattern = Pattern(storedIn: version)
+        let last = min(version.until ?? end, end)
+        for instant in pattern.instants(after: version.from, through: last) {
+            let isRun = self.runs[version.uid]?.contains { $0.scheduled <= instant && instant <= $0.through } ?? false
+            let isSettled = self.settled[Point(uid: version.uid, scheduled: instant)] != nil
+            self.expect(
+                isSettled || isRun, "I2",
+                "\(version.name) of \(instant) (generation \(version.generation), shard \(version.shard)) is lost")
+            self.expect(
+                !(isSettled && isRun), "I1",
+                "\(version.name) of \(instant) is settled alone and in a run of skipped ones")
+        }
+        // What was settled after the deletion was known must lie before it.
+        guard let endedRevision = version.endedRevision, let until = version.until else { return }
+        for settled in self.settled.values
+        where settled.outcome.uid == version.uid && settled.outcome.generation == version.generation {
+            self.expect(
+                settled.revisionBefore < endedRevision || settled.outcome.scheduled <= until, "I10",
+                "\(version.name) of \(settled.outcome.scheduled) came out after its end at \(until) was known")
+        }
+    }
+
+    private func judge(_ timer: StoredTimer, end: WallInstant) {
+        let settled = self.settled[Point(uid: timer.uid, scheduled: timer.due)]
+        if timer.due <= end, timer.endedRevision == nil {
+            self.expect(
+                settled != nil, "I2", "timer \(timer.name) of \(timer.due) (shard \(timer.shard)) is lost")
+        }
+        if let settled, let ended = timer.endedRevision {
+            self.expect(
+                settled.revisionBefore < ended, "I10", "timer \(timer.name) came out after its cancellation was known")
+        }
+    }
+}
+
+/// When a workload's schedules are due, found by looking at every second: slow and obviously right.
+struct Pattern {
+    /// Every so many seconds of the Unix clock.
+    var everySeconds: Int64
+
+    init(everySeconds: Int64) { self.everySeconds = everySeconds }
+
+    /// The workload writes the pattern into the document that it stores.
+    init(storedIn version: StoredSchedule) {
+        self.everySeconds = Int64(String(decoding: version.body.document, as: UTF8.self)) ?? 1
+    }
+
+    /// A cron expression in UTC, or an interval anchored at the epoch, that says the same.
+    func when(asCron: Bool) -> String {
+        if asCron {
+            return self.everySeconds < 60
+                ? #"{"cron":["*/\#(self.everySeconds) * * * * *"],"timeZone":"UTC"}"#
+                : #"{"cron":["0 */\#(self.everySeconds / 60) * * * *"],"timeZone":"UTC"}"#
+        }
+        return #"{"every":"\#(self.everySeconds)s","anchor":"1970-01-01T00:00:00Z"}"#
+    }
+
+    func instants(after: WallInstant, through: WallInstant) -> [WallInstant] {
+        var found: [WallInstant] = []
+        var second = after.milliseconds / 1000
+        while second * 1000 <= through.milliseconds {
+            if second * 1000 > after.milliseconds, second % self.everySeconds == 0 {
+                found.append(WallInstant(milliseconds: second * 1000))
+            }
+            second += 1
+        }
+        return found
+    }
+}
