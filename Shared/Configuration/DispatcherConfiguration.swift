@@ -6,6 +6,14 @@ package enum FireFormat: String, CaseIterable, Sendable {
     case openWhisk = "openwhisk"
 }
 
+/// How often a fire may be in its topic.
+package enum DeliveryMode: String, CaseIterable, Sendable {
+    /// Once, for consumers that read committed records: with transactions.
+    case exactlyOnce = "exactly-once"
+    /// Again after some failures, always with the same id: without transactions.
+    case atLeastOnce = "at-least-once"
+}
+
 /// What an activation record keeps of the payload.
 package enum PayloadStorage: String, CaseIterable, Sendable {
     /// Size and SHA-256.
@@ -41,6 +49,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
     package var activationRetention: Duration
     package var payloadStorage: PayloadStorage
     package var activationFormat: ActivationFormat
+    package var deliveryMode: DeliveryMode
 
     package init(
         common: CommonConfiguration, kafka: KafkaSettings, elasticsearch: ElasticsearchSettings,
@@ -48,7 +57,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         topicAllow: String = #"escapement\.fires(\..+)?"#, format: FireFormat = .cloudEventsBinary,
         cloudEventsSource: String = "", activationIndex: String = "escapement-activations",
         activationRetention: Duration = .seconds(30 * 86_400), payloadStorage: PayloadStorage = .digest,
-        activationFormat: ActivationFormat = .native
+        activationFormat: ActivationFormat = .native, deliveryMode: DeliveryMode = .exactlyOnce
     ) {
         self.common = common
         self.kafka = kafka
@@ -62,6 +71,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.activationRetention = activationRetention
         self.payloadStorage = payloadStorage
         self.activationFormat = activationFormat
+        self.deliveryMode = deliveryMode
     }
 
     package init(reading reader: inout ConfigurationReader) {
@@ -85,6 +95,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
             in: .seconds(86_400)...(.seconds(3650 * 86_400)))
         self.payloadStorage = reader.choice("ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS", default: self.payloadStorage)
         self.activationFormat = reader.choice("ESCAPEMENT_ACTIVATIONS_FORMAT", default: self.activationFormat)
+        self.deliveryMode = reader.choice("ESCAPEMENT_DELIVERY_MODE", default: self.deliveryMode)
         if self.defaultTopic == self.deadLetterTopic {
             reader.refuse(
                 "ESCAPEMENT_DISPATCHER_DEAD_LETTER_TOPIC", "is the same as ESCAPEMENT_DISPATCHER_DEFAULT_TOPIC",

@@ -78,20 +78,31 @@ package struct KafkaSettings: Sendable {
     ///
     /// - Throws: `SecretError` when a secret file cannot be read now.
     package func librdkafkaProperties() throws(SecretError) -> [(name: String, value: String)] {
+        self.openProperties + (try self.secretProperties())
+    }
+
+    /// The librdkafka properties that hold no secret.
+    package var openProperties: [(name: String, value: String)] {
         var result: [(name: String, value: String)] = [
             ("bootstrap.servers", self.bootstrapServers.joined(separator: ",")),
             ("client.id", self.clientID), ("security.protocol", self.securityProtocol.rawValue),
         ]
         if let login = self.login {
             result.append(("sasl.mechanism", login.mechanism.rawValue))
-            if let credentials = login.credentials {
-                result.append(("sasl.username", credentials.username))
-                result.append(("sasl.password", try credentials.password.read()))
-            }
+            if let credentials = login.credentials { result.append(("sasl.username", credentials.username)) }
         }
         if let path = self.authorityFile { result.append(("ssl.ca.location", path)) }
         if let path = self.certificateFile { result.append(("ssl.certificate.location", path)) }
         if let path = self.keyFile { result.append(("ssl.key.location", path)) }
+        return result
+    }
+
+    /// The others, as their files hold them now, and those of `KAFKA_PROPERTY_…`, which may be secrets.
+    ///
+    /// - Throws: `SecretError` when a secret file cannot be read now.
+    package func secretProperties() throws(SecretError) -> [(name: String, value: String)] {
+        var result: [(name: String, value: String)] = []
+        if let password = self.login?.credentials?.password { result.append(("sasl.password", try password.read())) }
         if let password = self.keyPassword { result.append(("ssl.key.password", try password.read())) }
         for property in self.properties { result.append((property.name, try property.value.read())) }
         return result

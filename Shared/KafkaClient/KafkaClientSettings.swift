@@ -27,6 +27,11 @@ package struct KafkaClientSettings: Sendable {
     /// The last value given to `name`.
     package func value(of name: String) -> String? { self.properties.last { $0.name == name }?.value }
 
+    /// Whether the value of a property of this name must not be seen: hidden from log lines and errors.
+    static func isSecretName(_ name: String) -> Bool {
+        ["password", "secret", "token", "jaas", ".pem", "oauthbearer.config"].contains { name.contains($0) }
+    }
+
     /// With `more` in front: defaults that the user's own properties override.
     func withDefaults(_ more: [Property]) -> KafkaClientSettings {
         var settings = self

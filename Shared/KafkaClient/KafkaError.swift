@@ -35,6 +35,7 @@ package struct KafkaErrorCode: RawRepresentable, Hashable, Sendable {
     package static let policyViolation = KafkaErrorCode(RD_KAFKA_RESP_ERR_POLICY_VIOLATION)
     package static let topicAlreadyExists = KafkaErrorCode(RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
     package static let offsetOutOfRange = KafkaErrorCode(RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+    package static let invalidTransactionState = KafkaErrorCode(RD_KAFKA_RESP_ERR_INVALID_TXN_STATE)
     package static let partitionEnd = KafkaErrorCode(RD_KAFKA_RESP_ERR__PARTITION_EOF)
 
     /// librdkafka's name: `MSG_SIZE_TOO_LARGE`, `_TRANSPORT`.
@@ -48,6 +49,14 @@ package struct KafkaErrorCode: RawRepresentable, Hashable, Sendable {
     /// The owner of the `transactional.id` is another one now, or the producer's epoch is over: whatever
     /// else librdkafka says about the error, what this producer does counts no more.
     package var isFenced: Bool { self == .fenced || self == .producerFenced || self == .invalidProducerEpoch }
+
+    /// A right is missing: waiting does not mend it.
+    package var isAuthorization: Bool {
+        [
+            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ].contains { KafkaErrorCode($0) == self }
+    }
 
     /// The record itself, or its topic, is refused: sending it again changes nothing.
     package var isPermanentForRecord: Bool {
@@ -71,6 +80,8 @@ package struct KafkaError: Error, Equatable {
     package var isRetriable: Bool
     /// The client instance cannot be used any more; make a new one.
     package var isFatal: Bool
+    /// The transaction under way can only be aborted.
+    package var requiresAbort = false
     /// What went wrong, for the log; no secrets.
     package var detail: String
 
@@ -83,6 +94,17 @@ package struct KafkaError: Error, Equatable {
     }
 
     package var isFenced: Bool { self.code.isFenced }
+}
+
+extension KafkaError {
+    /// Takes an error object over and frees it.
+    init(taking error: OpaquePointer) {
+        defer { rd_kafka_error_destroy(error) }
+        self.init(
+            KafkaErrorCode(rd_kafka_error_code(error)), detail: String(cString: rd_kafka_error_string(error)),
+            isRetriable: rd_kafka_error_is_retriable(error) != 0, isFatal: rd_kafka_error_is_fatal(error) != 0)
+        self.requiresAbort = rd_kafka_error_txn_requires_abort(error) != 0
+    }
 }
 
 extension KafkaError: CustomStringConvertible {

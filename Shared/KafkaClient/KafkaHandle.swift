@@ -2,7 +2,7 @@ import CRDKafka
 import Logging
 import Synchronization
 
-/// One librdkafka instance and the thread that serves its main queue: delivery reports, errors, log lines.
+/// One librdkafka instance and the thread that serves its main queue: delivery reports and errors.
 ///
 /// Sendable because librdkafka's handles and queues are safe for use by several threads (its
 /// INTRODUCTION, "Threads and callbacks"); the rest is immutable or atomic. The thread keeps the handle
@@ -26,7 +26,7 @@ final class KafkaHandle: @unchecked Sendable {
     private let queue: OpaquePointer
     private let logger: Logger
     private let health: KafkaHealthMonitor
-    private let secrets: [String]
+    private let tap: KafkaLogTap
     private let isStopping = Atomic<Bool>(false)
     private let fatalDetail = Mutex<String?>(nil)
     private let closers = Mutex<(isClosed: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
@@ -46,34 +46,49 @@ final class KafkaHandle: @unchecked Sendable {
             throw KafkaError(.invalidArgument, detail: "the Kafka credentials cannot be read: \(error)")
         }
         let configuration = try Self.configuration(settings, secrets: secrets)
-        rd_kafka_conf_set_events(
-            configuration,
-            Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR) | Int32(RD_KAFKA_EVENT_LOG))
+        rd_kafka_conf_set_events(configuration, Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR))
+        let hidden = secrets.filter { KafkaClientSettings.isSecretName($0.name) && !$0.value.isEmpty }
+        let tap = KafkaLogTap(logger: logger, secrets: hidden.map(\.value))
+        let installed = tap.install(in: configuration)
         var reason = [CChar](repeating: 0, count: 512)
         guard
             let pointer = rd_kafka_new(
                 kind == .producer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, configuration, &reason, reason.count)
         else {
             rd_kafka_conf_destroy(configuration)
+            installed.release()
             throw KafkaError(.invalidArgument, detail: Self.text(reason))
         }
-        rd_kafka_set_log_queue(pointer, nil)
         self.pointer = pointer
         self.kind = kind
         self.queue = rd_kafka_queue_get_main(pointer)
         self.logger = logger
         self.health = health
-        self.secrets = secrets.map(\.value).filter { !$0.isEmpty }
-        let isStarted = BlockingThread.start { self.serve(deliveries: deliveries, beforeClose: beforeClose) }
+        self.tap = tap
+        let credentials = KafkaCredentials(settings: settings, current: secrets)
+        let isStarted = BlockingThread.start {
+            self.serve(credentials: credentials, deliveries: deliveries, beforeClose: beforeClose)
+            installed.release()
+        }
         guard isStarted else {
             rd_kafka_queue_destroy(self.queue)
             rd_kafka_destroy(pointer)
+            installed.release()
             throw KafkaError(.fatal, detail: "the system gives no thread")
         }
     }
 
     /// Why the instance cannot be used any more; `nil` while it can.
     var fatalReason: String? { self.fatalDetail.withLock { $0 } }
+
+    /// Why a request may have been sent twice or may still be on its way; `nil` without any sign of it.
+    var doubt: String? { self.tap.doubt }
+
+    /// Notes a sign of that which the caller saw.
+    func doubt(_ reason: String) { self.tap.doubt(reason) }
+
+    /// Why the instance refuses everything from now on, asked from librdkafka; `none` while it does not.
+    var fatalCode: KafkaErrorCode { KafkaErrorCode(rd_kafka_fatal_error(self.pointer, nil, 0)) }
 
     /// Ends the thread and frees the instance; returns at once.
     func requestClose() { self.isStopping.store(true, ordering: .releasing) }
@@ -90,9 +105,13 @@ final class KafkaHandle: @unchecked Sendable {
         }
     }
 
-    private func serve(deliveries: DeliverySink?, beforeClose: (@Sendable (OpaquePointer) -> Void)?) {
+    private func serve(
+        credentials: KafkaCredentials, deliveries: DeliverySink?, beforeClose: (@Sendable (OpaquePointer) -> Void)?
+    ) {
+        var credentials = credentials
         while !self.isStopping.load(ordering: .acquiring) {
             self.serveOne(Self.pollMilliseconds, deliveries)
+            credentials.refresh(self.pointer, self.tap)
         }
         if let beforeClose {
             beforeClose(self.pointer)
@@ -126,31 +145,17 @@ final class KafkaHandle: @unchecked Sendable {
             }
         case Int32(RD_KAFKA_EVENT_ERROR):
             let code = KafkaErrorCode(rd_kafka_event_error(event))
-            let text = self.redacted(String(cString: rd_kafka_event_error_string(event)))
+            let text = self.tap.redacted(String(cString: rd_kafka_event_error_string(event)))
             if rd_kafka_event_error_is_fatal(event) != 0 {
                 self.fatalDetail.withLock { $0 = "\(code.name): \(text)" }
+                self.tap.doubt("\(code.name): \(text)")
             }
             self.logger.debug("kafka error", metadata: ["error": "\(text)", "error_type": "\(code.name)"])
             self.health.failed(code, text)
-        case Int32(RD_KAFKA_EVENT_LOG):
-            var facility: UnsafePointer<CChar>?
-            var text: UnsafePointer<CChar>?
-            var level: Int32 = 0
-            guard rd_kafka_event_log(event, &facility, &text, &level) == 0, let facility, let text else { break }
-            self.logger.debug(
-                "librdkafka",
-                metadata: [
-                    "event": "kafka_log", "facility": "\(String(cString: facility))",
-                    "detail": "\(self.redacted(String(cString: text)))",
-                ])
         default:
             break
         }
         return true
-    }
-
-    private func redacted(_ text: String) -> String {
-        self.secrets.contains { text.contains($0) } ? "(a line that held a secret)" : text
     }
 
     private static func configuration(
@@ -158,8 +163,8 @@ final class KafkaHandle: @unchecked Sendable {
     ) throws(KafkaError) -> OpaquePointer {
         guard let configuration = rd_kafka_conf_new() else { throw KafkaError(.fatal, detail: "no memory") }
         var reason = [CChar](repeating: 0, count: 512)
-        let forced = settings.forced + [KafkaClientSettings.Property("log.queue", "true")]
-        let all = settings.properties.map { ($0, false) } + secrets.map { ($0, true) } + forced.map { ($0, false) }
+        let all =
+            settings.properties.map { ($0, false) } + secrets.map { ($0, true) } + settings.forced.map { ($0, false) }
         for (property, isSecret) in all {
             guard
                 rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)

@@ -97,7 +97,7 @@ package final class KafkaProducer: Sendable {
         }
     }
 
-    private let handle: KafkaHandle
+    let handle: KafkaHandle
     private let reports: Reports
 
     /// Makes the instance; connections are opened in the background.

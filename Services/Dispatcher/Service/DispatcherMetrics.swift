@@ -22,6 +22,7 @@ package struct DispatcherMetrics: Sendable {
     private let refusals: MetricFamily<Counter>
     package let unreadableJournalRecords: Counter
     package let laneTakeovers: Histogram
+    package let producersRecycled: Counter
 
     private struct Key: Hashable {
         var kind: FireKind
@@ -81,6 +82,8 @@ package struct DispatcherMetrics: Sendable {
         self.laneTakeovers = registry.histogram(
             "escapement_lane_takeover_duration_seconds", "Assignment of a lane to its first publish.",
             buckets: .duration)
+        self.producersRecycled = registry.counter(
+            "escapement_producers_recycled_total", "Transactional producers replaced after a doubt.")
     }
 
     /// Counts what a round settled.

@@ -66,6 +66,7 @@ package final class Recorder: Sendable {
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var assemblers: [LaneID: JournalAssembler] = [:]
         var isPrepared = false
+        var loggedReason = ""
         while !Task.isCancelled {
             do {
                 if !isPrepared {
@@ -75,12 +76,17 @@ package final class Recorder: Sendable {
                 }
                 try await self.step(&assemblers, &random)
                 backoff.succeeded()
+                loggedReason = ""
             } catch {
                 // Whatever was read and not stored is read again.
                 assemblers = [:]
                 if let error = error as? ActivationStoreError { self.health(.notReady(error.detail)) }
-                self.logger.warning(
-                    "recording waits", event: "recorder_waits", [LogKey.reason: .string("\(error)")])
+                // An outage of hours is one line.
+                if !Task.isCancelled, loggedReason != "\(error)" {
+                    loggedReason = "\(error)"
+                    self.logger.warning(
+                        "recording waits", event: "recorder_waits", [LogKey.reason: .string(loggedReason)])
+                }
                 do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
             }
         }

@@ -34,6 +34,7 @@ package struct PublishingRules: Sendable {
     }
 
     package static func journalTopic(of cluster: String) -> String { "escapement.\(cluster).journal" }
+    package static func parkedTopic(of cluster: String) -> String { "escapement.\(cluster).parked" }
     package static func recorderGroup(of cluster: String) -> String { "escapement.\(cluster).recorder" }
 }
 

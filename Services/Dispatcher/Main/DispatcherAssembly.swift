@@ -1,0 +1,197 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import HTTPServer
+import KafkaClient
+import Logging
+import MemberLink
+import NIOPosix
+import Observability
+import ServiceConfiguration
+import ServiceLifecycle
+import TLS
+import Transport
+
+/// Chooses the implementation behind every port, in one place.
+struct DispatcherAssembly {
+    private let configuration: DispatcherConfiguration
+    private let observability: Observability
+    private let clocks = SystemClocks()
+
+    init(_ configuration: DispatcherConfiguration, observability: Observability) {
+        self.configuration = configuration
+        self.observability = observability
+    }
+
+    /// Binds the listener for tickers and builds everything.
+    ///
+    /// - Throws: `ConfigurationRefusal` for what a restart does not mend; `LinkError` when the address is taken.
+    func services() async throws -> [any Service] {
+        let common = self.configuration.common
+        let logger = self.observability.logger("dispatcher")
+        var random = SystemRandomNumberGenerator()
+        let (server, client) = try self.contexts()
+        let listener = try await TransportListener.bind(
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: server,
+            admitting: PeerPolicy(cluster: common.cluster.name, roles: [.ticker]),
+            group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        let readyFile = ReadyFile(
+            path: common.readyFile, role: Role.dispatcher.rawValue, instance: common.instance,
+            listeners: ["admin", "cluster"])
+        let advertised = common.advertise ?? PeerAddress(host: common.instance, port: listener.address.port)
+        let kafka = try self.kafka()
+        let dispatcher = self.dispatcher(
+            description: MemberDescription(
+                cluster: common.cluster.name, incarnation: Incarnation(.random(using: &random)),
+                listenAddress: advertised.description, shardCount: UInt32(common.cluster.shardCount),
+                laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone),
+            kafka: kafka, listener: listener,
+            connector: TransportConnector(
+                cluster: common.cluster.name, contexts: client, group: MultiThreadedEventLoopGroup.singleton),
+            logger: logger, seed: random.next())
+        let admin = AdminServer(
+            host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
+            onBound: { port in
+                logger.info("admin port open", event: "admin_listening", [LogKey.address: .string("\(port)")])
+                do {
+                    try readyFile.note("cluster", port: listener.address.port)
+                    try readyFile.note("admin", port: port)
+                } catch {
+                    logger.error(
+                        "the ready file is not written", event: "ready_file_failed",
+                        [LogKey.error: .string("\(error)")])
+                }
+            })
+        return [
+            admin, CertificateWatch(slots: [server, client], clocks: self.clocks, logger: logger),
+            KafkaKeeper(
+                topics: ClusterTopics(self.configuration), connection: kafka, health: self.observability.health,
+                clocks: self.clocks, logger: logger),
+            DispatcherRun(dispatcher: dispatcher, drainLimit: common.drainLimit),
+        ]
+    }
+
+    private func contexts() throws(ConfigurationRefusal) -> (server: TLSContextSlot, client: TLSContextSlot) {
+        let files = self.configuration.common.tls
+        func slot(_ role: TLSConfiguration.Role) throws(TLSError) -> TLSContextSlot {
+            try TLSContextSlot(
+                .links(
+                    role, certificateChain: .file(files.certificateFile), privateKey: .file(files.keyFile),
+                    trust: .file(files.authorityFile)), now: self.clocks.wallNow())
+        }
+        do {
+            return (try slot(.server), try slot(.client))
+        } catch {
+            throw ConfigurationRefusal([
+                ConfigurationProblem(
+                    "ESCAPEMENT_TLS_CERT_FILE", "and its key and authority cannot be used: \(error)",
+                    remedy: "see docs/configuration.md")
+            ])
+        }
+    }
+
+    private func kafka() throws(ConfigurationRefusal) -> KafkaConnection {
+        let connection = KafkaConnection(
+            self.configuration.kafka, clocks: self.clocks, health: self.observability.health,
+            logger: self.observability.logger("kafka"))
+        do {
+            try connection.check()
+        } catch {
+            throw ConfigurationRefusal([
+                ConfigurationProblem(
+                    "KAFKA_PROPERTY_…", "or another Kafka setting is refused by the client library: \(error)",
+                    remedy: "correct it, see docs/configuration.md")
+            ])
+        }
+        return connection
+    }
+
+    private func dispatcher(
+        description: MemberDescription, kafka: KafkaConnection, listener: TransportListener,
+        connector: TransportConnector, logger: Logger, seed: UInt64
+    ) -> Dispatcher {
+        let configuration = self.configuration
+        let common = configuration.common
+        let metrics = DispatcherMetrics(self.observability.metrics)
+        let rules = PublishingRules(
+            cluster: common.cluster.name, dispatcher: NodeID(common.instance),
+            topics: TopicPolicy(
+                defaultTopic: configuration.defaultTopic, deadLetterTopic: configuration.deadLetterTopic,
+                pattern: configuration.topicAllow, internalPrefix: "escapement.\(common.cluster.name)."),
+            format: EventFormat(
+                mode: configuration.format == .cloudEventsStructured ? .structured : .binary,
+                sourcePrefix: configuration.cloudEventsSource))
+        let deadLetters = ActivationDeadLetters(
+            connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
+        let environment = LaneShell.Environment(
+            producers: KafkaLaneProducers(
+                connection: kafka, cluster: common.cluster.name, mode: configuration.deliveryMode,
+                clocks: self.clocks, seed: seed, recycled: { metrics.producersRecycled.increment() }),
+            journal: KafkaJournalReader(connection: kafka, topic: rules.journalTopic), clocks: self.clocks,
+            rules: rules, metrics: metrics, logger: logger, seed: seed)
+        return Dispatcher(
+            description: description,
+            parts: Dispatcher.Parts(
+                lanes: environment,
+                feed: KafkaJournalFeed(
+                    connection: kafka, topic: rules.journalTopic,
+                    group: PublishingRules.recorderGroup(of: common.cluster.name)),
+                store: ElasticsearchActivationStore(configuration, logger: self.observability.logger("elasticsearch")),
+                listener: listener, connector: connector, coordinators: { common.coordinators },
+                indexPrefix: configuration.activationIndex, health: self.observability.health, logger: logger,
+                kafkaTrouble: { kafka.trouble }, deadLetter: { await deadLetters.keep($0, because: $1) }))
+    }
+}
+
+/// The dispatcher as a service: a graceful shutdown drains it.
+private struct DispatcherRun: Service {
+    /// Kept of the drain limit for what comes after the lanes: the goodbye, closing connections.
+    static let reserve = Duration.seconds(1)
+
+    let dispatcher: Dispatcher
+    let drainLimit: Duration
+
+    func run() async throws {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                await self.dispatcher.run()
+                return true
+            }
+            group.addTask {
+                do { try await gracefulShutdown() } catch { return false }
+                await self.dispatcher.drain(limit: max(self.drainLimit - Self.reserve, self.drainLimit / 2))
+                return false
+            }
+            for await isOver in group where isOver { group.cancelAll() }
+        }
+    }
+}
+
+/// Takes new certificates into use as their files change.
+private struct CertificateWatch: Service {
+    let slots: [TLSContextSlot]
+    let clocks: SystemClocks
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                for slot in self.slots {
+                    group.addTask {
+                        await slot.watch(clocks: self.clocks) { outcome in
+                            switch outcome {
+                            case .unchanged: break
+                            case .reloaded:
+                                self.logger.info("certificate reloaded", event: "certificate_reloaded")
+                            case .failed(let error):
+                                self.logger.error(
+                                    "new certificate refused, the old one stays", event: "certificate_refused",
+                                    [LogKey.error: .string("\(error)")])
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

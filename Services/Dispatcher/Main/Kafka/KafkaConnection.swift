@@ -1,0 +1,54 @@
+import EscapementModel
+import KafkaClient
+import Logging
+import Observability
+import ServiceConfiguration
+import Synchronization
+
+/// How this process reaches Kafka: the settings of every client, and what all of them say about the brokers.
+final class KafkaConnection: Sendable {
+    /// Name among the health checks.
+    static let check = "kafka"
+
+    let settings: KafkaClientSettings
+    let monitor: KafkaHealthMonitor
+    let logger: Logger
+    private let state: TroubleState
+
+    private final class TroubleState: Sendable {
+        let since = Mutex<(reason: String, since: MonotonicInstant)?>(nil)
+    }
+
+    init(_ settings: KafkaSettings, clocks: any Clocks, health: Health, logger: Logger) {
+        let settings = KafkaClientSettings(
+            properties: settings.openProperties.map { .init($0.name, $0.value) },
+            secrets: { try settings.secretProperties().map { .init($0.name, $0.value) } })
+        let state = TroubleState()
+        self.settings = settings
+        self.state = state
+        self.logger = logger
+        // A broker outage must not take every dispatcher out of service at once: it gates the start only.
+        health.declare(Self.check, gates: [.startup], initially: .notReady("not asked yet"))
+        self.monitor = KafkaHealthMonitor(settings: settings) { reason in
+            state.since.withLock { trouble in
+                trouble = reason.map { ($0, trouble?.since ?? clocks.monotonicNow()) }
+            }
+            health.set(Self.check, reason.map { .notReady($0) } ?? .ok)
+        }
+    }
+
+    /// Why Kafka cannot be used, and since when; `nil` while it can, or nothing is known.
+    var trouble: (reason: String, since: MonotonicInstant)? { self.state.since.withLock { $0 } }
+
+    /// A client for questions about the brokers and topics.
+    func makeAdmin() throws(KafkaError) -> KafkaAdmin {
+        try KafkaAdmin(settings: self.settings, logger: self.logger, health: self.monitor)
+    }
+
+    /// Makes a client for a moment, so that properties that do not exist are found at the start.
+    ///
+    /// - Throws: `KafkaError` naming the property.
+    func check() throws(KafkaError) {
+        _ = try KafkaProducer(settings: self.settings, logger: self.logger, health: self.monitor)
+    }
+}

@@ -1,0 +1,81 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import KafkaClient
+
+/// Follows the journal for the recorder with one consumer, replaced after a failure.
+actor KafkaJournalFeed: JournalFeed {
+    static let requestMax = Duration.seconds(10)
+
+    private let connection: KafkaConnection
+    private let topic: String
+    private let group: String
+    private var consumer: KafkaConsumer?
+
+    init(connection: KafkaConnection, topic: String, group: String) {
+        self.connection = connection
+        self.topic = topic
+        self.group = group
+    }
+
+    func committed(_ lanes: [LaneID]) async throws(JournalError) -> [LaneID: Int64] {
+        let offsets = try await self.using { consumer throws(KafkaError) in
+            try await consumer.committed(lanes.map(self.partition), timeout: Self.requestMax)
+        }
+        return Dictionary(uniqueKeysWithValues: offsets.map { (LaneID(UInt16(clamping: $0.partition)), $1) })
+    }
+
+    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
+        try await self.using { consumer throws(KafkaError) in
+            try await consumer.watermarks(of: self.partition(lane), timeout: Self.requestMax).low
+        }
+    }
+
+    func follow(_ lanes: [LaneID: Int64]) async throws(JournalError) {
+        try await self.using { consumer throws(KafkaError) in
+            try await consumer.assign(
+                Dictionary(uniqueKeysWithValues: lanes.map { (self.partition($0), KafkaOffset.at($1)) }))
+        }
+    }
+
+    func next(
+        max: Int, timeout: Duration
+    ) async throws(JournalError) -> [(lane: LaneID, record: StoredJournalRecord)] {
+        let messages = try await self.using { consumer throws(KafkaError) in
+            try await consumer.poll(max: max, timeout: timeout)
+        }
+        return messages.map { (LaneID(UInt16(clamping: $0.partition.partition)), StoredJournalRecord($0)) }
+    }
+
+    func commit(_ offsets: [LaneID: Int64]) async throws(JournalError) {
+        try await self.using { consumer throws(KafkaError) in
+            try await consumer.commit(
+                Dictionary(uniqueKeysWithValues: offsets.map { (self.partition($0), $1) }))
+        }
+    }
+
+    nonisolated private func partition(_ lane: LaneID) -> KafkaPartition {
+        KafkaPartition(self.topic, Int32(lane.rawValue))
+    }
+
+    private func using<Answer: Sendable>(
+        _ body: (KafkaConsumer) async throws(KafkaError) -> Answer
+    ) async throws(JournalError) -> Answer {
+        do throws(KafkaError) {
+            let consumer: KafkaConsumer
+            if let current = self.consumer {
+                consumer = current
+            } else {
+                consumer = try KafkaConsumer(
+                    settings: self.connection.settings, group: self.group, logger: self.connection.logger,
+                    health: self.connection.monitor)
+                self.consumer = consumer
+            }
+            return try await body(consumer)
+        } catch {
+            // The recorder begins again from what is committed.
+            self.consumer = nil
+            throw JournalError(error)
+        }
+    }
+}

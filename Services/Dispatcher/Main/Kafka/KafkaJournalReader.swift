@@ -1,0 +1,106 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import KafkaClient
+import NIOCore
+
+/// Reads tails of the journal at takeovers. Consumers are kept for the next takeover; at most a few exist.
+actor KafkaJournalReader: JournalReader {
+    /// Takeovers that read at a time.
+    static let consumersMax = 4
+    static let requestMax = Duration.seconds(10)
+    /// How long a read may go on without a record before it is given up.
+    static let silenceMax = Duration.seconds(10)
+    /// How long one poll waits.
+    private static let pollMax = Duration.milliseconds(500)
+    /// Records taken at once.
+    private static let recordsMax = 256
+
+    private let connection: KafkaConnection
+    private let topic: String
+    private var idle: [KafkaConsumer] = []
+    private var count = 0
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(connection: KafkaConnection, topic: String) {
+        self.connection = connection
+        self.topic = topic
+    }
+
+    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
+        try await self.using { consumer throws(KafkaError) in
+            try await consumer.watermarks(of: self.partition(lane), timeout: Self.requestMax).low
+        }
+    }
+
+    func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord] {
+        try await self.using { consumer throws(KafkaError) in
+            try await consumer.assign([self.partition(lane): .at(from)])
+            var records: [StoredJournalRecord] = []
+            var silent = Duration.zero
+            // The record at `through` or after it is there: meeting it proves that none before it is missing.
+            while silent < Self.silenceMax {
+                let messages = try await consumer.poll(max: Self.recordsMax, timeout: Self.pollMax)
+                silent = messages.isEmpty ? silent + Self.pollMax : .zero
+                for message in messages {
+                    if message.offset >= through {
+                        try await consumer.assign([:])
+                        return records
+                    }
+                    records.append(StoredJournalRecord(message))
+                }
+            }
+            throw KafkaError(.timedOut, detail: "the journal of lane \(lane) did not arrive")
+        }
+    }
+
+    nonisolated private func partition(_ lane: LaneID) -> KafkaPartition {
+        KafkaPartition(self.topic, Int32(lane.rawValue))
+    }
+
+    private func using<Answer: Sendable>(
+        _ body: (KafkaConsumer) async throws(KafkaError) -> Answer
+    ) async throws(JournalError) -> Answer {
+        while self.idle.isEmpty, self.count >= Self.consumersMax {
+            await withCheckedContinuation { self.waiting.append($0) }
+        }
+        do throws(KafkaError) {
+            let consumer = if let kept = self.idle.popLast() { kept } else { try self.make() }
+            self.count += 1
+            defer {
+                self.count -= 1
+                if !self.waiting.isEmpty { self.waiting.removeFirst().resume() }
+            }
+            let answer = try await body(consumer)
+            // One that failed is not used again: what it has buffered belongs to a read that was given up.
+            self.idle.append(consumer)
+            return answer
+        } catch {
+            throw JournalError(error)
+        }
+    }
+
+    private func make() throws(KafkaError) -> KafkaConsumer {
+        // The group is never joined; librdkafka wants one.
+        try KafkaConsumer(
+            settings: self.connection.settings, group: "\(self.topic).takeover", logger: self.connection.logger,
+            health: self.connection.monitor)
+    }
+}
+
+extension StoredJournalRecord {
+    /// A consumed record; unreadable bytes become a record without content.
+    init(_ message: KafkaMessage) {
+        var record: JournalRecord?
+        if let value = message.value {
+            do throws { record = try JournalCodec.decode(ByteBuffer(bytes: value)) } catch { record = nil }
+        }
+        self.init(offset: message.offset, record: record)
+    }
+}
+
+extension JournalError {
+    init(_ error: KafkaError) {
+        self.init(error.code == .offsetOutOfRange ? .outOfRange : .unavailable, "\(error)")
+    }
+}

@@ -1,0 +1,97 @@
+import DispatcherService
+import EscapementModel
+import KafkaClient
+import Logging
+import Observability
+import ServiceLifecycle
+
+/// Asks Kafka whether it is there, for the health checks, and sees at the start that the topics are.
+struct KafkaKeeper: Service {
+    /// Name among the health checks: met once a broker has let us in and the topics exist, and from then on.
+    static let check = "producer"
+    static let askEvery = Duration.seconds(10)
+    static let retryEvery = Duration.seconds(1)
+    static let requestMax = Duration.seconds(5)
+
+    private let topics: ClusterTopics
+    private let connection: KafkaConnection
+    private let health: Health
+    private let clocks: any Clocks
+    private let logger: Logger
+
+    init(topics: ClusterTopics, connection: KafkaConnection, health: Health, clocks: any Clocks, logger: Logger) {
+        self.topics = topics
+        self.connection = connection
+        self.health = health
+        self.clocks = clocks
+        self.logger = logger
+        health.declare(
+            Self.check, kind: .condition, gates: [.startup, .readiness], initially: .notReady("Kafka not asked yet"))
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var admin: KafkaAdmin?
+            var isPrepared = false
+            while !Task.isCancelled {
+                do throws(KafkaError) {
+                    let current = if let admin { admin } else { try self.connection.makeAdmin() }
+                    admin = current
+                    let brokers = try await current.metadata(timeout: Self.requestMax)
+                    if !isPrepared, let problem = try await self.prepare(current, brokers) {
+                        self.health.set(Self.check, .notReady(problem))
+                    } else {
+                        isPrepared = true
+                        self.health.set(Self.check, .ok)
+                    }
+                } catch {
+                    if !isPrepared {
+                        self.health.set(
+                            Self.check, .notReady("Kafka: \(self.connection.trouble?.reason ?? "\(error)")"))
+                    }
+                }
+                let pause = isPrepared && self.connection.trouble == nil ? Self.askEvery : Self.retryEvery
+                do { try await self.clocks.sleep(for: pause) } catch { break }
+            }
+            await admin?.close()
+        }
+    }
+
+    /// Creates what is missing; what stands in the way, in words for the operator.
+    private func prepare(_ admin: KafkaAdmin, _ brokers: KafkaMetadata) async throws(KafkaError) -> String? {
+        for topic in self.topics.all {
+            let found = try await admin.metadata(topic: topic.name, timeout: Self.requestMax).topics.first
+            switch found?.code {
+            case .topicAuthorizationFailed:
+                return "the Kafka user may not use the topic \(topic.name)"
+            case KafkaErrorCode.none where found?.partitionCount ?? 0 > 0:
+                if topic.isExact, found?.partitionCount != topic.partitionCount {
+                    return "the topic \(topic.name) has \(found?.partitionCount ?? 0) partitions, "
+                        + "but the cluster has \(topic.partitionCount) lanes"
+                }
+            default:
+                if let problem = try await self.create(topic, admin, brokers) { return problem }
+            }
+        }
+        return nil
+    }
+
+    private func create(
+        _ topic: ClusterTopics.Topic, _ admin: KafkaAdmin, _ brokers: KafkaMetadata
+    ) async throws(KafkaError) -> String? {
+        let new = KafkaNewTopic(
+            name: topic.name, partitionCount: Int32(topic.partitionCount),
+            replicationFactor: Int32(min(ClusterTopics.replicasMax, max(1, brokers.brokerCount))),
+            settings: topic.settings)
+        do throws(KafkaError) {
+            if try await admin.create(new, timeout: Self.requestMax) {
+                self.logger.info("topic created", event: "topic_created", [LogKey.topic: .string(topic.name)])
+            }
+            return nil
+        } catch {
+            if error.isRetriable, !error.code.isAuthorization { throw error }
+            return "the topic \(topic.name) does not exist and could not be created (\(error)); "
+                + "create it with 'escapement kafka setup'"
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import DispatcherService
+import EscapementModel
+import KafkaClient
+import Logging
+import ServiceConfiguration
+import Synchronization
+
+/// Makes the producers of lanes, for the delivery mode of the cluster.
+final class KafkaLaneProducers: LaneProducerFactory {
+    private let connection: KafkaConnection
+    private let cluster: String
+    private let mode: DeliveryMode
+    private let clocks: any Clocks
+    private let seed: UInt64
+    private let recycled: @Sendable () -> Void
+    private let shared: SharedProducer
+
+    init(
+        connection: KafkaConnection, cluster: String, mode: DeliveryMode, clocks: any Clocks, seed: UInt64,
+        recycled: @escaping @Sendable () -> Void
+    ) {
+        self.connection = connection
+        self.cluster = cluster
+        self.mode = mode
+        self.clocks = clocks
+        self.seed = seed
+        self.recycled = recycled
+        self.shared = SharedProducer(connection: connection)
+    }
+
+    func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
+        let seed = self.seed ^ UInt64(lane.rawValue) << 48 ^ epoch.rawValue
+        switch self.mode {
+        case .exactlyOnce:
+            return TransactionalProducer(
+                lane: lane, sessions: KafkaTransactionSessions(connection: self.connection, cluster: self.cluster),
+                clocks: self.clocks, seed: seed, recycled: self.recycled)
+        case .atLeastOnce:
+            return AtLeastOnceProducer(producer: self.shared, clocks: self.clocks, seed: seed)
+        }
+    }
+}
+
+/// One idempotent producer for all lanes of the process; replaced when it breaks for good.
+final class SharedProducer: RecordProducer {
+    private let connection: KafkaConnection
+    private let producer = Mutex<KafkaProducer?>(nil)
+
+    init(connection: KafkaConnection) { self.connection = connection }
+
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+        let producer: KafkaProducer
+        do throws(KafkaError) {
+            producer = try self.current()
+        } catch {
+            let delivery = RecordDelivery.unavailable("\(error)")
+            return Array(repeating: delivery, count: records.count)
+        }
+        return await producer.produce(KafkaRecordBatch(records)).map { RecordDelivery($0, isFenced: false) }
+    }
+
+    private func current() throws(KafkaError) -> KafkaProducer {
+        try self.producer.withLock { current throws(KafkaError) in
+            if let current, current.fatalReason == nil { return current }
+            let made = try KafkaProducer(
+                settings: self.connection.settings, logger: self.connection.logger, health: self.connection.monitor)
+            current = made
+            return made
+        }
+    }
+}
+
+/// Sessions whose transactional id is the lane's own: the latest to initialize is the lane's publisher.
+struct KafkaTransactionSessions: TransactionSessionFactory {
+    let connection: KafkaConnection
+    let cluster: String
+
+    func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        do throws(KafkaError) {
+            return KafkaTransactionSession(
+                try KafkaTransactionalProducer(
+                    settings: self.connection.settings, transactionalID: "esc.\(self.cluster).lane.\(lane)",
+                    logger: self.connection.logger, health: self.connection.monitor))
+        } catch {
+            throw .unavailable("\(error)")
+        }
+    }
+}
+
+/// One transactional producer as a session.
+final class KafkaTransactionSession: TransactionSession {
+    /// How long a transactional id may take to be initialized: an open transaction of the one before has to end.
+    static let initializeMax = Duration.seconds(15)
+    /// How long a commit may take until its outcome is looked up in the journal instead.
+    static let commitMax = Duration.seconds(10)
+    /// How long an abort may take until the successor is left to do it.
+    static let abortMax = Duration.seconds(2)
+
+    private let producer: Mutex<KafkaTransactionalProducer?>
+
+    init(_ producer: KafkaTransactionalProducer) { self.producer = Mutex(producer) }
+
+    var isTainted: Bool { self.producer.withLock { $0?.doubt != nil } }
+
+    func initialize() async throws(TransactionError) {
+        let producer = try self.open()
+        do throws(KafkaError) {
+            try await producer.initialize(timeout: Self.initializeMax)
+        } catch {
+            throw self.failure(error, producer)
+        }
+    }
+
+    func begin() async throws(TransactionError) {
+        let producer = try self.open()
+        do throws(KafkaError) { try await producer.begin() } catch { throw self.failure(error, producer) }
+    }
+
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+        guard let producer = self.producer.withLock({ $0 }) else {
+            return Array(repeating: .unavailable("the session is closed"), count: records.count)
+        }
+        let deliveries = await producer.produce(KafkaRecordBatch(records))
+        let isFenced = producer.isFenced
+        return deliveries.map { RecordDelivery($0, isFenced: isFenced) }
+    }
+
+    func commit() async throws(TransactionError) {
+        let producer = try self.open()
+        do throws(KafkaError) {
+            try await producer.commit(timeout: Self.commitMax)
+        } catch {
+            if error.isFenced || producer.isFenced { throw .fenced("\(error)") }
+            // The broker said no, and nothing suggests that an earlier copy of the request was answered otherwise.
+            if error.requiresAbort, producer.doubt == nil { throw .unavailable("\(error)") }
+            throw .outcomeUnknown("\(error)")
+        }
+    }
+
+    func abort() async {
+        guard let producer = self.producer.withLock({ $0 }) else { return }
+        // What fails here is done by the next session's `initialize`.
+        do throws(KafkaError) { try await producer.abort(timeout: Self.abortMax) } catch {}
+    }
+
+    func close() async { self.producer.withLock { $0 = nil } }
+
+    private func open() throws(TransactionError) -> KafkaTransactionalProducer {
+        guard let producer = self.producer.withLock({ $0 }) else { throw .unavailable("the session is closed") }
+        return producer
+    }
+
+    private func failure(_ error: KafkaError, _ producer: KafkaTransactionalProducer) -> TransactionError {
+        error.isFenced || producer.isFenced ? .fenced("\(error)") : .unavailable("\(error)")
+    }
+}

@@ -1,0 +1,49 @@
+import DispatcherService
+import KafkaClient
+import NIOCore
+
+extension KafkaRecordBatch {
+    /// The records, packed.
+    init(_ records: [OutgoingRecord]) {
+        self.init(reservingBytes: records.reduce(0) { $0 + $1.value.readableBytes + 1024 })
+        for record in records {
+            self.append(
+                topic: record.topic, partition: record.partition, key: record.key?.utf8,
+                value: record.value.readableBytesView
+            ) { headers in
+                for header in record.headers { headers.add(header.name, header.value) }
+            }
+        }
+    }
+}
+
+extension RecordDelivery {
+    /// What a report means for a lane.
+    ///
+    /// - Parameter isFenced: whether the producer as a whole is: a report then only says that it cannot go on.
+    init(_ delivery: KafkaDelivery, isFenced: Bool) {
+        let code = delivery.code
+        if delivery.isDelivered {
+            self = .delivered(partition: delivery.partition, offset: delivery.offset)
+        } else if code.isFenced || isFenced {
+            self = .fenced(code.text)
+        } else if let refusal = RecordRefusal(code) {
+            self = .refused(refusal, detail: code.text)
+        } else {
+            self = .unavailable(code.text)
+        }
+    }
+}
+
+extension RecordRefusal {
+    /// `nil` for codes that say nothing about the record.
+    init?(_ code: KafkaErrorCode) {
+        switch code {
+        case .messageTooLarge, .batchTooLarge: self = .tooLarge
+        case .unknownTopic, .unknownTopicOrPartition, .unknownPartition, .invalidTopic: self = .unknownTopic
+        case .topicAuthorizationFailed: self = .forbiddenTopic
+        case .invalidRecord, .policyViolation, .invalidArgument: self = .invalid
+        default: return nil
+        }
+    }
+}
