@@ -50,7 +50,8 @@ package final class ZoneDatabase: Sendable {
     ///
     /// - Throws: `ZoneError` with the likely spelling when there is no such zone or its file is not usable.
     package func rules(named name: String) throws(ZoneError) -> ZoneRules {
-        if let known = self.state.withLock({ $0.zones[name] }) { return known }
+        // Only ASCII may be looked up in the cache: strings also count as equal when they merely look alike.
+        if name.utf8.allSatisfy({ $0 < 0x80 }), let known = self.state.withLock({ $0.zones[name] }) { return known }
         let rules = try self.load(name)
         return self.state.withLock { state in
             if let known = state.zones[name] { return known }
@@ -124,7 +125,7 @@ package enum ZoneName {
     /// that are aliases of the machine's own zone, none of the leap-second trees.
     package static func isAcceptable(_ name: String) -> Bool {
         guard !name.isEmpty, name.utf8.count <= self.lengthMax, !["localtime", "posixrules", "Factory"].contains(name),
-            !name.hasPrefix("posix/"), !name.hasPrefix("right/"), !name.utf8.contains(0)
+            !name.hasPrefix("posix/"), !name.hasPrefix("right/"), name.utf8.allSatisfy({ (0x21..<0x7f).contains($0) })
         else { return false }
         return name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
             !$0.isEmpty && $0 != "." && $0 != ".."
