@@ -248,7 +248,14 @@ struct ScheduleCompiler {
                 if let dates = self.calendars[name] {
                     days += dates.map { ExclusionRules.DayRange(first: $0.dayNumber, last: $0.dayNumber) }
                 } else {
-                    self.refuse(.unknownCalendar, path, "There is no calendar '\(name)'.")
+                    self.refuse(
+                        .unknownCalendar, path, "There is no calendar '\(name)'; give its dates beside the name.")
+                }
+            case .list(_, let dates):
+                if (1...HolidayCalendars.datesMax).contains(dates.count) {
+                    days += dates.map { ExclusionRules.DayRange(first: $0.dayNumber, last: $0.dayNumber) }
+                } else {
+                    self.refuse(.badExclusion, path, "A calendar has 1 to \(HolidayCalendars.datesMax) dates.")
                 }
             }
         }

@@ -49,6 +49,8 @@ package struct ScheduleDefinition: Hashable, Sendable {
         case cron(String)
         /// A named list of dates, looked up when the schedule is compiled.
         case calendar(String)
+        /// A named list of dates that the schedule brings along, 1 to 4 096 of them.
+        case list(name: String, dates: [CivilDate])
     }
 
     package var trigger: Trigger

@@ -1,10 +1,11 @@
+import EscapementModel
 package import JSON
 package import Scheduling
 
 /// The JSON of one element of `excludes`: `{"date": "2026-12-25"}`,
 /// `{"from": "2026-12-24", "through": "2027-01-02"}`,
 /// `{"weekdays": ["SAT", "SUN"], "fromTime": "22:00", "toTime": "06:00"}`, `{"cron": "* 12 * * *"}`,
-/// `{"calendar": "holidays"}`.
+/// `{"calendar": "holidays", "dates": ["2026-12-25", "2027-01-01"]}`.
 package enum ExclusionDocument {
     package static func read(
         _ value: JSONValue, at pointer: String
@@ -26,14 +27,40 @@ package enum ExclusionDocument {
         }
         let window = self.window(&reader)
         let expression = reader.string("cron")
-        let calendar = reader.string("calendar")
+        let calendar = self.calendar(&reader)
         let problems = reader.finish()
         guard problems.isEmpty else { return (nil, problems) }
         if let date { return (.date(date), []) }
         if let from, let through { return (.dates(from: from, through: through), []) }
         if let window { return (.weekly(window), []) }
         if let expression { return (.cron(expression), []) }
-        return (calendar.map { .calendar($0) }, [])
+        return (calendar, [])
+    }
+
+    /// A calendar by name, with its dates beside it or known where the schedule is compiled.
+    private static func calendar(_ reader: inout ObjectReader) -> ScheduleDefinition.Exclusion? {
+        let name = reader.string("calendar")
+        let texts = reader.strings("dates", countMax: HolidayCalendars.datesMax)
+        guard let name else {
+            if texts != nil, !reader.has("calendar") {
+                reader.note("dates", ProblemCode.conflictingFields, "belongs to 'calendar' only")
+            }
+            return nil
+        }
+        if let fault = NameGrammar.fault(in: name) { reader.note("calendar", ProblemCode.invalidName, fault) }
+        guard let texts else { return .calendar(name) }
+        if texts.isEmpty { reader.note("dates", ProblemCode.missingField, "must not be empty") }
+        var dates: [CivilDate] = []
+        for (index, text) in texts.enumerated() {
+            if let date = CivilDate(text: text) {
+                dates.append(date)
+            } else {
+                reader.note(
+                    at: index, of: "dates", ProblemCode.invalidValue,
+                    "'\(ObjectReader.clipped(text))' is not a date such as 2026-12-25")
+            }
+        }
+        return .list(name: name, dates: Set(dates).sorted())
     }
 
     package static func write(_ exclusion: ScheduleDefinition.Exclusion) -> JSONValue {
@@ -50,6 +77,8 @@ package enum ExclusionDocument {
             ])
         case .cron(let expression): return ["cron": .string(expression)]
         case .calendar(let name): return ["calendar": .string(name)]
+        case .list(let name, let dates):
+            return ["calendar": .string(name), "dates": .array(dates.map { .string("\($0)") })]
         }
     }
 

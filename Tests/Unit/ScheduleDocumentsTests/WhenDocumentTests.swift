@@ -40,7 +40,7 @@ import Testing
         #"{"at":["2026-12-24T18:00:00.000Z","2026-12-31T18:00:00.000Z"]}"#,
         ##"{"cron":["@daily"],"excludes":[{"date":"2026-12-25"},{"from":"2026-12-24","through":"2027-01-02"},"##
             + ##"{"weekdays":["SAT","SUN"],"fromTime":"22:00","toTime":"06:00:30"},{"cron":"0 0 1 * *"},"##
-            + ##"{"calendar":"holidays"}]}"##,
+            + ##"{"calendar":"holidays"},{"calendar":"de","dates":["2026-12-25","2026-12-26"]}]}"##,
     ])
     func `the canonical form is what it reads as`(text: String) throws {
         let (definition, problems) = try self.read(text)
@@ -82,6 +82,12 @@ import Testing
         (#"[]"#, "/when INVALID_TYPE"),
         (#"{"cron": "@daily", "every": "5m"}"#, "/when CONFLICTING_FIELDS"),
         (#"{"cron": []}"#, "/when/cron MISSING_FIELD"),
+        (#"{"cron": "@daily", "excludes": [{"dates": ["2026-12-25"]}]}"#, "/when/excludes/0 MISSING_FIELD"),
+        (#"{"cron": "@daily", "excludes": [{"calendar": "x", "dates": []}]}"#, "/when/excludes/0/dates MISSING_FIELD"),
+        (
+            #"{"cron": "@daily", "excludes": [{"calendar": "x", "dates": ["x"]}]}"#,
+            "/when/excludes/0/dates/0 INVALID_VALUE"
+        ),
         (#"{"at": []}"#, "/when/at MISSING_FIELD"),
         (#"{"at": ["2026-01-01T00:00:00Z", "x"]}"#, "/when/at/1 INVALID_INSTANT"),
         (#"{"at": "2201-01-01T00:00:00Z"}"#, "/when/at OUT_OF_RANGE"),

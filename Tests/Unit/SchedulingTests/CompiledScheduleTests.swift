@@ -184,9 +184,10 @@ import Testing
                 .date(try date("2026-01-02")), .dates(from: try date("2026-01-04"), through: try date("2026-01-08")),
                 .weekly(WeeklyWindow(weekdays: .saturday, fromSecond: 11 * 3600, toSecond: 6 * 3600)),
                 .cron("* 12 * * *"), .calendar("FR"),
+                .list(name: "works", dates: [try date("2026-01-13"), try date("2026-01-12")]),
             ])
         let schedule = try Self.compile(definition, calendars: calendars)
-        let found = schedule.upcoming(after: try Self.at("2025-12-31T23:30:00Z"), count: 8).map {
+        let found = schedule.upcoming(after: try Self.at("2025-12-31T23:30:00Z"), count: 11).map {
             String(schedule.zone.localText(of: $0.scheduled).prefix(16))
         }
         // 2026-01-03 is a Saturday: the window runs from 11:00 to 06:00 on Sunday.
@@ -194,6 +195,7 @@ import Testing
             found == [
                 "2026-01-01T06:00", "2026-01-01T18:00", "2026-01-03T00:00", "2026-01-03T06:00", "2026-01-09T00:00",
                 "2026-01-09T06:00", "2026-01-09T18:00", "2026-01-11T06:00",
+                "2026-01-11T18:00", "2026-01-14T00:00", "2026-01-14T06:00",
             ])
         #expect(schedule.standing(of: try Self.at("2026-01-05T05:00:00Z")) == .excluded)
         let last = try #require(schedule.previous(before: Self.at("2026-01-09T00:00:00Z")))
