@@ -61,8 +61,8 @@ let shared: [Target] = [
     library(
         "HTTPServer", "Shared/HTTPServer",
         [
-            "TLS", "Observability", "ServiceConfiguration", "JSON", hummingbird, hummingbirdCore, nioCore, nioPosix,
-            logging, lifecycle,
+            "TLS", "Observability", "ServiceConfiguration", "JSON", "CZlib", hummingbird, hummingbirdCore, nioCore,
+            nioPosix, logging, lifecycle,
         ]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
     library("ElasticsearchStore", "Shared/ElasticsearchStore", ["EscapementModel", "HTTPClient", "JSON"]),

@@ -1,0 +1,35 @@
+import CoordinatorService
+import EscapementModel
+import Hummingbird
+import JSON
+import Observability
+
+extension APIServer {
+    /// What the cluster does.
+    var clusterRoutes: [Route] {
+        [
+            Route(
+                .get, "/v1/cluster", id: "getCluster", "The cluster's status", needs: .read,
+                answers: [200: "Cluster"],
+                handler: { _ in Answer.bytes(try await self.cluster.status()) }),
+            Route(
+                .get, "/v1/cluster/members", id: "listMembers", "The members of the cluster", needs: .read,
+                answers: [200: "MemberList"],
+                handler: { _ in try await self.part("members") }),
+            Route(
+                .get, "/v1/cluster/shards", id: "getShards", "Shards and who owns them", needs: .read,
+                answers: [200: "Shards"],
+                handler: { _ in try await self.part("shards") }),
+        ]
+    }
+
+    /// One member of the status document, as `{"items": …}` when it is a list.
+    private func part(_ name: String) async throws -> Response {
+        let bytes = try await self.cluster.status()
+        guard let part = try JSONParser.parse(bytes)[name] else {
+            throw Problem(503, Problem.Code.noLeader, "the leader does not report \(name)", retryAfterSeconds: 5)
+        }
+        if case .array = part { return Answer.json(["items": part]) }
+        return Answer.json(part)
+    }
+}

@@ -1,0 +1,101 @@
+import EscapementModel
+import JSON
+import NIOCore
+import ScheduleDocuments
+import Scheduling
+import Store
+import WireProtocol
+
+/// A schedule as a user wrote it, read and checked.
+struct ScheduleDraft: Sendable {
+    var name: String
+    var labels: [JSONMember]
+    var annotations: [JSONMember]
+    var definition: ScheduleDefinition
+    var target: TargetDocument
+    var policy: PolicyDocument
+    var paused: Bool
+
+    /// Members that the server adds and that come back when an object that was read is sent again.
+    private static let serverFields = [
+        "uid", "generation", "createdAt", "createdBy", "updatedAt", "updatedBy", "pause", "status",
+    ]
+
+    /// Reads a document.
+    ///
+    /// - Parameters:
+    ///   - name: the name in the path, with which the document's must agree; `nil` requires one in the document.
+    ///   - uid: what `H` is drawn from.
+    /// - Throws: everything that is wrong with it.
+    static func read(
+        _ value: JSONValue, name: String?, uid: UID, _ reading: DocumentReading
+    ) throws(Problem) -> ScheduleDraft {
+        var reader = ObjectReader(value, at: "")
+        if !reader.problems.isEmpty { throw Problem.invalid(reader.problems) }
+        let given = reading.name("name", &reader)
+        if let name, let given, given != name {
+            reader.note(
+                "name", ProblemCode.conflictingFields, "is '\(ObjectReader.clipped(given))', the path says '\(name)'")
+        }
+        if name == nil { reader.require("name") }
+        if let namespace = reader.string("namespace"), namespace != reading.namespace {
+            reader.note("namespace", ProblemCode.conflictingFields, "must be '\(reading.namespace)', as in the path")
+        }
+        for field in self.serverFields { _ = reader.value(field) }
+        let labels = reading.labels(&reader)
+        let annotations = reading.annotations(&reader)
+        reader.require("when")
+        let definition = self.definition(&reader, uid: uid, reading)
+        let target = reading.target(&reader)
+        let (policy, problems) = PolicyDocument.read(reader.value("policy"), scope: .schedule)
+        reader.note(problems)
+        let paused = reader.boolean("paused") ?? false
+        let all = reader.finish()
+        guard all.isEmpty, let definition, let name = name ?? given else { throw Problem.invalid(all) }
+        return ScheduleDraft(
+            name: name, labels: labels, annotations: annotations, definition: definition, target: target,
+            policy: policy, paused: paused)
+    }
+
+    private static func definition(
+        _ reader: inout ObjectReader, uid: UID, _ reading: DocumentReading
+    ) -> ScheduleDefinition? {
+        guard let when = reader.value("when") else { return nil }
+        let (definition, problems) = WhenDocument.read(when, now: reading.now)
+        reader.note(problems)
+        guard let definition else { return nil }
+        var errors = definition.problems(zones: reading.zones, uid: uid, now: reading.now)
+        if let conflict = definition.zoneConflict(explicitTimeZone: when["timeZone"]?.stringValue),
+            !errors.contains(conflict)
+        {
+            errors.append(conflict)
+        }
+        reader.note(WhenDocument.problems(errors, in: when))
+        return definition
+    }
+
+    /// What the user wrote, with defaults filled in and in one order.
+    var document: JSONValue {
+        .record([
+            "labels": self.labels.isEmpty ? nil : .object(self.labels),
+            "annotations": self.annotations.isEmpty ? nil : .object(self.annotations),
+            "when": WhenDocument.write(self.definition), "target": self.target.write(),
+            "policy": self.policy.write(scope: .schedule),
+        ])
+    }
+
+    /// What the store keeps.
+    func body(namespace: String) -> ScheduleBody {
+        let template = FireTemplate(
+            origin: .schedule, namespace: namespace, name: self.name, target: self.target, labels: self.labels,
+            expireAfterMilliseconds: self.policy.expireAfterMilliseconds, traceparent: "")
+        let misfire = self.policy.misfire
+        return ScheduleBody(
+            kind: WhenDocument.kind(of: self.definition), when: WhenDocument.write(self.definition).bytes,
+            misfirePolicy: misfire.policy.rawValue,
+            misfireToleranceMilliseconds: UInt64(clamping: misfire.toleranceMilliseconds),
+            misfireWindowMilliseconds: UInt64(clamping: misfire.windowMilliseconds),
+            misfireLimit: UInt32(clamping: misfire.limit), template: Array(template.encoded().readableBytesView),
+            document: self.document.bytes)
+    }
+}
