@@ -162,6 +162,8 @@ let tools: [Target] = [
 
 let testTargets: [Target] = [
     library("TestSupport", "Tests/Support", ["EscapementModel", "WireProtocol", "Store", "Scheduling"]),
+    library(
+        "PostgresSupport", "Tests/PostgresSupport", ["EscapementModel", "Store", "PostgresStore", logging]),
     tests("EscapementModelTests", "Tests/Unit/EscapementModelTests", []),
     tests("JSONTests", "Tests/Unit/JSONTests", ["JSON"]),
     tests(
@@ -184,7 +186,8 @@ let testTargets: [Target] = [
     tests(
         "TransportTests", "Tests/Unit/TransportTests",
         ["Transport", "TLS", "WireProtocol", "COpenSSL", nioCore, nioPosix, nioEmbedded, logging]),
-    tests("PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "Store", logging]),
+    tests(
+        "PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "PostgresSupport", "Store", logging]),
     tests("HTTPClientTests", "Tests/Unit/HTTPClientTests", ["HTTPClient", nioCore, nioPosix, logging]),
     tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", logging]),
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
@@ -210,7 +213,8 @@ let testTargets: [Target] = [
             logging,
         ]),
     tests(
-        "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON"], resources: [.copy("Vectors")]),
+        "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],
+        resources: [.copy("Vectors")]),
     tests(
         "IntegrationTests", "Tests/Integration",
         [

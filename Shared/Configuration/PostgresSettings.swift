@@ -38,7 +38,8 @@ package struct PostgresSettings: Sendable {
         ("PGGSSENCMODE", "gssencmode"),
     ]
 
-    init(reading reader: inout ConfigurationReader) {
+    /// Reads `PG*` and `DATABASE_URL`, for every program that talks to the database.
+    package init(reading reader: inout ConfigurationReader) {
         self.init()
         for (variable, keyword) in Self.keywords {
             if let value = reader.text(variable) { self.parameters.append((keyword, value)) }

@@ -5,5 +5,5 @@ import ArgumentParser
 struct EscapementCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
-        subcommands: [CronCommand.self, DevCommand.self])
+        subcommands: [CronCommand.self, DatabaseCommand.self, DevCommand.self])
 }

@@ -5,7 +5,7 @@ extension Migration {
         statements: [
             """
             CREATE TABLE cluster_setting (
-                only boolean PRIMARY KEY DEFAULT true CHECK (only),
+                single boolean PRIMARY KEY DEFAULT true CHECK (single),
                 cluster text NOT NULL CHECK (cluster <> ''),
                 shard_count integer NOT NULL CHECK (shard_count BETWEEN 1 AND 65535),
                 lane_count integer NOT NULL CHECK (lane_count BETWEEN 1 AND 65535),

@@ -25,6 +25,9 @@ package struct PostgresMigrator: Sendable {
         package var state: State
     }
 
+    /// The version that this build makes and needs.
+    package static var latestVersion: Int { Migration.latestVersion }
+
     private let settings: PostgresConnectionSettings
     private let schema: String
     private let applicationRole: String?

@@ -17,7 +17,7 @@ struct ScheduleStatements: Sendable {
         "cluster_settle",
         """
         INSERT INTO cluster_setting (cluster, shard_count, lane_count) VALUES ($1::text, $2::bigint, $3::bigint)
-        ON CONFLICT (only) DO NOTHING
+        ON CONFLICT (single) DO NOTHING
         """)
     let settings = PostgresStatement(
         "cluster_settings", "SELECT cluster, shard_count, lane_count FROM cluster_setting")
