@@ -5,5 +5,8 @@ import ArgumentParser
 struct EscapementCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
-        subcommands: [CronCommand.self, DatabaseCommand.self, DevCommand.self])
+        subcommands: [
+            ActivationCommand.self, ClusterCommand.self, CronCommand.self, DatabaseCommand.self, DevCommand.self,
+            ScheduleCommand.self, TimerCommand.self, VersionCommand.self,
+        ])
 }
