@@ -14,10 +14,13 @@ package struct MemberDescription: Sendable {
     package var zone: String
     /// A relative capacity; 100 is ordinary.
     package var weight: UInt32
+    /// The member's name, for a certificate that its whole role shares.
+    package var instance: String
 
     package init(
         cluster: String, incarnation: Incarnation, listenAddress: String, shardCount: UInt32, laneCount: UInt32,
-        build: String, zone: String = "", weight: UInt32 = 100
+        build: String, zone: String = "", weight: UInt32 = 100,
+        instance: String = ""
     ) {
         self.cluster = cluster
         self.incarnation = incarnation
@@ -27,6 +30,7 @@ package struct MemberDescription: Sendable {
         self.build = build
         self.zone = zone
         self.weight = weight
+        self.instance = instance
     }
 
     /// The greeting, with the sender's wall clock at `clock`.
@@ -34,6 +38,6 @@ package struct MemberDescription: Sendable {
         Hello(
             cluster: self.cluster, incarnation: self.incarnation, listenAddress: self.listenAddress,
             shardCount: self.shardCount, laneCount: self.laneCount, build: self.build, zone: self.zone,
-            weight: self.weight, clock: clock)
+            weight: self.weight, clock: clock, instance: self.instance)
     }
 }

@@ -7,11 +7,12 @@ extension PeerIdentity {
     private static let prefix = "spiffe://escapement/"
 
     /// The identity as a URI for certificates: `spiffe://escapement/<cluster>/<role>/<node>`; `nil` when the
-    /// cluster's or the node's name breaks the grammar of names, so that it could be read as another's.
+    /// cluster's or the node's name breaks the grammar of names, so that it could be read as another's. The node
+    /// of a certificate that a role shares is `*`.
     package var uri: String? {
-        guard NameGrammar.fault(in: self.cluster) == nil, NameGrammar.fault(in: self.node.name) == nil else {
-            return nil
-        }
+        guard NameGrammar.fault(in: self.cluster) == nil,
+            self.node == Self.sharedNode || NameGrammar.fault(in: self.node.name) == nil
+        else { return nil }
         return "\(Self.prefix)\(self.cluster)/\(self.role.rawValue)/\(self.node.name)"
     }
 

@@ -11,6 +11,18 @@ package struct PeerIdentity: Hashable, Sendable {
         self.role = role
         self.node = node
     }
+
+    /// The node of a certificate that all members of one role share, as the pods of a Deployment do: each says
+    /// its own name in its greeting. Whoever holds it may take the name of another member of the role, never
+    /// that of another role.
+    package static let sharedNode = NodeID("*")
+
+    /// The member at the other end: the certificate's node, or with a shared certificate the name that the
+    /// greeting claims, if it is a name at all.
+    package func member(claiming name: String) -> NodeID {
+        guard self.node == Self.sharedNode, NameGrammar.fault(in: name) == nil else { return self.node }
+        return NodeID(name)
+    }
 }
 
 /// An established, authenticated connection that carries frames in order.

@@ -21,8 +21,8 @@ package struct ProtocolRange: Hashable, Sendable {
     }
 }
 
-/// The first frame on every link, from the side that connected. Role and node are not in it: they come
-/// from the certificate. Cluster settings are compared; a difference is refused with `HelloRefused`.
+/// The first frame on every link, from the side that connected. The role is not in it: it comes from the
+/// certificate, and so does the node, unless the certificate is shared. Cluster settings are compared; a difference is refused with `HelloRefused`.
 package struct Hello: WireMessage {
     package static let kind = MessageKind.hello
     package var versions: ProtocolRange
@@ -38,11 +38,13 @@ package struct Hello: WireMessage {
     /// A relative capacity; 100 is ordinary.
     package var weight: UInt32
     package var clock: WallInstant
+    /// The member's name, for certificates that a whole role shares; see `PeerIdentity.member(claiming:)`.
+    package var instance: String
 
     package init(
         versions: ProtocolRange = .current, cluster: String, incarnation: Incarnation, listenAddress: String,
         shardCount: UInt32, laneCount: UInt32, build: String, zone: String = "", weight: UInt32 = 100,
-        clock: WallInstant
+        clock: WallInstant, instance: String = ""
     ) {
         self.versions = versions
         self.cluster = cluster
@@ -54,6 +56,7 @@ package struct Hello: WireMessage {
         self.zone = zone
         self.weight = weight
         self.clock = clock
+        self.instance = instance
     }
 
     package func encode(into writer: inout FieldWriter) {
@@ -68,6 +71,7 @@ package struct Hello: WireMessage {
         writer.text(9, self.zone)
         writer.unsigned(10, self.weight)
         writer.instant(11, self.clock)
+        writer.text(12, self.instance)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
@@ -87,6 +91,7 @@ package struct Hello: WireMessage {
             case 9: self.zone = try field.text("hello.zone", max: WireLimits.nameMax)
             case 10: self.weight = try field.unsigned("hello.weight")
             case 11: self.clock = try field.instant("hello.clock")
+            case 12: self.instance = try field.text("hello.instance", max: WireLimits.nameMax)
             default: continue
             }
         }

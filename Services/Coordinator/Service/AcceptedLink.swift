@@ -13,7 +13,7 @@ final class AcceptedLink: Sendable {
     }
 
     var role: Role { self.link.peer.role }
-    var node: NodeID { self.link.peer.node }
+    var node: NodeID { self.link.peer.member(claiming: self.hello.instance) }
     var incarnation: Incarnation { self.hello.incarnation }
 
     /// Sends a question to the member and waits for the answer.

@@ -44,7 +44,8 @@ struct DispatcherAssembly {
             description: MemberDescription(
                 cluster: common.cluster.name, incarnation: Incarnation(.random(using: &random)),
                 listenAddress: advertised.description, shardCount: UInt32(common.cluster.shardCount),
-                laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone),
+                laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone,
+                instance: common.instance),
             kafka: kafka, listener: listener,
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: client, group: MultiThreadedEventLoopGroup.singleton),

@@ -129,12 +129,12 @@ package final class FireServer: Sendable {
                 do { try await self.clocks.sleep(for: Self.helloMax) } catch { return }
                 if !isGreeted.load(ordering: .acquiring) { link.close() }
             }
-            var peer: Incarnation?
+            var peer: (incarnation: Incarnation, node: NodeID)?
             let waiting = Counter()
             let finished = Counter()
             for await frame in link.frames {
                 do throws(WireError) {
-                    guard let incarnation = peer else {
+                    guard let (incarnation, node) = peer else {
                         peer = self.greet(link, try frame.decode(Hello.self))
                         guard peer != nil else { break }
                         isGreeted.store(true, ordering: .releasing)
@@ -156,7 +156,8 @@ package final class FireServer: Sendable {
                         }
                     case .fireBatch:
                         self.offer(
-                            try frame.decode(FireBatch.self), byteCount: frame.payload.readableBytes, session, link)
+                            try frame.decode(FireBatch.self), byteCount: frame.payload.readableBytes, from: node,
+                            session, link)
                     case .goodbye:
                         link.close()
                     default:
@@ -175,9 +176,9 @@ package final class FireServer: Sendable {
         }
     }
 
-    /// Answers the greeting; the ticker's incarnation when it may go on.
-    private func greet(_ link: any MessageLink, _ hello: Hello) -> Incarnation? {
-        func refuse(_ code: HelloRefused.Code, _ detail: String) -> Incarnation? {
+    /// Answers the greeting; the ticker's incarnation and name when it may go on.
+    private func greet(_ link: any MessageLink, _ hello: Hello) -> (incarnation: Incarnation, node: NodeID)? {
+        func refuse(_ code: HelloRefused.Code, _ detail: String) -> (Incarnation, NodeID)? {
             self.logger.warning(
                 "link refused", event: "link_refused",
                 [LogKey.peer: .string(link.peer.node.name), LogKey.reason: .string(detail)])
@@ -205,7 +206,7 @@ package final class FireServer: Sendable {
             HelloAck(
                 version: version, incarnation: self.identity.incarnation, leaderEpoch: .none,
                 build: self.identity.build, clock: self.clocks.wallNow()))
-        return hello.incarnation
+        return (hello.incarnation, link.peer.member(claiming: hello.instance))
     }
 
     private func lane(of shard: ShardID) -> LaneShell? {
@@ -237,7 +238,9 @@ package final class FireServer: Sendable {
         lane.open(open.shard, epoch: open.epoch, session: session)
     }
 
-    private func offer(_ batch: FireBatch, byteCount: Int, _ session: SessionID, _ link: any MessageLink) {
+    private func offer(
+        _ batch: FireBatch, byteCount: Int, from node: NodeID, _ session: SessionID, _ link: any MessageLink
+    ) {
         guard let lane = self.lane(of: batch.shard) else {
             return self.refuse(batch.shard, batch.epoch, .notLaneOwner, link)
         }
@@ -245,7 +248,7 @@ package final class FireServer: Sendable {
             Lane<FireWork>.Offer(
                 session: session, shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
                 byteCount: byteCount, occurrenceCount: batch.occurrences.count,
-                payload: FireWork(occurrences: batch.occurrences, ticker: link.peer.node)))
+                payload: FireWork(occurrences: batch.occurrences, ticker: node)))
     }
 
     private func refuse(

@@ -11,6 +11,16 @@ import WireProtocol
         #expect(PeerIdentity(uri: uri) == identity)
     }
 
+    @Test func `with a shared certificate a member says its name, with its own it does not`() throws {
+        let shared = try #require(PeerIdentity(uri: "spiffe://escapement/c/ticker/*"))
+        #expect(shared.uri == "spiffe://escapement/c/ticker/*")
+        #expect(shared.member(claiming: "ticker-7d5b") == NodeID("ticker-7d5b"))
+        #expect(shared.member(claiming: "") == PeerIdentity.sharedNode)
+        #expect(shared.member(claiming: "a/b") == PeerIdentity.sharedNode)
+        let own = PeerIdentity(cluster: "c", role: .ticker, node: NodeID("n"))
+        #expect(own.member(claiming: "another") == NodeID("n"))
+    }
+
     @Test(arguments: [
         "", "spiffe://escapement/", "spiffe://escapement/c/ticker", "spiffe://escapement/c/ticker/",
         "spiffe://escapement//ticker/n", "spiffe://escapement/c/ticker/n/", "spiffe://escapement/c/ticker/n/m",
