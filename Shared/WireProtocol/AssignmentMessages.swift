@@ -53,20 +53,24 @@ package struct ShardReleased: WireMessage {
     package var leaderEpoch: Epoch
     package var shard: ShardID
     package var epoch: Epoch
+    /// The higher epoch that the shard was refused for; `none` when it was not.
+    package var seenEpoch: Epoch
 
-    package init(leaderEpoch: Epoch, shard: ShardID, epoch: Epoch) {
+    package init(leaderEpoch: Epoch, shard: ShardID, epoch: Epoch, seenEpoch: Epoch = .none) {
         self.leaderEpoch = leaderEpoch
         self.shard = shard
         self.epoch = epoch
+        self.seenEpoch = seenEpoch
     }
 
     package func encode(into writer: inout FieldWriter) {
-        AssignmentFields.encode(self.leaderEpoch, self.shard.rawValue, self.epoch, into: &writer)
+        AssignmentFields.encode(self.leaderEpoch, self.shard.rawValue, self.epoch, seen: self.seenEpoch, into: &writer)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
-        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
-        self.init(leaderEpoch: leaderEpoch, shard: ShardID(number), epoch: epoch)
+        let fields = try AssignmentFields.decodeWithSeen(from: &reader)
+        self.init(
+            leaderEpoch: fields.leaderEpoch, shard: ShardID(fields.number), epoch: fields.epoch, seenEpoch: fields.seen)
     }
 }
 
@@ -123,43 +127,62 @@ package struct LaneReleased: WireMessage {
     package var leaderEpoch: Epoch
     package var lane: LaneID
     package var epoch: Epoch
+    /// The higher epoch that the lane was refused for; `none` when it was not.
+    package var seenEpoch: Epoch
 
-    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch) {
+    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch, seenEpoch: Epoch = .none) {
         self.leaderEpoch = leaderEpoch
         self.lane = lane
         self.epoch = epoch
+        self.seenEpoch = seenEpoch
     }
 
     package func encode(into writer: inout FieldWriter) {
-        AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, into: &writer)
+        AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, seen: self.seenEpoch, into: &writer)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
-        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
-        self.init(leaderEpoch: leaderEpoch, lane: LaneID(number), epoch: epoch)
+        let fields = try AssignmentFields.decodeWithSeen(from: &reader)
+        self.init(
+            leaderEpoch: fields.leaderEpoch, lane: LaneID(fields.number), epoch: fields.epoch, seenEpoch: fields.seen)
     }
 }
 
-/// The body that the assignment messages share: the leader's epoch, a shard or lane, its epoch.
+/// The body that the assignment messages share: the leader's epoch, a shard or lane, its epoch, and in answers
+/// the higher epoch that was seen.
 enum AssignmentFields {
-    static func encode(_ leaderEpoch: Epoch, _ number: UInt16, _ epoch: Epoch, into writer: inout FieldWriter) {
-        writer.unsigned(1, leaderEpoch.rawValue)
-        writer.unsigned(2, number)
-        writer.unsigned(3, epoch.rawValue)
-    }
-
-    static func decode(from reader: inout FieldReader) throws(WireError) -> (Epoch, UInt16, Epoch) {
+    struct Body {
         var leaderEpoch = Epoch.none
         var number: UInt16 = 0
         var epoch = Epoch.none
+        var seen = Epoch.none
+    }
+
+    static func encode(
+        _ leaderEpoch: Epoch, _ number: UInt16, _ epoch: Epoch, seen: Epoch = .none, into writer: inout FieldWriter
+    ) {
+        writer.unsigned(1, leaderEpoch.rawValue)
+        writer.unsigned(2, number)
+        writer.unsigned(3, epoch.rawValue)
+        writer.unsigned(4, seen.rawValue)
+    }
+
+    static func decode(from reader: inout FieldReader) throws(WireError) -> (Epoch, UInt16, Epoch) {
+        let body = try self.decodeWithSeen(from: &reader)
+        return (body.leaderEpoch, body.number, body.epoch)
+    }
+
+    static func decodeWithSeen(from reader: inout FieldReader) throws(WireError) -> Body {
+        var body = Body()
         while let field = try reader.next() {
             switch field.number {
-            case 1: leaderEpoch = Epoch(try field.unsigned("assignment.leaderEpoch"))
-            case 2: number = try field.unsigned("assignment.number")
-            case 3: epoch = Epoch(try field.unsigned("assignment.epoch"))
+            case 1: body.leaderEpoch = Epoch(try field.unsigned("assignment.leaderEpoch"))
+            case 2: body.number = try field.unsigned("assignment.number")
+            case 3: body.epoch = Epoch(try field.unsigned("assignment.epoch"))
+            case 4: body.seen = Epoch(try field.unsigned("assignment.seenEpoch"))
             default: continue
             }
         }
-        return (leaderEpoch, number, epoch)
+        return body
     }
 }

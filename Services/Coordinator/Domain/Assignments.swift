@@ -9,7 +9,9 @@ package import EscapementModel
 ///
 /// Failure paths: a claim whose answer is lost, or that lost a race, leaves the item `unknown` until the
 /// store's rows have been read again. An owner that does not answer a revoke in time is passed over: the
-/// lane fences it. A successor that dies meanwhile leaves the item `unowned`.
+/// lane fences it. A successor that dies meanwhile leaves the item `unowned`. An owner that lets go unasked
+/// (Kafka fenced it, or it cannot publish) leaves the item `unowned`: it never gets it back under the same
+/// epoch. One that was refused for a higher epoch than the store's has the store raised above that first.
 ///
 /// Invariants: an item's epoch never falls; at most one claim a kind is on its way; `assign` names the
 /// epoch that the store answered, never one that was only asked for.
@@ -92,7 +94,8 @@ package struct Assignments: Sendable {
         /// No answer to the last `persist`: it may or may not have been done.
         case claimsFailed
         case heartbeat(from: Incarnation, [Holding])
-        case released(from: Incarnation, number: UInt16, Epoch)
+        /// The member has let go. `seen` is the highest epoch it was refused for; `none` when it was not.
+        case released(from: Incarnation, number: UInt16, Epoch, seen: Epoch = .none)
         /// The member is dead or gone.
         case ownerLost(Incarnation, reason: String)
         case tick
@@ -101,6 +104,8 @@ package struct Assignments: Sendable {
     package enum Action: Equatable, Sendable {
         case persist([Claim])
         case reload
+        /// The journal knows an epoch above the store's: raise the row to it, then read the rows again.
+        case raise(number: UInt16, to: Epoch)
         case assign(number: UInt16, Epoch, to: Incarnation)
         case revoke(number: UInt16, Epoch, from: Incarnation)
         /// `entries` has changed: everyone who needs the view gets the whole of it, before any `assign`
@@ -118,6 +123,8 @@ package struct Assignments: Sendable {
     private var waiting: [Claim] = []
     private var sent: [Claim] = []
     private var reasons: [String]
+    /// Epochs that nobody may work under any more, though the row may name an owner with them.
+    private var spent: [UInt16: Epoch] = [:]
     private let revokeWithin: Duration
 
     /// - Parameter count: how many shards or lanes there are; fixed for the cluster.
@@ -211,12 +218,8 @@ package struct Assignments: Sendable {
             self.sent = []
             actions = [.reload]
         case .heartbeat(let member, let holdings): actions = self.reconcile(member, holdings)
-        case .released(let member, let number, let epoch):
-            guard Int(number) < self.states.count,
-                case .revoking(member, epoch, let successor, _) = self.states[Int(number)]
-            else { return [] }  // An echo: of another epoch, or after the time was up.
-            self.claim(number, for: successor, expected: epoch, self.reasons[Int(number)])
-            actions = []
+        case .released(let member, let number, let epoch, let seen):
+            actions = self.release(member, number, epoch, seen: seen)
         case .ownerLost(let member, let reason): actions = self.lose(member, reason)
         case .tick: actions = self.expire(now)
         }
@@ -255,12 +258,32 @@ package struct Assignments: Sendable {
         return [.revoke(number: decision.number, epoch, from: owner)]
     }
 
+    private mutating func release(_ member: Incarnation, _ number: UInt16, _ epoch: Epoch, seen: Epoch) -> [Action] {
+        guard Int(number) < self.states.count else { return [] }
+        switch self.states[Int(number)] {
+        case .revoking(member, epoch, _, _) where seen > epoch, .assigned(member, epoch, _) where seen > epoch:
+            self.states[Int(number)] = .unknown
+            self.spent[number] = seen
+            self.reasons[Int(number)] = "fenced"
+            return [.viewChanged, .raise(number: number, to: seen)]
+        case .revoking(member, epoch, let successor, _):
+            self.claim(number, for: successor, expected: epoch, self.reasons[Int(number)])
+            return []
+        case .assigned(member, epoch, _):
+            self.states[Int(number)] = .unowned(last: epoch)
+            self.reasons[Int(number)] = "returned"
+            return [.viewChanged]
+        case .revoking, .assigned, .claiming, .unowned, .unknown:
+            return []  // An echo: of another epoch, or after the time was up.
+        }
+    }
+
     /// Takes the rows for every item in doubt; others are as this leader made them.
     private mutating func load(_ rows: [Row]) -> [Action] {
         var actions: [Action] = []
         for row in rows where Int(row.number) < self.states.count {
             guard case .unknown = self.states[Int(row.number)] else { continue }
-            if let owner = row.owner {
+            if let owner = row.owner, self.spent[row.number].map({ row.epoch > $0 }) ?? true {
                 self.states[Int(row.number)] = .assigned(owner, row.epoch, isConfirmed: false)
                 actions.append(.assign(number: row.number, row.epoch, to: owner))
             } else {

@@ -13,7 +13,7 @@ package struct LeaderTerm: Sendable {
         case joined(MemberIdentity)
         case heartbeat(Incarnation, Membership.Report, [Assignments.Holding])
         case closed(Incarnation, goodbye: Bool)
-        case released(AssignedKind, from: Incarnation, number: UInt16, Epoch)
+        case released(AssignedKind, from: Incarnation, number: UInt16, Epoch, seen: Epoch = .none)
         case loaded(AssignedKind, [Assignments.Row])
         case claimed(AssignedKind, [Epoch?])
         case claimsFailed(AssignedKind)
@@ -23,6 +23,8 @@ package struct LeaderTerm: Sendable {
     package enum Action: Equatable, Sendable {
         case persist(AssignedKind, [Assignments.Claim])
         case reload(AssignedKind)
+        /// Raise the row to the epoch, then read the rows again.
+        case raise(AssignedKind, number: UInt16, to: Epoch)
         case assign(AssignedKind, number: UInt16, Epoch, to: Incarnation)
         case revoke(AssignedKind, number: UInt16, Epoch, from: Incarnation)
         /// Send the whole view to its audience.
@@ -30,7 +32,7 @@ package struct LeaderTerm: Sendable {
         /// Send both views to a member that has just introduced itself.
         case welcome(Incarnation)
         case memberChanged(Membership.Change, MemberIdentity)
-        /// The member owns nothing and may go: say goodbye and close.
+        /// The member owns nothing any more. It says goodbye itself when it has finished.
         case dismiss(Incarnation)
         case handedOver(AssignedKind, reason: String)
     }
@@ -90,6 +92,16 @@ package struct LeaderTerm: Sendable {
         }
     }
 
+    /// Whether the view names every owner by address. Until the leader has settled, a view that leaves out
+    /// an owner who has not reported yet must not be sent: whoever got it would turn away from somebody who
+    /// works.
+    package func isViewComplete(_ kind: AssignedKind) -> Bool {
+        self.isSettled
+            || self.assignments(of: kind).entries.allSatisfy { entry in
+                entry.owner.map { self.membership.members[$0] != nil } ?? true
+            }
+    }
+
     /// Takes one event; returns what the shell has to do, in order.
     package mutating func receive(_ event: Event, now: MonotonicInstant) -> [Action] {
         var actions: [Action] = []
@@ -100,6 +112,10 @@ package struct LeaderTerm: Sendable {
             actions += self.follow(changes, now)
             if changes.contains(where: { $0.to == .joining }) { self.lastJoinAt[kind] = now }
             actions.append(.welcome(identity.incarnation))
+            // Its address is known from now on: a view that named it may have waited for that.
+            if self.assignments(of: kind).entries.contains(where: { $0.owner == identity.incarnation }) {
+                actions.append(.publishView(kind))
+            }
         case .heartbeat(let member, let report, let holdings):
             guard let identity = self.membership.members[member]?.identity,
                 let kind = Self.kind(ownedBy: identity.role)
@@ -108,8 +124,8 @@ package struct LeaderTerm: Sendable {
             actions += self.pass(.heartbeat(from: member, holdings), to: kind, now)
         case .closed(let member, let goodbye):
             actions += self.follow(self.membership.receive(.closed(member, goodbye: goodbye), now: now), now)
-        case .released(let kind, let member, let number, let epoch):
-            actions += self.pass(.released(from: member, number: number, epoch), to: kind, now)
+        case .released(let kind, let member, let number, let epoch, let seen):
+            actions += self.pass(.released(from: member, number: number, epoch, seen: seen), to: kind, now)
         case .loaded(let kind, let rows): actions += self.pass(.loaded(rows), to: kind, now)
         case .claimed(let kind, let epochs): actions += self.pass(.claimed(epochs), to: kind, now)
         case .claimsFailed(let kind): actions += self.pass(.claimsFailed, to: kind, now)
@@ -135,7 +151,7 @@ package struct LeaderTerm: Sendable {
     private mutating func settle(_ now: MonotonicInstant) -> [Action] {
         guard !self.isSettled, self.membership.isSettled(at: now) else { return [] }
         self.isSettled = true
-        return AssignedKind.allCases.flatMap { self.giveUpStrangers($0, now) }
+        return AssignedKind.allCases.flatMap { self.giveUpStrangers($0, now) + [.publishView($0)] }
     }
 
     /// Items whose owner is no member any more: found by comparing, so that a row read late counts too.
@@ -175,10 +191,12 @@ package struct LeaderTerm: Sendable {
         var actions = self.giveUpStrangers(kind, now)
         let members = self.membership.members(of: kind.owner)
         guard members.contains(where: { $0.state == .up }), self.isGathered(kind, now) else { return actions }
+        // Who cannot work is emptied while somebody else can; when nobody can, moving helps nobody.
+        let isAnyoneWell = members.contains { $0.state == .up && $0.complaint.isEmpty }
         let candidates = members.map { member in
             let standing: Placement.Candidate.Standing =
                 switch member.state {
-                case .up: .open
+                case .up: member.complaint.isEmpty || !isAnyoneWell ? .open : .leaving
                 case .leaving: .leaving
                 case .joining, .suspect, .dead, .gone: .closed
                 }
@@ -234,6 +252,10 @@ package struct LeaderTerm: Sendable {
             for member in members where member.state == .leaving {
                 let incarnation = member.identity.incarnation
                 guard isHopeless || self.assignments(of: kind).count(of: incarnation) == 0 else { continue }
+                // There is no successor to wait for: let go, so that the process can end.
+                for entry in self.assignments(of: kind).entries where entry.owner == incarnation {
+                    actions.append(.revoke(kind, number: entry.number, entry.epoch, from: incarnation))
+                }
                 actions.append(.dismiss(incarnation))
                 actions += self.follow(self.membership.receive(.emptied(incarnation), now: now), now)
             }
@@ -253,6 +275,7 @@ package struct LeaderTerm: Sendable {
             switch action {
             case .persist(let claims): .persist(kind, claims)
             case .reload: .reload(kind)
+            case .raise(let number, let epoch): .raise(kind, number: number, to: epoch)
             case .assign(let number, let epoch, let member): .assign(kind, number: number, epoch, to: member)
             case .revoke(let number, let epoch, let member): .revoke(kind, number: number, epoch, from: member)
             case .viewChanged: .publishView(kind)

@@ -23,6 +23,11 @@ final class AcceptedLink: Sendable {
         }
     }
 
+    /// Answers a question that came as `frame`.
+    func answer(_ frame: Frame, _ message: some WireMessage) {
+        self.link.send(message, flags: .answer, correlation: frame.correlation)
+    }
+
     /// Closes, saying why.
     func dismiss(_ detail: String) {
         self.link.send(Goodbye(detail: detail))

@@ -6,7 +6,7 @@ package import Observability
 package struct CoordinatorMetrics: Sendable {
     /// Why a shard changed hands.
     package enum HandoverReason: String, CaseIterable, Sendable {
-        case join, dead, left, rebalance, drain
+        case join, dead, left, rebalance, drain, returned, fenced
     }
 
     private let leader: Gauge

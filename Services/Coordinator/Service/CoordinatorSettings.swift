@@ -27,8 +27,12 @@ package struct CoordinatorSettings: Sendable {
     package var retryEvery = Duration.milliseconds(500)
     package var checkpointEvery = Duration.seconds(10)
     package var cleanEvery = Duration.seconds(60)
+    /// Rows of settled timers and ended versions removed in one transaction.
+    package var cleanRowsMax = 1000
     /// How long a new link may take to introduce itself.
     package var helloWithin = Duration.seconds(2)
+    /// How long the leader may take to say what the cluster looks like.
+    package var statusWithin = Duration.seconds(2)
     /// How long a question about activations may take, end to end.
     package var queryWithin = Duration.seconds(10)
     /// How long the shard's owner may take to say what became of a timer.

@@ -100,12 +100,9 @@ actor ScheduleFeeds {
         self.feeds = self.feeds.filter { $0.value.link !== link }
     }
 
-    /// The shard is somebody else's now, or nobody's: whoever is fed under another epoch is fed no more.
-    func keepOnly(_ owners: [ShardID: (epoch: Epoch, incarnation: Incarnation)]) {
-        self.feeds = self.feeds.filter { shard, feed in
-            guard let owner = owners[shard] else { return false }
-            return owner.epoch == feed.epoch && owner.incarnation == feed.link.incarnation
-        }
+    /// Ends the feeds of earlier owners: those under an epoch below the one given for their shard.
+    func retire(below epochs: [ShardID: Epoch]) {
+        self.feeds = self.feeds.filter { shard, feed in feed.epoch >= epochs[shard] ?? .none }
     }
 
     private func poll() async {

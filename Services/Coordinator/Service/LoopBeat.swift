@@ -1,0 +1,4 @@
+import Observability
+
+/// Proof that a loop turns. Under this name because the wire has a `Heartbeat` of its own.
+typealias LoopBeat = Heartbeat
