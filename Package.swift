@@ -98,8 +98,8 @@ let coordinator: [Target] = [
         "escapement-coordinator", "Services/Coordinator/Main",
         [
             "CoordinatorService", "CoordinatorAPI", "EscapementModel", "Scheduling", "Store", "PostgresStore",
-            "Transport", "TLS", "HTTPServer", "ServiceConfiguration", "Observability", "WireProtocol", arguments,
-            logging, lifecycle, hummingbird,
+            "Transport", "TLS", "HTTPServer", "HTTPClient", "ServiceConfiguration", "Observability", "WireProtocol",
+            logging, lifecycle, hummingbird, nioPosix,
         ]),
 ]
 

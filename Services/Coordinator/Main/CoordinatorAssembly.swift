@@ -1,0 +1,102 @@
+import CoordinatorService
+import EscapementModel
+import HTTPServer
+import Logging
+import NIOPosix
+import Observability
+import PostgresStore
+import ServiceConfiguration
+import ServiceLifecycle
+import TLS
+import Transport
+
+/// Chooses the implementation behind every port, in one place.
+struct CoordinatorAssembly {
+    private let configuration: CoordinatorConfiguration
+    private let observability: Observability
+    private let clocks = SystemClocks()
+    private let logger: Logger
+
+    init(_ configuration: CoordinatorConfiguration, observability: Observability) {
+        self.configuration = configuration
+        self.observability = observability
+        self.logger = observability.logger("coordinator")
+    }
+
+    /// Binds the listener for members and builds everything. The database need not be there.
+    ///
+    /// - Throws: `ConfigurationRefusal` for what a restart does not mend; `LinkError` when the address is taken.
+    func services() async throws -> [any Service] {
+        let common = self.configuration.common
+        var random = SystemRandomNumberGenerator()
+        let (server, client) = try self.linkContexts()
+        let listener = try await TransportListener.bind(
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: server,
+            admitting: PeerPolicy(cluster: common.cluster.name, roles: Set(Role.allCases)),
+            group: MultiThreadedEventLoopGroup.singleton, logger: self.logger)
+        let advertised = common.advertise ?? PeerAddress(host: common.instance, port: listener.address.port)
+        let ready = ReadyNote(
+            file: ReadyFile(
+                path: common.readyFile, role: Role.coordinator.rawValue, instance: common.instance,
+                listeners: ["admin", "cluster"]), logger: self.logger)
+        ready.note("cluster", listener.address.port)
+        let store = self.store()
+        let coordinator = Coordinator(
+            settings: CoordinatorSettings(
+                cluster: common.cluster.name, shardCount: common.cluster.shardCount,
+                laneCount: common.cluster.laneCount, node: NodeID(common.instance),
+                incarnation: Incarnation(.random(using: &random)), address: advertised.description,
+                build: BuildInformation.version, zone: common.zone),
+            locks: store, schedules: store, listener: listener,
+            connector: TransportConnector(
+                cluster: common.cluster.name, contexts: client, group: MultiThreadedEventLoopGroup.singleton),
+            clocks: self.clocks, observability: self.observability, seed: random.next())
+        let admin = AdminServer(
+            host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
+            onBound: { ready.note("admin", $0) })
+        // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
+        return [
+            admin, StoreRun(store: store),
+            CertificateWatch(slots: [server, client], clocks: self.clocks, logger: self.logger),
+            CoordinatorRun(coordinator: coordinator),
+            RotationPause(
+                health: self.observability.health, clocks: self.clocks, drainLimit: common.drainLimit),
+        ]
+    }
+
+    private func store() -> PostgresStore {
+        let postgres = self.configuration.postgres
+        let health = self.observability.health
+        health.declare(Coordinator.databaseCheck, initially: .notReady("not reached yet"))
+        return PostgresStore(
+            settings: PostgresConnectionSettings(applicationName: "escapement-coordinator") {
+                try postgres.connectionParameters()
+            },
+            clocks: self.clocks, logger: self.observability.logger("postgres"),
+            onState: { state in
+                switch state {
+                case .connected: health.set(Coordinator.databaseCheck, .ok)
+                case .lost(let reason): health.set(Coordinator.databaseCheck, .notReady(reason))
+                }
+            })
+    }
+
+    private func linkContexts() throws(ConfigurationRefusal) -> (server: TLSContextSlot, client: TLSContextSlot) {
+        let files = self.configuration.common.tls
+        func slot(_ role: TLSConfiguration.Role) throws(TLSError) -> TLSContextSlot {
+            try TLSContextSlot(
+                .links(
+                    role, certificateChain: .file(files.certificateFile), privateKey: .file(files.keyFile),
+                    trust: .file(files.authorityFile)), now: self.clocks.wallNow())
+        }
+        do {
+            return (try slot(.server), try slot(.client))
+        } catch {
+            throw ConfigurationRefusal([
+                ConfigurationProblem(
+                    "ESCAPEMENT_TLS_CERT_FILE", "and its key and authority cannot be used: \(error)",
+                    remedy: "see docs/configuration.md")
+            ])
+        }
+    }
+}
