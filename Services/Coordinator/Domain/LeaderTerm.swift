@@ -206,9 +206,9 @@ package struct LeaderTerm: Sendable {
         }
         let assignments = self.assignments(of: kind)
         let free = assignments.isInDoubt ? 0 : max(0, self.limits.movesInFlightMax - assignments.movesInFlight)
+        let rebalances = isAnyoneWell ? self.rebalancesAllowed(kind, items: assignments.states.count, now) : 0
         let steps = Placement.plan(
-            items: assignments.items, candidates: candidates, drainsMax: free,
-            rebalancesMax: min(free, self.rebalancesAllowed(kind, items: assignments.states.count, now)))
+            items: assignments.items, candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
         var placed: [Assignments.Decision] = []
         var moved: [Assignments.Decision] = []
         for step in steps {

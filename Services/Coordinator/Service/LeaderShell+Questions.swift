@@ -35,7 +35,7 @@ extension LeaderShell {
         for _ in 0..<2 {
             guard let dispatcher = self.nextDispatcherLink() else {
                 throw ClusterError(
-                    ClusterError.activationStoreUnavailable, "no dispatcher is there that could ask the activation store")
+                    ClusterError.activationStoreUnavailable, "no dispatcher is up that could ask the activation store")
             }
             let answer = await dispatcher.ask(
                 query, within: self.environment.settings.queryWithin, clocks: self.environment.clocks)

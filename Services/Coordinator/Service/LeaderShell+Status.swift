@@ -46,10 +46,13 @@ extension LeaderShell {
                 "id": .string(settings.node.name), "role": "coordinator", "state": "up", "leader": true,
                 "zone": .string(settings.zone), "version": .string(settings.build),
                 "address": .string(settings.address), "incarnation": .string(settings.incarnation.description),
-                "joinedAt": .string(self.since.description), "lastSeenAt": .string(wall.description), "clockOffset": "0ms",
+                "joinedAt": .string(self.since.description), "lastSeenAt": .string(wall.description),
+                "clockOffset": "0ms",
             ])
         ]
-        let others = self.links.values.filter { $0.link.role == .coordinator }.sorted { $0.link.node < $1.link.node }
+        let others = self.links.values.filter { $0.link.role == .coordinator }.sorted {
+            $0.link.node < $1.link.node
+        }
         for (link, heardAt) in others {
             documents.append(
                 .record([
@@ -93,7 +96,9 @@ extension LeaderShell {
     /// How many processes run each build, in order of version.
     private var builds: [(key: String, value: Int)] {
         var counts = [self.environment.settings.build: 1]
-        for entry in self.links.values where entry.link.role != .tool { counts[entry.link.hello.build, default: 0] += 1 }
+        for entry in self.links.values where entry.link.role != .tool {
+            counts[entry.link.hello.build, default: 0] += 1
+        }
         return counts.sorted { $0.key < $1.key }
     }
 
@@ -109,7 +114,8 @@ extension LeaderShell {
                 if !member.complaint.isEmpty { warnings.append("\(node): \(member.complaint)") }
                 let offset = Duration.milliseconds(member.clockOffsetMilliseconds)
                 if offset >= Self.clockOffsetWarning || .zero - offset >= Self.clockOffsetWarning {
-                    warnings.append("\(node): its clock differs by \(member.clockOffsetMilliseconds)ms from the leader's")
+                    warnings.append(
+                        "\(node): its clock differs by \(member.clockOffsetMilliseconds)ms from the leader's")
                 }
             }
         }

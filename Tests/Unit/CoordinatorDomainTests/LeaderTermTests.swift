@@ -19,15 +19,20 @@ struct TermHarness {
     /// Every assign ever sent, to check that epochs grow and that each was durable.
     var told: [(AssignedKind, UInt16, Epoch, Incarnation)] = []
     var storeIsUp = true
+    var complaints: [Incarnation: String] = [:]
+    /// How often each view was to be sent to everyone.
+    var published: [AssignedKind: Int] = [:]
 
-    init(shards: Int, lanes: Int, owners: [Assignments.Row] = []) {
+    init(shards: Int, lanes: Int, owners: [Assignments.Row] = [], laneOwners: [Assignments.Row] = []) {
         func rows(_ count: Int) -> [Assignments.Row] {
             (0..<UInt16(count)).map { Assignments.Row(number: $0, epoch: .none, owner: nil) }
         }
         var shardRows = rows(shards)
         for row in owners { shardRows[Int(row.number)] = row }
-        self.rows = [.shard: shardRows, .lane: rows(lanes)]
-        self.term = LeaderTerm(shards: shardRows, lanes: rows(lanes), now: instant(0))
+        var laneRows = rows(lanes)
+        for row in laneOwners { laneRows[Int(row.number)] = row }
+        self.rows = [.shard: shardRows, .lane: laneRows]
+        self.term = LeaderTerm(shards: shardRows, lanes: laneRows, now: instant(0))
     }
 
     mutating func send(_ event: LeaderTerm.Event) {
@@ -49,6 +54,10 @@ struct TermHarness {
             case .reload(let kind):
                 guard self.storeIsUp else { continue }
                 pending += self.term.receive(.loaded(kind, self.rows[kind] ?? []), now: instant(self.now))
+            case .raise(let kind, let number, let epoch):
+                let row = self.rows[kind]?[Int(number)].epoch ?? .none
+                self.rows[kind]?[Int(number)].epoch = max(row, epoch)
+                pending += self.term.receive(.loaded(kind, self.rows[kind] ?? []), now: instant(self.now))
             case .assign(let kind, let number, let epoch, let member):
                 let row = self.rows[kind]?[Int(number)]
                 #expect(row?.epoch == epoch && row?.owner == member, "told before it was durable")
@@ -62,7 +71,8 @@ struct TermHarness {
             case .dismiss(let member):
                 self.dismissed.insert(member)
                 self.held[member] = nil
-            case .publishView, .welcome, .memberChanged, .handedOver: break
+            case .publishView(let kind): self.published[kind, default: 0] += 1
+            case .welcome, .memberChanged, .handedOver: break
             }
         }
     }
@@ -82,7 +92,8 @@ struct TermHarness {
             guard self.now % 500 == 0 else { continue }
             for (member, holdings) in self.held.sorted(by: { $0.key < $1.key }) where !self.silent.contains(member) {
                 let list = holdings.map { Assignments.Holding(number: $0.key, epoch: $0.value) }
-                let report = Membership.Report(leaving: self.leaving.contains(member))
+                let report = Membership.Report(
+                    leaving: self.leaving.contains(member), complaint: self.complaints[member] ?? "")
                 self.send(.heartbeat(member, report, list))
             }
         }
@@ -170,6 +181,58 @@ struct TermHarness {
         harness.join(2)
         harness.run(1500)
         #expect(harness.count(2) == 4)
+    }
+
+    @Test func `what an owner gives back unasked goes on under a new epoch`() {
+        var harness = TermHarness(shards: 2, lanes: 2)
+        harness.join(11, .dispatcher)
+        harness.run(2500)
+        harness.held[incarnation(11)]?[0] = nil
+        harness.send(.released(.lane, from: incarnation(11), number: 0, Epoch(1)))
+        #expect(harness.held[incarnation(11)] == [0: Epoch(2), 1: Epoch(1)])
+    }
+
+    @Test func `an epoch above the store's lifts the next owner above it`() {
+        var harness = TermHarness(shards: 2, lanes: 1)
+        harness.join(1)
+        harness.run(2500)
+        harness.held[incarnation(1)]?[1] = nil
+        harness.send(.released(.shard, from: incarnation(1), number: 1, Epoch(1), seen: Epoch(40)))
+        harness.run(1000)
+        #expect(harness.held[incarnation(1)] == [0: Epoch(1), 1: Epoch(41)])
+        #expect(harness.told.allSatisfy { $0.2 != Epoch(40) }, "40 is somebody's already")
+    }
+
+    @Test func `a dispatcher that cannot publish is emptied while another one can`() {
+        var harness = TermHarness(shards: 2, lanes: 4)
+        harness.join(11, .dispatcher)
+        harness.join(12, .dispatcher)
+        harness.run(2500)
+        harness.complaints[incarnation(11)] = "Kafka unavailable: no broker answers"
+        harness.run(1500)
+        #expect(harness.count(12) == 4)
+        harness.complaints[incarnation(12)] = "Kafka unavailable: no broker answers"
+        harness.run(3000)
+        #expect(harness.count(12) == 4, "when nobody can, moving helps nobody")
+    }
+
+    @Test func `a new leader's view waits for the owners that it would leave out`() {
+        let owners = [Assignments.Row(number: 0, epoch: Epoch(5), owner: incarnation(11))]
+        var harness = TermHarness(shards: 1, lanes: 1, laneOwners: owners)
+        harness.join(1)
+        #expect(!harness.term.isViewComplete(.lane))
+        harness.join(11, .dispatcher)
+        #expect(harness.term.isViewComplete(.lane))
+        #expect(harness.published[.lane] == 1, "the tickers that came first get it now")
+    }
+
+    @Test func `once settled, a view goes out with whoever is there`() {
+        let owners = [Assignments.Row(number: 0, epoch: Epoch(5), owner: incarnation(11))]
+        var harness = TermHarness(shards: 1, lanes: 1, laneOwners: owners)
+        harness.join(1)
+        harness.run(3100)
+        #expect(harness.term.isViewComplete(.lane))
+        #expect(harness.published[.lane] == 1)
     }
 
     @Test func `a new leader keeps what the members hold`() {
