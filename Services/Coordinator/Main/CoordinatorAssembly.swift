@@ -1,10 +1,13 @@
+import CoordinatorAPI
 import CoordinatorService
 import EscapementModel
 import HTTPServer
+import Hummingbird
 import Logging
 import NIOPosix
 import Observability
 import PostgresStore
+import Scheduling
 import ServiceConfiguration
 import ServiceLifecycle
 import TLS
@@ -38,7 +41,7 @@ struct CoordinatorAssembly {
         let ready = ReadyNote(
             file: ReadyFile(
                 path: common.readyFile, role: Role.coordinator.rawValue, instance: common.instance,
-                listeners: ["admin", "cluster"]), logger: self.logger)
+                listeners: ["admin", "api", "cluster"]), logger: self.logger)
         ready.note("cluster", listener.address.port)
         let store = self.store()
         let coordinator = Coordinator(
@@ -54,11 +57,14 @@ struct CoordinatorAssembly {
         let admin = AdminServer(
             host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
             onBound: { ready.note("admin", $0) })
+        let web = try self.webContext()
         // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
         return [
             admin, StoreRun(store: store),
-            CertificateWatch(slots: [server, client], clocks: self.clocks, logger: self.logger),
+            CertificateWatch(
+                slots: [server, client] + (web.map { [$0] } ?? []), clocks: self.clocks, logger: self.logger),
             CoordinatorRun(coordinator: coordinator),
+            self.api(store: store, cluster: coordinator, tls: web) { ready.note("api", $0) },
             RotationPause(
                 health: self.observability.health, clocks: self.clocks, drainLimit: common.drainLimit),
         ]
@@ -79,6 +85,52 @@ struct CoordinatorAssembly {
                 case .lost(let reason): health.set(Coordinator.databaseCheck, .notReady(reason))
                 }
             })
+    }
+
+    private func api(
+        store: PostgresStore, cluster: Coordinator, tls: TLSContextSlot?, onBound: @escaping @Sendable (Int) -> Void
+    ) -> HTTPListener<APIRequestContext> {
+        let configuration = self.configuration
+        let common = configuration.common
+        let settings = APISettings(
+            cluster: common.cluster.name, shardCount: common.cluster.shardCount,
+            authentication: configuration.authentication == .token
+                ? .tokens(file: configuration.tokensFile ?? "") : .open)
+        let server = APIServer(
+            settings: settings, store: store, cluster: cluster, clocks: self.clocks,
+            zones: ZoneDatabase(directory: common.zoneInfoDirectory), observability: self.observability
+        ) { bytes, byteCountMax in
+            switch Gunzip.decompress(bytes, byteCountMax: byteCountMax) {
+            case .bytes(let content): .bytes(content)
+            case .tooLarge: .tooLarge
+            case .malformed: .malformed
+            }
+        }
+        var limits = HTTPServerLimits()
+        limits.bodyByteCountMax = settings.batchByteCountMax
+        return HTTPListener(
+            name: "api",
+            router: server.router(middleware: [RequestMetrics<APIRequestContext>(self.observability.metrics)]),
+            host: configuration.httpListen.host, port: configuration.httpListen.port, slot: tls, limits: limits,
+            logger: self.observability.logger("api"), onBound: onBound)
+    }
+
+    /// The certificate of the API; `nil` when it is plain HTTP.
+    private func webContext() throws(ConfigurationRefusal) -> TLSContextSlot? {
+        guard let files = self.configuration.httpTLS else { return nil }
+        do {
+            return try TLSContextSlot(
+                TLSConfiguration(
+                    role: .server, authentication: .serverOnly, certificateChain: .file(files.certificateFile),
+                    privateKey: .file(files.keyFile), applicationProtocols: ["http/1.1"], minimumVersion: .tls12,
+                    releasesIdleBuffers: true), now: self.clocks.wallNow())
+        } catch {
+            throw ConfigurationRefusal([
+                ConfigurationProblem(
+                    "ESCAPEMENT_HTTP_TLS_CERT_FILE", "and its key cannot be used: \(error)",
+                    remedy: "see docs/configuration.md")
+            ])
+        }
     }
 
     private func linkContexts() throws(ConfigurationRefusal) -> (server: TLSContextSlot, client: TLSContextSlot) {

@@ -12,6 +12,7 @@ enum CoordinatorProcess {
         Settings come from the environment (docs/configuration.md) or from flags of the same names:
         ESCAPEMENT_HTTP_LISTEN is --http-listen.
 
+          health          asks the running service whether it is ready ('health --help')
           --print-config  shows every setting, its value and where it comes from, and ends
           --version       shows the version and ends
           --help          shows this and ends
@@ -21,6 +22,7 @@ enum CoordinatorProcess {
     /// - Parameter arguments: without the program's name.
     /// - Returns: the exit code; 78 for a configuration that cannot be used.
     static func main(_ arguments: [String]) async -> Int32 {
+        if arguments.first == "health" { return HealthProbe.main(Array(arguments.dropFirst())) }
         let loaded: LoadedConfiguration<CoordinatorConfiguration>
         do throws(ConfigurationRefusal) {
             let flags = try CommandLineFlags(arguments)
