@@ -1,0 +1,108 @@
+import DispatcherService
+import EscapementModel
+import JSON
+import NIOCore
+import Testing
+import WireProtocol
+
+@Suite struct EventFormatTests {
+    @Test func `binary mode is exactly the documented message`() {
+        let record = EventFormat().record(of: Samples.fire(), topic: "escapement.fires", now: Samples.produced)
+        let headers = record.headers.map { "\($0.name): \($0.value)" }
+        #expect(
+            headers == [
+                "ce_specversion: 1.0",
+                "ce_id: 9d0c1f6e2b7a4c55a1f0e3d2c4b59687",
+                "ce_source: /namespaces/guest/schedules/nightly-report",
+                "ce_type: escapement.schedule.fired.v1",
+                "ce_time: 2026-11-23T01:30:00.000Z",
+                "ce_recordedtime: 2026-11-23T01:30:00.004Z",
+                "ce_subject: /guest/reports/nightly",
+                "ce_partitionkey: guest/nightly-report",
+                "ce_sequence: 00001795397400000",
+                "ce_expirytime: 2026-11-23T03:30:00.000Z",
+                "ce_firekind: cron",
+                "ce_attempt: 1",
+                "ce_generation: 3",
+                "ce_traceparent: \(Samples.trace)",
+                "traceparent: \(Samples.trace)",
+                "content-type: application/json",
+                "esc-activation-id: 9d0c1f6e2b7a4c55a1f0e3d2c4b59687",
+                "esc-schedule: guest/nightly-report",
+                "esc-nominal: 2026-11-23T01:30:00.000Z",
+                "esc-lane: 13",
+                "esc-seq: 42",
+            ])
+        #expect(record.key == "guest/nightly-report")
+        #expect(String(buffer: record.value) == #"{"report":"daily","limit":9007199254740993}"#)
+        #expect(record.topic == "escapement.fires")
+        #expect(record.partition == nil)
+    }
+
+    @Test func `structured mode holds the same attributes and the payload byte for byte`() throws {
+        let record = EventFormat(mode: .structured).record(
+            of: Samples.fire(), topic: "t", now: Samples.produced)
+        #expect(
+            String(buffer: record.value) == #"{"specversion":"1.0","id":"9d0c1f6e2b7a4c55a1f0e3d2c4b59687","#
+                + #""source":"/namespaces/guest/schedules/nightly-report","type":"escapement.schedule.fired.v1","#
+                + #""time":"2026-11-23T01:30:00.000Z","recordedtime":"2026-11-23T01:30:00.004Z","#
+                + #""subject":"/guest/reports/nightly","partitionkey":"guest/nightly-report","#
+                + #""sequence":"00001795397400000","expirytime":"2026-11-23T03:30:00.000Z","firekind":"cron","#
+                + #""attempt":1,"generation":3,"traceparent":"\#(Samples.trace)","#
+                + #""datacontenttype":"application/json","data":{"report":"daily","limit":9007199254740993}}"#)
+        #expect(
+            record.headers.first { $0.name == "content-type" }?.value
+                == "application/cloudevents+json; charset=UTF-8")
+        #expect(!record.headers.contains { $0.name.hasPrefix("ce_") })
+    }
+
+    @Test func `text and bytes have their own form in structured mode`() {
+        var template = Samples.template
+        template.contentType = "text/plain; charset=utf-8"
+        template.payload = ByteBuffer(string: "a\"b")
+        let text = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(String(buffer: text.value).hasSuffix(#""data":"a\"b"}"#))
+        template.contentType = "application/octet-stream"
+        template.payload = ByteBuffer(bytes: [0, 255, 254, 1])
+        let bytes = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(String(buffer: bytes.value).hasSuffix(#""data_base64":"AP/+AQ=="}"#))
+        template.contentType = "application/json"
+        template.payload = ByteBuffer(string: "{not json")
+        let broken = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(String(buffer: broken.value).contains(#""data_base64":""#), "what is not JSON must not break the event")
+    }
+
+    @Test func `a timer has a type and source of its own`() {
+        var template = Samples.template
+        template.origin = .timer
+        template.name = "order-8841"
+        let headers = EventFormat(sourcePrefix: "//escapement.example").record(
+            of: Samples.fire(template, kind: .delay), topic: "t", now: Samples.due
+        ).headers
+        #expect(headers.contains(.init("ce_type", "escapement.timer.fired.v1")))
+        #expect(headers.contains(.init("ce_source", "//escapement.example/namespaces/guest/timers/order-8841")))
+        #expect(headers.contains(.init("ce_firekind", "delay")))
+    }
+
+    @Test func `a fire that catches up says so`() {
+        let headers = EventFormat().record(of: Samples.fire(caughtUp: true), topic: "t", now: Samples.due).headers
+        #expect(headers.contains(.init("ce_firekind", "catchup")))
+    }
+
+    @Test(arguments: ["", "null", " null\n"])
+    func `a null payload is never a null record`(payload: String) {
+        var template = Samples.template
+        template.payload = ByteBuffer(string: payload)
+        let record = EventFormat().record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(String(buffer: record.value) == "{}")
+    }
+
+    @Test func `the schedule's own format and key win`() {
+        var template = Samples.template
+        template.format = "cloudevents-structured"
+        template.key = "order-8841"
+        let record = EventFormat(mode: .binary).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(record.key == "order-8841")
+        #expect(String(buffer: record.value).hasPrefix(#"{"specversion""#))
+    }
+}

@@ -1,0 +1,233 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import NIOCore
+import Synchronization
+
+/// A broker that knows topics, transactions and fencing, and does what a test tells it to do wrong.
+final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader {
+    struct Stored {
+        var record: OutgoingRecord
+        var isCommitted: Bool
+        /// Whether its transaction is over.
+        var isSettled: Bool
+    }
+
+    enum Fault {
+        case initializeUnavailable
+        case beginFenced
+        case produceUnavailable
+        case produceFenced
+        /// The commit fails and is not applied.
+        case commitRefused
+        /// Nobody hears the answer.
+        case commitUnknown(applied: Bool)
+        /// The commit succeeds, and the session is in doubt.
+        case taint
+    }
+
+    struct State {
+        var partitions: [String: [Stored]] = [:]
+        var generation = 0
+        var faults: [Fault] = []
+        var sessions = 0
+        var aborts = 0
+    }
+
+    let state = Mutex(State())
+    /// Topics that do not exist.
+    let missing: Set<String>
+    let recordBytesMax: Int
+
+    init(missing: Set<String> = [], recordBytesMax: Int = 1_000_000) {
+        self.missing = missing
+        self.recordBytesMax = recordBytesMax
+    }
+
+    func inject(_ faults: Fault...) { self.state.withLock { $0.faults += faults } }
+
+    var sessionCount: Int { self.state.withLock { $0.sessions } }
+
+    /// What a reader of committed records sees of a topic, all partitions.
+    func committed(_ topic: String) -> [OutgoingRecord] {
+        self.state.withLock { state in
+            state.partitions.sorted { $0.key < $1.key }.filter { $0.key.hasPrefix("\(topic)/") }
+                .flatMap { $0.value.filter(\.isCommitted).map(\.record) }
+        }
+    }
+
+    /// The committed journal as records.
+    func journal(_ topic: String = "escapement.test.journal") -> [JournalRecord] {
+        self.committed(topic).compactMap { try? JournalCodec.decode($0.value) }
+    }
+
+    func takeFault(_ matches: (Fault) -> Bool) -> Fault? {
+        self.state.withLock { state in
+            guard let index = state.faults.firstIndex(where: matches) else { return nil }
+            return state.faults.remove(at: index)
+        }
+    }
+
+    func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        self.state.withLock { $0.sessions += 1 }
+        return FakeSession(self)
+    }
+
+    func delivery(_ record: OutgoingRecord, isCommitted: Bool) -> RecordDelivery {
+        if self.missing.contains(record.topic) { return .refused(.unknownTopic, detail: "no such topic") }
+        if record.value.readableBytes > self.recordBytesMax { return .refused(.tooLarge, detail: "too large") }
+        let partition = record.partition ?? 0
+        return self.state.withLock { state in
+            let key = "\(record.topic)/\(partition)"
+            state.partitions[key, default: []].append(
+                Stored(record: record, isCommitted: isCommitted, isSettled: isCommitted))
+            return .delivered(partition: partition, offset: Int64(state.partitions[key, default: []].count - 1))
+        }
+    }
+
+    func settle(_ positions: [(key: String, offset: Int)], isCommitted: Bool) {
+        self.state.withLock { state in
+            for position in positions {
+                state.partitions[position.key]?[position.offset].isCommitted = isCommitted
+                state.partitions[position.key]?[position.offset].isSettled = true
+            }
+        }
+    }
+
+    // MARK: RecordProducer, without transactions
+
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+        records.map { record in
+            let fault = self.takeFault {
+                switch $0 {
+                case .produceUnavailable, .produceFenced: true
+                default: false
+                }
+            }
+            switch fault {
+            case nil: return self.delivery(record, isCommitted: true)
+            case .produceFenced: return .fenced("fenced")
+            default: return .unavailable("away")
+            }
+        }
+    }
+
+    // MARK: JournalReader
+
+    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 { 0 }
+
+    func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord] {
+        self.state.withLock { state in
+            let all = state.partitions["escapement.test.journal/\(lane)"] ?? []
+            return (from..<through).compactMap { offset in
+                let stored = all[Int(offset)]
+                guard stored.isCommitted else { return nil }
+                return StoredJournalRecord(offset: offset, record: try? JournalCodec.decode(stored.record.value))
+            }
+        }
+    }
+}
+
+/// One transactional producer against `FakeTopics`.
+final class FakeSession: TransactionSession {
+    private struct State {
+        var generation = 0
+        var open: [(key: String, offset: Int)]?
+        var isTainted = false
+    }
+
+    private let topics: FakeTopics
+    private let state = Mutex(State())
+
+    init(_ topics: FakeTopics) { self.topics = topics }
+
+    var isTainted: Bool { self.state.withLock { $0.isTainted } }
+
+    private func isCurrent() -> Bool {
+        let generation = self.state.withLock { $0.generation }
+        return self.topics.state.withLock { $0.generation == generation }
+    }
+
+    func initialize() async throws(TransactionError) {
+        let fault = self.topics.takeFault { if case .initializeUnavailable = $0 { true } else { false } }
+        if fault != nil { throw .unavailable("away") }
+        let generation = self.topics.state.withLock { state in
+            state.generation += 1
+            // What an earlier session left open is aborted.
+            for (key, partition) in state.partitions {
+                for offset in partition.indices where !partition[offset].isSettled {
+                    state.partitions[key]?[offset].isSettled = true
+                }
+            }
+            return state.generation
+        }
+        self.state.withLock { $0.generation = generation }
+    }
+
+    func begin() async throws(TransactionError) {
+        let fault = self.topics.takeFault { if case .beginFenced = $0 { true } else { false } }
+        if fault != nil || !self.isCurrent() { throw .fenced("fenced") }
+        self.state.withLock { $0.open = [] }
+    }
+
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+        guard self.isCurrent() else { return records.map { _ in .fenced("fenced") } }
+        return records.map { record in
+            let fault = self.topics.takeFault {
+                switch $0 {
+                case .produceUnavailable, .produceFenced: true
+                default: false
+                }
+            }
+            switch fault {
+            case .produceFenced: return .fenced("fenced")
+            case nil:
+                let delivery = self.topics.delivery(record, isCommitted: false)
+                if case .delivered(let partition, let offset) = delivery {
+                    self.state.withLock { $0.open?.append(("\(record.topic)/\(partition)", Int(offset))) }
+                }
+                return delivery
+            default: return .unavailable("away")
+            }
+        }
+    }
+
+    func commit() async throws(TransactionError) {
+        let open = self.state.withLock { state in
+            defer { state.open = nil }
+            return state.open
+        }
+        guard let open, self.isCurrent() else { throw .fenced("fenced") }
+        let fault = self.topics.takeFault {
+            switch $0 {
+            case .commitRefused, .commitUnknown, .taint: true
+            default: false
+            }
+        }
+        switch fault {
+        case .commitRefused:
+            self.topics.settle(open, isCommitted: false)
+            throw .unavailable("refused")
+        case .commitUnknown(let applied):
+            self.topics.settle(open, isCommitted: applied)
+            throw .outcomeUnknown("no answer")
+        case .taint:
+            self.topics.settle(open, isCommitted: true)
+            self.state.withLock { $0.isTainted = true }
+        default:
+            self.topics.settle(open, isCommitted: true)
+        }
+    }
+
+    func abort() async {
+        let open = self.state.withLock { state in
+            state.isTainted = true
+            defer { state.open = nil }
+            return state.open
+        }
+        self.topics.state.withLock { $0.aborts += 1 }
+        if let open { self.topics.settle(open, isCommitted: false) }
+    }
+
+    func close() async {}
+}

@@ -1,0 +1,101 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import NIOCore
+import TestSupport
+import Testing
+import WireProtocol
+
+@Suite struct JournalCodecTests {
+    private func record(_ body: JournalRecord.Body) -> JournalRecord {
+        JournalRecord(
+            lane: LaneID(13), laneEpoch: Epoch(1 << 62), sequence: 4_411_223, dispatcher: NodeID("d-1"), body: body)
+    }
+
+    private var states: [ShardState] {
+        (0..<3).map { ShardState(shard: ShardID($0), epoch: Epoch(UInt64($0)), cursor: Samples.cursor(Int64($0))) }
+    }
+
+    @Test func `every kind of record comes back as it was`() throws {
+        var skipped = Samples.outcome(2)
+        skipped.outcome = .skipped
+        skipped.reason = .catchupWindow
+        skipped.count = 60
+        skipped.through = Samples.produced
+        skipped.due = Samples.produced
+        skipped.error = "čšž\n\"quoted\""
+        skipped.position = nil
+        skipped.payload = nil
+        skipped.action = ""
+        skipped.labels = []
+        skipped.traceparent = ""
+        for body: JournalRecord.Body in [
+            .barrier(nonce: Samples.uid), .part([Samples.outcome(), skipped]),
+            .entry(self.states, [Samples.outcome(), skipped]), .entry([], []),
+        ] {
+            let record = self.record(body)
+            #expect(try JournalCodec.decode(JournalCodec.encode(record)) == record)
+        }
+    }
+
+    @Test func `an entry that does not fit is split, shards in the last record`() throws {
+        let outcomes = (0..<100).map { Samples.outcome(UInt64($0)) }
+        let buffers = JournalCodec.encode(
+            entry: self.states, outcomes: outcomes, lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3,
+            dispatcher: NodeID("d"), bytesMax: 4096)
+        #expect(buffers.count > 5)
+        #expect(buffers.allSatisfy { $0.readableBytes <= 4096 })
+        var assembler = JournalAssembler(startingAt: 0)
+        var entry: JournalAssembler.Entry?
+        for (offset, buffer) in buffers.enumerated() {
+            #expect(entry == nil)
+            entry = assembler.take(
+                StoredJournalRecord(offset: Int64(offset), record: try JournalCodec.decode(buffer)))
+        }
+        #expect(entry?.outcomes == outcomes)
+        guard case .entry(let shards, _) = try JournalCodec.decode(buffers[buffers.count - 1]).body else {
+            Issue.record("the last record is not the entry")
+            return
+        }
+        #expect(shards == self.states)
+    }
+
+    @Test func `a record of another version is refused by name`() {
+        var writer = FieldWriter()
+        writer.unsigned(1, UInt32(2))
+        writer.unsigned(2, UInt32(1))
+        #expect(throws: WireError.self) { try JournalCodec.decode(writer.buffer) }
+        #expect(throws: WireError.self) { try JournalCodec.decode(ByteBuffer()) }
+    }
+
+    @Test func `fields of a later build are passed over`() throws {
+        let record = self.record(.entry(self.states, [Samples.outcome()]))
+        var writer = FieldWriter()
+        writer.text(9000, "later")
+        var bytes = JournalCodec.encode(record)
+        bytes.writeImmutableBuffer(writer.buffer)
+        #expect(try JournalCodec.decode(bytes) == record)
+    }
+
+    @Test(arguments: 0..<20)
+    func `any bytes give a record or an error`(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let sound = Array(
+            JournalCodec.encode(self.record(.entry(self.states, [Samples.outcome(), Samples.outcome(2)])))
+                .readableBytesView)
+        var decoded = 0
+        for _ in 0..<500 {
+            var bytes = sound
+            switch Int.random(in: 0..<3, using: &random) {
+            case 0: bytes.removeLast(Int.random(in: 1...bytes.count, using: &random))
+            case 1: bytes = (0..<64).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+            default: break
+            }
+            for _ in 0..<Int.random(in: 0...4, using: &random) where !bytes.isEmpty {
+                bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: .min ... .max, using: &random)
+            }
+            if (try? JournalCodec.decode(ByteBuffer(bytes: bytes))) != nil { decoded += 1 }
+        }
+        #expect(decoded < 500, "damage was never noticed")
+    }
+}

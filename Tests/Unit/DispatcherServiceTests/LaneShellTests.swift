@@ -1,0 +1,177 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import Observability
+import Synchronization
+import Testing
+
+/// Collects a lane's answers, for tests that wait for one.
+final class Replies: Sendable {
+    private struct State {
+        var all: [LaneReply] = []
+        var waiters: [(LaneReply, CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    var all: [LaneReply] { self.state.withLock { $0.all } }
+
+    func add(_ reply: LaneReply) {
+        let ready = self.state.withLock { state in
+            state.all.append(reply)
+            let ready = state.waiters.filter { $0.0 == reply }.map(\.1)
+            state.waiters.removeAll { $0.0 == reply }
+            return ready
+        }
+        for continuation in ready { continuation.resume() }
+    }
+
+    func wait(for reply: LaneReply) async {
+        await withCheckedContinuation { continuation in
+            let isThere = self.state.withLock { state in
+                if state.all.contains(reply) { return true }
+                state.waiters.append((reply, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+}
+
+/// A lane of the fake broker.
+struct LaneFixture {
+    struct Producers: LaneProducerFactory {
+        let topics: FakeTopics
+        let clocks: any Clocks
+
+        func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
+            TransactionalProducer(lane: lane, sessions: self.topics, clocks: self.clocks, seed: epoch.rawValue)
+        }
+    }
+
+    let topics: FakeTopics
+    let clocks: ManualClocks
+    let replies = Replies()
+    let shell: LaneShell
+
+    init(epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks()) {
+        self.topics = topics
+        self.clocks = clocks
+        let replies = self.replies
+        self.shell = LaneShell(
+            id: LaneID(0), epoch: Epoch(epoch),
+            environment: LaneShell.Environment(
+                producers: Producers(topics: topics, clocks: clocks), journal: topics, clocks: clocks,
+                rules: Samples.rules, metrics: DispatcherMetrics(MetricsRegistry()), logger: Samples.logger, seed: 1),
+            reply: { replies.add($0) }, settled: { _ in })
+    }
+
+    func offer(from: Cursor, to: Cursor, count: Int = 1) {
+        let occurrences = (0..<count).map { index in
+            Samples.occurrence(scheduled: WallInstant(milliseconds: to.cron.instant.milliseconds - Int64(index)))
+        }
+        self.shell.offer(
+            .init(
+                session: SessionID(1), shard: ShardID(0), epoch: Epoch(5), from: from, to: to, byteCount: 100,
+                occurrenceCount: count, payload: FireWork(occurrences: occurrences, ticker: NodeID("t"))))
+    }
+}
+
+@Suite struct LaneShellTests {
+    private let first = SessionID(1)
+    private let a = Samples.cursor(Samples.due.milliseconds - 2000)
+    private let b = Samples.cursor(Samples.due.milliseconds - 1000)
+
+    @Test func `a lane is taken over with a barrier, restated, opened and published`() async {
+        let fixture = LaneFixture()
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        fixture.offer(from: .start, to: self.a, count: 3)
+        await fixture.replies.wait(for: .acknowledged(self.first, ShardID(0), Epoch(5), self.a))
+        fixture.shell.stop()
+        #expect(await run.value == .released)
+        #expect(fixture.topics.committed("escapement.fires").count == 3)
+        let journal = fixture.topics.journal()
+        guard case .barrier = journal.first?.body else {
+            Issue.record("the journal does not begin with a barrier")
+            return
+        }
+        guard case .entry(let shards, let outcomes) = journal.last?.body else {
+            Issue.record("the journal does not end with an entry")
+            return
+        }
+        #expect(shards == [ShardState(shard: ShardID(0), epoch: Epoch(5), cursor: self.a)])
+        #expect(outcomes.count == 3)
+    }
+
+    @Test func `a successor goes on exactly where the journal stands`() async {
+        let topics = FakeTopics()
+        let one = LaneFixture(epoch: 1, topics: topics)
+        let firstRun = Task { await one.shell.run() }
+        one.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await one.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        one.offer(from: .start, to: self.a)
+        await one.replies.wait(for: .acknowledged(self.first, ShardID(0), Epoch(5), self.a))
+
+        let two = LaneFixture(epoch: 2, topics: topics)
+        let secondRun = Task { await two.shell.run() }
+        two.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await two.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), self.a))
+
+        // The predecessor is alive and does not know: what it is given now must not count.
+        one.offer(from: self.a, to: self.b)
+        guard case .lost = await firstRun.value else {
+            Issue.record("the predecessor still believes that it owns the lane")
+            return
+        }
+        #expect(topics.committed("escapement.fires").count == 1)
+        two.shell.stop()
+        #expect(await secondRun.value == .released)
+    }
+
+    @Test func `a lane whose journal holds a higher epoch is given up`() async {
+        let topics = FakeTopics()
+        let two = LaneFixture(epoch: 2, topics: topics)
+        let run = Task { await two.shell.run() }
+        two.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await two.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        two.shell.stop()
+        _ = await run.value
+        let late = LaneFixture(epoch: 1, topics: topics)
+        guard case .lost(let why) = await late.shell.run() else {
+            Issue.record("an old epoch took the lane")
+            return
+        }
+        #expect(why.contains("2"))
+    }
+
+    @Test func `a takeover is tried again until Kafka answers`() async {
+        let topics = FakeTopics()
+        topics.inject(.initializeUnavailable)
+        let fixture = LaneFixture(topics: topics)
+        let run = Task { await fixture.shell.run() }
+        await fixture.clocks.untilSleeping()
+        fixture.clocks.advance(by: .seconds(5))
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        fixture.shell.stop()
+        #expect(await run.value == .released)
+    }
+
+    @Test func `a release does not wait for ever for a publish that Kafka does not take`() async {
+        let fixture = LaneFixture()
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        for _ in 0..<1000 { fixture.topics.inject(.produceUnavailable) }
+        fixture.offer(from: .start, to: self.a)
+        // The restater and the publish that waits.
+        await fixture.clocks.untilSleeping(2)
+        fixture.shell.stop()
+        await fixture.clocks.untilSleeping(3)
+        fixture.clocks.advance(by: LaneShell.releasePatience)
+        #expect(await run.value == .released)
+        #expect(fixture.topics.committed("escapement.fires").isEmpty)
+    }
+}

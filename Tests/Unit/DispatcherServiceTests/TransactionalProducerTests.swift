@@ -1,0 +1,138 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import NIOCore
+import Synchronization
+import Testing
+
+@Suite struct TransactionalProducerTests {
+    private let topics: FakeTopics
+    private let producer: TransactionalProducer
+    private let journalTopic = "escapement.test.journal"
+
+    init() {
+        self.topics = FakeTopics(missing: ["gone"], recordBytesMax: 1000)
+        self.producer = TransactionalProducer(
+            lane: LaneID(0), sessions: self.topics, clocks: SkippingClocks(), seed: 1)
+    }
+
+    private func fire(_ text: String, topic: String = "fires") -> OutgoingRecord {
+        OutgoingRecord(topic: topic, key: nil, value: ByteBuffer(string: text))
+    }
+
+    /// Publishes and writes one journal record that holds the fates as text.
+    private func publish(_ records: [OutgoingRecord]) async throws(PublishError) -> Settlement {
+        try await self.producer.publish(
+            records,
+            settle: { fates in
+                let refused = zip(records, fates).filter { if case .refused = $1 { true } else { false } }.map(\.0)
+                return Settlement(
+                    deadLetters: refused.map { OutgoingRecord(topic: "dead", key: nil, value: $0.value) },
+                    journal: [
+                        OutgoingRecord(
+                            topic: self.journalTopic, partition: 0, key: nil,
+                            value: ByteBuffer(string: "\(fates.count)"))
+                    ], outcomes: [])
+            }, trouble: { _ in })
+    }
+
+    private func texts(_ topic: String) -> [String] { self.topics.committed(topic).map { String(buffer: $0.value) } }
+
+    @Test func `fires and journal become visible together`() async throws {
+        try await self.producer.begin()
+        _ = try await self.publish([self.fire("a"), self.fire("b")])
+        #expect(self.texts("fires") == ["a", "b"])
+        #expect(self.texts(self.journalTopic) == ["2"])
+        #expect(self.topics.sessionCount == 1, "one producer serves many transactions")
+        _ = try await self.publish([self.fire("c")])
+        #expect(self.topics.sessionCount == 1)
+    }
+
+    @Test func `a session in doubt is replaced before the next transaction`() async throws {
+        try await self.producer.begin()
+        self.topics.inject(.taint)
+        _ = try await self.publish([self.fire("a")])
+        _ = try await self.publish([self.fire("b")])
+        #expect(self.topics.sessionCount == 2)
+        #expect(self.texts("fires") == ["a", "b"])
+    }
+
+    @Test func `what fails on the way is sent again in a new session, visible once`() async throws {
+        try await self.producer.begin()
+        self.topics.inject(.produceUnavailable, .commitRefused, .initializeUnavailable)
+        _ = try await self.publish([self.fire("a"), self.fire("b")])
+        #expect(self.texts("fires") == ["a", "b"])
+        #expect(self.texts(self.journalTopic) == ["2"])
+        #expect(self.topics.sessionCount >= 3)
+    }
+
+    @Test func `a refused record is left out of the transaction that is sent again`() async throws {
+        try await self.producer.begin()
+        let large = String(repeating: "x", count: 2000)
+        _ = try await self.publish([self.fire("a"), self.fire("lost", topic: "gone"), self.fire(large), self.fire("b")])
+        #expect(self.texts("fires") == ["a", "b"])
+        #expect(self.texts("dead") == ["lost"], "the copy that is too large itself is given up")
+        #expect(self.texts(self.journalTopic) == ["4"])
+    }
+
+    @Test(arguments: [FakeTopics.Fault.produceFenced, .beginFenced])
+    func `any sign of fencing gives the lane up`(fault: FakeTopics.Fault) async throws {
+        try await self.producer.begin()
+        self.topics.inject(fault)
+        await #expect(throws: PublishError.laneLost("fenced")) { try await self.publish([self.fire("a")]) }
+        #expect(self.texts("fires") == [])
+    }
+
+    @Test func `a second producer of the lane fences the first`() async throws {
+        try await self.producer.begin()
+        let other = TransactionalProducer(lane: LaneID(0), sessions: self.topics, clocks: SkippingClocks(), seed: 2)
+        try await other.begin()
+        await #expect(throws: PublishError.laneLost("fenced")) { try await self.publish([self.fire("zombie")]) }
+        #expect(self.texts("fires") == [])
+    }
+
+    @Test(arguments: [true, false])
+    func `a commit whose outcome nobody knows gives the lane up`(applied: Bool) async throws {
+        try await self.producer.begin()
+        self.topics.inject(.commitUnknown(applied: applied))
+        await #expect(throws: PublishError.self) { try await self.publish([self.fire("a")]) }
+        #expect(self.texts("fires") == (applied ? ["a"] : []), "sent again it could be there twice")
+    }
+
+    @Test func `a cancelled publish ends without a result`() async throws {
+        try await self.producer.begin()
+        for _ in 0..<100 { self.topics.inject(.produceUnavailable) }
+        let task = Task { try await self.publish([self.fire("a")]) }
+        task.cancel()
+        await #expect(throws: PublishError.stopped) { try await task.value }
+    }
+}
+
+@Suite struct AtLeastOnceProducerTests {
+    private let topics = FakeTopics(missing: ["gone"])
+
+    @Test func `only what was not taken is sent again, and the journal comes last`() async throws {
+        let producer = AtLeastOnceProducer(producer: self.topics, clocks: SkippingClocks(), seed: 1)
+        self.topics.inject(.produceUnavailable)
+        let records =
+            ["a", "b"].map { OutgoingRecord(topic: "fires", key: nil, value: ByteBuffer(string: $0)) }
+            + [OutgoingRecord(topic: "gone", key: nil, value: ByteBuffer(string: "c"))]
+        let seen = Mutex<[RecordFate]>([])
+        _ = try await producer.publish(
+            records,
+            settle: { fates in
+                seen.withLock { $0 = fates }
+                return Settlement(
+                    deadLetters: [],
+                    journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))],
+                    outcomes: [])
+            }, trouble: { _ in })
+        #expect(
+            seen.withLock { $0 } == [
+                .delivered(partition: 0, offset: 1, attempts: 2), .delivered(partition: 0, offset: 0, attempts: 1),
+                .refused(.unknownTopic, detail: "no such topic", attempts: 1),
+            ])
+        #expect(self.topics.committed("fires").map { String(buffer: $0.value) } == ["b", "a"])
+        #expect(self.topics.committed("j").count == 1)
+    }
+}
