@@ -127,10 +127,17 @@ let dispatcher: [Target] = [
             "DispatcherDomain", "EscapementModel", "WireProtocol", "MemberLink", "Observability", "JSON", logging,
             lifecycle, nioCore,
         ]),
+    // A driver: the dispatcher's ports, answered by Kafka.
+    library(
+        "DispatcherKafka", "Services/Dispatcher/Kafka",
+        [
+            "DispatcherService", "DispatcherDomain", "EscapementModel", "KafkaClient", "ServiceConfiguration",
+            "Observability", nioCore, logging, lifecycle,
+        ]),
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
         [
-            "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient",
+            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient",
             "ElasticsearchStore", "Transport", "TLS", "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle, nioCore,
             nioPosix,

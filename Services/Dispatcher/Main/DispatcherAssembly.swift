@@ -1,4 +1,5 @@
 import DispatcherDomain
+import DispatcherKafka
 import DispatcherService
 import EscapementModel
 import HTTPServer
@@ -66,7 +67,12 @@ struct DispatcherAssembly {
         return [
             admin, CertificateWatch(slots: [server, client], clocks: self.clocks, logger: logger),
             KafkaKeeper(
-                topics: ClusterTopics(self.configuration), connection: kafka, health: self.observability.health,
+                topics: { [configuration] replicaCount in
+                    ClusterTopics(
+                        cluster: configuration.common.cluster.name, laneCount: configuration.common.cluster.laneCount,
+                        defaultTopic: configuration.defaultTopic, deadLetterTopic: configuration.deadLetterTopic,
+                        replicaCount: replicaCount)
+                }, connection: kafka, health: self.observability.health,
                 clocks: self.clocks, logger: logger),
             DispatcherRun(dispatcher: dispatcher, drainLimit: common.drainLimit),
         ]

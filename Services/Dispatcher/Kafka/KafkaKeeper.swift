@@ -1,25 +1,28 @@
-import DispatcherService
-import EscapementModel
+package import EscapementModel
 import KafkaClient
-import Logging
-import Observability
+package import Logging
+package import Observability
 import ServiceLifecycle
 
 /// Asks Kafka whether it is there, for the health checks, and sees at the start that the topics are.
-struct KafkaKeeper: Service {
+package struct KafkaKeeper: Service {
     /// Name among the health checks: met once a broker has let us in and the topics exist, and from then on.
-    static let check = "producer"
+    package static let check = "producer"
     static let askEvery = Duration.seconds(10)
     static let retryEvery = Duration.seconds(1)
     static let requestMax = Duration.seconds(5)
 
-    private let topics: ClusterTopics
+    private let topics: @Sendable (_ replicaCount: Int) -> ClusterTopics
     private let connection: KafkaConnection
     private let health: Health
     private let clocks: any Clocks
     private let logger: Logger
 
-    init(topics: ClusterTopics, connection: KafkaConnection, health: Health, clocks: any Clocks, logger: Logger) {
+    /// - Parameter topics: what the cluster needs, for so many copies of a partition as there can be.
+    package init(
+        topics: @escaping @Sendable (_ replicaCount: Int) -> ClusterTopics, connection: KafkaConnection,
+        health: Health, clocks: any Clocks, logger: Logger
+    ) {
         self.topics = topics
         self.connection = connection
         self.health = health
@@ -29,7 +32,7 @@ struct KafkaKeeper: Service {
             Self.check, kind: .condition, gates: [.startup, .readiness], initially: .notReady("Kafka not asked yet"))
     }
 
-    func run() async throws {
+    package func run() async throws {
         await cancelWhenGracefulShutdown {
             var admin: KafkaAdmin?
             var isPrepared = false
@@ -59,7 +62,8 @@ struct KafkaKeeper: Service {
 
     /// Creates what is missing; what stands in the way, in words for the operator.
     private func prepare(_ admin: KafkaAdmin, _ brokers: KafkaMetadata) async throws(KafkaError) -> String? {
-        for topic in self.topics.all {
+        let replicaCount = min(ClusterTopics.replicasMax, max(1, brokers.brokerCount))
+        for topic in self.topics(replicaCount).all {
             let found = try await admin.metadata(topic: topic.name, timeout: Self.requestMax).topics.first
             switch found?.code {
             case .topicAuthorizationFailed:
@@ -70,18 +74,18 @@ struct KafkaKeeper: Service {
                         + "but the cluster has \(topic.partitionCount) lanes"
                 }
             default:
-                if let problem = try await self.create(topic, admin, brokers) { return problem }
+                if let problem = try await self.create(topic, admin, replicaCount) { return problem }
             }
         }
         return nil
     }
 
     private func create(
-        _ topic: ClusterTopics.Topic, _ admin: KafkaAdmin, _ brokers: KafkaMetadata
+        _ topic: ClusterTopics.Topic, _ admin: KafkaAdmin, _ replicaCount: Int
     ) async throws(KafkaError) -> String? {
         let new = KafkaNewTopic(
             name: topic.name, partitionCount: Int32(topic.partitionCount),
-            replicationFactor: Int32(min(ClusterTopics.replicasMax, max(1, brokers.brokerCount))),
+            replicationFactor: Int32(replicaCount),
             settings: topic.settings)
         do throws(KafkaError) {
             if try await admin.create(new, timeout: Self.requestMax) {

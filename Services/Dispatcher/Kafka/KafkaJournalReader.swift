@@ -1,11 +1,11 @@
-import DispatcherDomain
-import DispatcherService
-import EscapementModel
+package import DispatcherDomain
+package import DispatcherService
+package import EscapementModel
 import KafkaClient
 import NIOCore
 
 /// Reads tails of the journal at takeovers. Consumers are kept for the next takeover; at most a few exist.
-actor KafkaJournalReader: JournalReader {
+package actor KafkaJournalReader: JournalReader {
     /// Takeovers that read at a time.
     static let consumersMax = 4
     static let requestMax = Duration.seconds(10)
@@ -22,18 +22,18 @@ actor KafkaJournalReader: JournalReader {
     private var count = 0
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    init(connection: KafkaConnection, topic: String) {
+    package init(connection: KafkaConnection, topic: String) {
         self.connection = connection
         self.topic = topic
     }
 
-    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
+    package func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
         try await self.using { consumer throws(KafkaError) in
             try await consumer.watermarks(of: self.partition(lane), timeout: Self.requestMax).low
         }
     }
 
-    func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord] {
+    package func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord] {
         try await self.using { consumer throws(KafkaError) in
             try await consumer.assign([self.partition(lane): .at(from)])
             var records: [StoredJournalRecord] = []

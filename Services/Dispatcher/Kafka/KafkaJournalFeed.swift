@@ -1,10 +1,10 @@
-import DispatcherDomain
-import DispatcherService
-import EscapementModel
+package import DispatcherDomain
+package import DispatcherService
+package import EscapementModel
 import KafkaClient
 
 /// Follows the journal for the recorder with one consumer, replaced after a failure.
-actor KafkaJournalFeed: JournalFeed {
+package actor KafkaJournalFeed: JournalFeed {
     static let requestMax = Duration.seconds(10)
 
     private let connection: KafkaConnection
@@ -12,33 +12,33 @@ actor KafkaJournalFeed: JournalFeed {
     private let group: String
     private var consumer: KafkaConsumer?
 
-    init(connection: KafkaConnection, topic: String, group: String) {
+    package init(connection: KafkaConnection, topic: String, group: String) {
         self.connection = connection
         self.topic = topic
         self.group = group
     }
 
-    func committed(_ lanes: [LaneID]) async throws(JournalError) -> [LaneID: Int64] {
+    package func committed(_ lanes: [LaneID]) async throws(JournalError) -> [LaneID: Int64] {
         let offsets = try await self.using { consumer throws(KafkaError) in
             try await consumer.committed(lanes.map(self.partition), timeout: Self.requestMax)
         }
         return Dictionary(uniqueKeysWithValues: offsets.map { (LaneID(UInt16(clamping: $0.partition)), $1) })
     }
 
-    func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
+    package func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
         try await self.using { consumer throws(KafkaError) in
             try await consumer.watermarks(of: self.partition(lane), timeout: Self.requestMax).low
         }
     }
 
-    func follow(_ lanes: [LaneID: Int64]) async throws(JournalError) {
+    package func follow(_ lanes: [LaneID: Int64]) async throws(JournalError) {
         try await self.using { consumer throws(KafkaError) in
             try await consumer.assign(
                 Dictionary(uniqueKeysWithValues: lanes.map { (self.partition($0), KafkaOffset.at($1)) }))
         }
     }
 
-    func next(
+    package func next(
         max: Int, timeout: Duration
     ) async throws(JournalError) -> [(lane: LaneID, record: StoredJournalRecord)] {
         let messages = try await self.using { consumer throws(KafkaError) in
@@ -47,7 +47,7 @@ actor KafkaJournalFeed: JournalFeed {
         return messages.map { (LaneID(UInt16(clamping: $0.partition.partition)), StoredJournalRecord($0)) }
     }
 
-    func commit(_ offsets: [LaneID: Int64]) async throws(JournalError) {
+    package func commit(_ offsets: [LaneID: Int64]) async throws(JournalError) {
         try await self.using { consumer throws(KafkaError) in
             try await consumer.commit(
                 Dictionary(uniqueKeysWithValues: offsets.map { (self.partition($0), $1) }))

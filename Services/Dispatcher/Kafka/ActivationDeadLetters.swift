@@ -1,13 +1,13 @@
 import DispatcherDomain
-import DispatcherService
-import EscapementModel
+package import DispatcherService
+package import EscapementModel
 import KafkaClient
-import Logging
+package import Logging
 import NIOCore
 import Observability
 
 /// Keeps activation documents that the store refuses for ever, in the dead-letter topic.
-struct ActivationDeadLetters: Sendable {
+package struct ActivationDeadLetters: Sendable {
     /// Attempts until a document is given up; the log then holds its id and the reason.
     static let attemptsMax = 5
 
@@ -16,14 +16,14 @@ struct ActivationDeadLetters: Sendable {
     private let clocks: any Clocks
     private let logger: Logger
 
-    init(connection: KafkaConnection, topic: String, clocks: any Clocks, logger: Logger) {
+    package init(connection: KafkaConnection, topic: String, clocks: any Clocks, logger: Logger) {
         self.producer = SharedProducer(connection: connection)
         self.topic = topic
         self.clocks = clocks
         self.logger = logger
     }
 
-    func keep(_ document: ActivationDocument, because reason: String) async {
+    package func keep(_ document: ActivationDocument, because reason: String) async {
         let record = OutgoingRecord(
             topic: self.topic, key: document.id,
             headers: [

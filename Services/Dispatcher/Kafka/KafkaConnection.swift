@@ -1,25 +1,25 @@
-import EscapementModel
-import KafkaClient
-import Logging
-import Observability
-import ServiceConfiguration
+package import EscapementModel
+package import KafkaClient
+package import Logging
+package import Observability
+package import ServiceConfiguration
 import Synchronization
 
 /// How this process reaches Kafka: the settings of every client, and what all of them say about the brokers.
-final class KafkaConnection: Sendable {
+package final class KafkaConnection: Sendable {
     /// Name among the health checks.
-    static let check = "kafka"
+    package static let check = "kafka"
 
-    let settings: KafkaClientSettings
-    let monitor: KafkaHealthMonitor
-    let logger: Logger
+    package let settings: KafkaClientSettings
+    package let monitor: KafkaHealthMonitor
+    package let logger: Logger
     private let state: TroubleState
 
     private final class TroubleState: Sendable {
         let since = Mutex<(reason: String, since: MonotonicInstant)?>(nil)
     }
 
-    init(_ settings: KafkaSettings, clocks: any Clocks, health: Health, logger: Logger) {
+    package init(_ settings: KafkaSettings, clocks: any Clocks, health: Health, logger: Logger) {
         let settings = KafkaClientSettings(
             properties: settings.openProperties.map { .init($0.name, $0.value) },
             secrets: { try settings.secretProperties().map { .init($0.name, $0.value) } })
@@ -38,17 +38,17 @@ final class KafkaConnection: Sendable {
     }
 
     /// Why Kafka cannot be used, and since when; `nil` while it can, or nothing is known.
-    var trouble: (reason: String, since: MonotonicInstant)? { self.state.since.withLock { $0 } }
+    package var trouble: (reason: String, since: MonotonicInstant)? { self.state.since.withLock { $0 } }
 
     /// A client for questions about the brokers and topics.
-    func makeAdmin() throws(KafkaError) -> KafkaAdmin {
+    package func makeAdmin() throws(KafkaError) -> KafkaAdmin {
         try KafkaAdmin(settings: self.settings, logger: self.logger, health: self.monitor)
     }
 
     /// Makes a client for a moment, so that properties that do not exist are found at the start.
     ///
     /// - Throws: `KafkaError` naming the property.
-    func check() throws(KafkaError) {
+    package func check() throws(KafkaError) {
         _ = try KafkaProducer(settings: self.settings, logger: self.logger, health: self.monitor)
     }
 }

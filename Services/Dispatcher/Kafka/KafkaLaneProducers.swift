@@ -1,12 +1,11 @@
-import DispatcherService
-import EscapementModel
+package import DispatcherService
+package import EscapementModel
 import KafkaClient
-import Logging
-import ServiceConfiguration
+package import ServiceConfiguration
 import Synchronization
 
 /// Makes the producers of lanes, for the delivery mode of the cluster.
-final class KafkaLaneProducers: LaneProducerFactory {
+package final class KafkaLaneProducers: LaneProducerFactory {
     private let connection: KafkaConnection
     private let cluster: String
     private let mode: DeliveryMode
@@ -15,7 +14,7 @@ final class KafkaLaneProducers: LaneProducerFactory {
     private let recycled: @Sendable () -> Void
     private let shared: SharedProducer
 
-    init(
+    package init(
         connection: KafkaConnection, cluster: String, mode: DeliveryMode, clocks: any Clocks, seed: UInt64,
         recycled: @escaping @Sendable () -> Void
     ) {
@@ -28,7 +27,7 @@ final class KafkaLaneProducers: LaneProducerFactory {
         self.shared = SharedProducer(connection: connection)
     }
 
-    func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
+    package func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
         let seed = self.seed ^ UInt64(lane.rawValue) << 48 ^ epoch.rawValue
         switch self.mode {
         case .exactlyOnce:
@@ -42,13 +41,13 @@ final class KafkaLaneProducers: LaneProducerFactory {
 }
 
 /// One idempotent producer for all lanes of the process; replaced when it breaks for good.
-final class SharedProducer: RecordProducer {
+package final class SharedProducer: RecordProducer {
     private let connection: KafkaConnection
     private let producer = Mutex<KafkaProducer?>(nil)
 
-    init(connection: KafkaConnection) { self.connection = connection }
+    package init(connection: KafkaConnection) { self.connection = connection }
 
-    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+    package func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
         let producer: KafkaProducer
         do throws(KafkaError) {
             producer = try self.current()
