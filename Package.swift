@@ -208,6 +208,12 @@ let testTargets: [Target] = [
             "CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling",
             "MemberLink", "Observability", nioCore, hummingbird, logging,
         ]),
+    tests(
+        "CoordinatorAPITests", "Tests/Unit/CoordinatorAPITests",
+        [
+            "CoordinatorAPI", "CoordinatorService", "HTTPServer", "HTTPClient", "Store", "WireProtocol", "JSON",
+            "Scheduling", "Observability", nioCore, hummingbird, logging, lifecycle,
+        ]),
     tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",

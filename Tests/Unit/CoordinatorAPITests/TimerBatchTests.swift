@@ -1,0 +1,99 @@
+import EscapementModel
+import HTTPClient
+import JSON
+import Store
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct TimerBatchTests {
+    private func ndjson(_ lines: [JSONValue]) -> [UInt8] { Array(lines.map(\.text).joined(separator: "\n").utf8) }
+
+    @Test func `ten thousand timers in one request, with duplicates, conflicts and rejects`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            _ = try await calls.send(
+                .post, Samples.timers, ["id": "o-1", "delay": "36h", "target": ["action": "/guest/a"]])
+            _ = try await calls.send(.post, Samples.timers, ["id": "o-2", "delay": "1h"])
+            var lines: [JSONValue] = [["defaults": ["target": ["action": "/guest/a"], "delay": "36h"]]]
+            for index in 1...10_000 {
+                lines.append(
+                    index == 9000
+                        ? ["id": .string("o-\(index)"), "delay": "-5m"] : ["id": .string("o-\(index)")])
+            }
+            let reply = try await calls.send(
+                .post, "\(Samples.timers)/batch", bytes: self.ndjson(lines), contentType: "application/x-ndjson",
+                compresses: true)
+            #expect(reply.status == 200)
+            #expect(reply.document["accepted"] == 9997)
+            #expect(reply.document["duplicates"] == 1)
+            #expect(reply.document["conflicts"] == 1)
+            #expect(reply.document["rejected"] == 1)
+            #expect(reply.document["firstDueAt"]?.stringValue == "2026-11-24T21:00:00.000Z")
+            let results = reply.document["results"]?.arrayValue ?? []
+            #expect(results.map { $0["status"]?.stringValue } == ["duplicate", "conflict", "rejected"])
+            #expect(results[2]["line"] == 9001)
+            #expect(results[2]["error"]?["code"]?.stringValue == "INVALID_DURATION")
+            #expect(results[2]["error"]?["pointer"]?.stringValue == "/delay")
+        }
+        #expect(Set(api.gateway.state.withLock { $0.changed }).count == TestAPI.shardCount, "all shards share the load")
+    }
+
+    @Test func `one line too many refuses the batch`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let lines = Array(repeating: JSONValue.object([JSONMember("delay", "1h")]), count: 10_001)
+            let reply = try await calls.send(
+                .post, "\(Samples.timers)/batch", bytes: self.ndjson(lines), contentType: "application/x-ndjson")
+            #expect(reply.status == 413)
+        }
+        #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
+    }
+
+    @Test func `an atomic batch with one bad line stores nothing`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let body = self.ndjson([["id": "a", "delay": "1h"], ["id": "b", "dely": "1h"]])
+            let reply = try await calls.send(
+                .post, "\(Samples.timers)/batch?mode=atomic&results=all", bytes: body,
+                contentType: "application/x-ndjson")
+            #expect(reply.status == 422)
+            let results = reply.document["results"]?.arrayValue ?? []
+            #expect(results.map { $0["status"]?.stringValue } == ["not-stored", "rejected"])
+        }
+        #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
+    }
+
+    @Test func `a line that is not JSON is rejected alone`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let body = Array(
+                "{\"id\":\"a\",\"delay\":\"1h\"}\n{oops\n\n{\"id\":\"b\",\"at\":\"2026-12-01T00:00:00Z\"}\n".utf8)
+            let reply = try await calls.send(
+                .post, "\(Samples.timers)/batch?results=all", bytes: body, contentType: "application/x-ndjson")
+            #expect(reply.document["accepted"] == 2)
+            let results = reply.document["results"]?.arrayValue ?? []
+            #expect(results.map { $0["line"] } == [1, 2, 4])
+            #expect(results[1]["error"]?["code"]?.stringValue == "MALFORMED_JSON")
+        }
+    }
+
+    @Test func `a JSON document is a batch too, and what says when replaces the default`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let reply = try await calls.send(
+                .post, "\(Samples.timers)/batch?results=all",
+                [
+                    "defaults": ["delay": "1h", "target": ["action": "/guest/a", "payload": ["n": 0]]],
+                    "timers": [
+                        ["id": "a"], ["id": "b", "at": "2026-12-01T00:00:00Z", "target": ["payload": ["n": 1]]],
+                    ],
+                ])
+            #expect(reply.document["accepted"] == 2)
+            let timer = try await calls.send(.get, "\(Samples.timers)/b")
+            #expect(timer.document["dueAt"]?.stringValue == "2026-12-01T00:00:00.000Z")
+            #expect(timer.document["target"]?["action"]?.stringValue == "/guest/a")
+            #expect(timer.document["target"]?["payload"]?.text == "{\"n\":1}")
+        }
+    }
+}
