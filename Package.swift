@@ -5,13 +5,17 @@ import PackageDescription
 // Main -> Service -> Domain -> Scheduling -> EscapementModel; services meet on the wire only, and
 // whatever links a C library or opens a socket (a driver) is imported by a Main, a tool or a test.
 
+// Builds for the simulation can do without a defence of the protocol, to prove that the loss is noticed.
+let removal: [SwiftSetting] =
+    Context.environment["ESCAPEMENT_DEFENCE_REMOVAL"] == "1" ? [.define("DEFENCE_REMOVAL")] : []
+
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("ExistentialAny"),
     .treatAllWarnings(as: .error),
-]
+] + removal
 
 func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)

@@ -1,3 +1,4 @@
+import EscapementModel
 import Glibc
 
 /// Many seeds, each a process of its own: runs share nothing, and one that traps says which seed it was.

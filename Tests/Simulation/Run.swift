@@ -41,6 +41,7 @@ final class Run: @unchecked Sendable {
             await self.cluster.showDatabase()
             self.cluster.oracle.judge(
                 end: judged, documents: self.cluster.elasticsearch.documents.values.map(\.id))
+            self.cluster.oracle.judge(leaders: self.cluster.database.contents.assignmentHistory)
             simulator.stop()
         }
         simulator.run(until: end + .seconds(1))

@@ -29,7 +29,7 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "Mean seconds between two faults.")
     var faultEvery = 4.0
     @Option(help: "Leave out a defence; succeeds when a seed notices.")
-    var remove: RemovedDefence?
+    var remove: Defence?
     @Flag(help: "With --seed: print all log lines.")
     var verbose = false
 
@@ -37,18 +37,24 @@ struct SimulateCommand: ParsableCommand {
         if let seed {
             // One run, and the only thread; the dictionary order of two processes must be the same.
             guard getenv("SWIFT_DETERMINISTIC_HASHING") != nil else { throw ExitCode(try Batch.again()) }
-            throw ExitCode(self.runOne(seed))
+            throw ExitCode(try self.runOne(seed))
         }
         throw ExitCode(try Batch(self).run())
     }
 
-    private func runOne(_ seed: UInt64) -> Int32 {
+    private func runOne(_ seed: UInt64) throws -> Int32 {
         simulation_take_over()
         var settings = RunSettings(seed: seed)
         settings.faultsFor = .seconds(self.faultsFor)
         settings.faultEvery = .seconds(self.faultEvery)
         settings.isVerbose = self.verbose
-        settings.removed = self.remove
+        if let remove {
+            #if DEFENCE_REMOVAL
+            Defence.removed = remove
+            #else
+            throw ValidationError("--remove \(remove.rawValue) needs a build with ESCAPEMENT_DEFENCE_REMOVAL=1")
+            #endif
+        }
         let run = Run(settings)
         let violations = run.perform()
         for violation in violations { print("violation: \(violation)") }
@@ -67,4 +73,4 @@ struct SimulateCommand: ParsableCommand {
     }
 }
 
-extension RemovedDefence: ExpressibleByArgument {}
+extension Defence: ExpressibleByArgument {}

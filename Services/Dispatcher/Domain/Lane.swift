@@ -135,7 +135,7 @@ package struct Lane<Payload: Sendable>: Sendable {
             return nil
         }
         var shard = self.shards[id] ?? Shard(ShardState(shard: id))
-        guard epoch >= shard.epoch else {
+        guard epoch >= shard.epoch || Defence.shardEpoch.isRemoved else {
             return .refused(session, id, epoch, .staleEpoch, seen: shard.epoch)
         }
         shard.epoch = epoch
@@ -156,11 +156,13 @@ package struct Lane<Payload: Sendable>: Sendable {
         }
         if self.isClosed { return refuse(.notLaneOwner) }
         guard self.isRecovered, var shard = self.shards[offer.shard] else { return refuse(.cursorMismatch) }
-        if offer.epoch < shard.epoch { return refuse(.staleEpoch, seen: shard.epoch) }
+        if offer.epoch < shard.epoch, !Defence.shardEpoch.isRemoved { return refuse(.staleEpoch, seen: shard.epoch) }
         // Not opened, opened by another connection, or by another epoch: it has to open (again).
-        guard offer.epoch == shard.epoch, shard.session == offer.session, offer.from == shard.next,
-            offer.to.isAtLeast(offer.from)
-        else { return refuse(.cursorMismatch, seen: shard.epoch) }
+        let isInPlace =
+            offer.epoch == shard.epoch && shard.session == offer.session && offer.from == shard.next
+        guard isInPlace || Defence.cursorComparison.isRemoved, offer.to.isAtLeast(offer.from) else {
+            return refuse(.cursorMismatch, seen: shard.epoch)
+        }
         let latest = now.advanced(by: self.limits.aheadOfClockMax)
         guard offer.to.cron.instant <= latest, offer.to.delay.instant <= latest else { return refuse(.aheadOfClock) }
         guard shard.inFlightCount < self.limits.batchesMax,

@@ -232,8 +232,7 @@ package final class LaneShell: Sendable {
         while !self.isStopping.load(ordering: .acquiring), !Task.isCancelled {
             let why: String
             do {
-                try await producer.begin()
-                switch try await self.readState(producer, nonce: UID.random(using: &random)) {
+                switch try await self.fenceAndRead(producer, nonce: UID.random(using: &random)) {
                 case .done(let shards, let sequence): return .done(shards, sequence)
                 case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
                 case .read: preconditionFailure("a takeover ended in the middle")
@@ -253,6 +252,19 @@ package final class LaneShell: Sendable {
             do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return .stopped }
         }
         return .stopped
+    }
+
+    private func fenceAndRead(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
+        #if DEFENCE_REMOVAL
+        if Defence.barrierRead.isRemoved {
+            let records = try await self.environment.journal.read(self.id, from: 0, through: .max)
+            var takeover = LaneTakeover(epoch: self.epoch, low: 0, barrier: .max)
+            try await producer.begin()
+            return takeover.read(records)
+        }
+        #endif
+        try await producer.begin()
+        return try await self.readState(producer, nonce: nonce)
     }
 
     /// Barrier, then the tail of the journal up to it.

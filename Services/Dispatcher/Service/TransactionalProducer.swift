@@ -190,7 +190,7 @@ package actor TransactionalProducer: LaneProducer {
 
     private func cleanSession() async throws(TransactionError) -> any TransactionSession {
         if let session {
-            if !session.isTainted { return session }
+            if !session.isTainted || Defence.recycle.isRemoved { return session }
             await self.discard(session)
         }
         let session = try await self.sessions.makeSession(for: self.lane)

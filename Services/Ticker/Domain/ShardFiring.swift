@@ -452,7 +452,9 @@ package struct ShardFiring<Payload: Sendable & Equatable>: Sendable {
 
 extension ShardFiring {
     private mutating func becomeActiveIfLoaded() {
-        guard self.phase == .loading, self.isLoaded, self.applied >= self.issued.revision else { return }
+        guard self.phase == .loading, self.isLoaded,
+            self.applied >= self.issued.revision || Defence.revisionGuard.isRemoved
+        else { return }
         self.phase = .active
         self.rebuild()
     }
@@ -596,7 +598,7 @@ extension ShardFiring {
             let key = timer.entry.watermark
             if key > self.issued.delay {
                 self.place(slot, due: timer.entry.due)
-            } else if timer.entry.revision > self.issued.revision {
+            } else if timer.entry.revision > self.issued.revision, !Defence.lateAdmission.isRemoved {
                 self.late.append(
                     Late(
                         slot: slot, stamp: timer.stamp,
@@ -616,7 +618,7 @@ extension ShardFiring {
         let settledThrough =
             watermark.instant == .distantPast || entry.uid <= watermark.tie
             ? watermark.instant : watermark.instant.advanced(by: .milliseconds(-1))
-        if entry.createdRevision > self.issued.revision, !entry.replaces {
+        if entry.createdRevision > self.issued.revision, !entry.replaces, !Defence.lateAdmission.isRemoved {
             var position = entry.from
             while let occurrence = entry.plan.next(after: position), occurrence.due <= settledThrough,
                 entry.until.map({ occurrence.due <= $0 }) ?? true

@@ -10,8 +10,6 @@ struct RunSettings {
     var quietFor = Duration.seconds(45)
     /// Of the mean pause between two faults.
     var faultEvery = Duration.seconds(4)
-    /// A defence that this run does without.
-    var removed: RemovedDefence?
     /// Prints every log line.
     var isVerbose = false
 }

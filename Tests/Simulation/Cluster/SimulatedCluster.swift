@@ -1,3 +1,4 @@
+import CoordinatorService
 import DispatcherDomain
 import DispatcherService
 import EscapementModel
@@ -87,7 +88,7 @@ final class SimulatedCluster: @unchecked Sendable {
             level: .debug, format: .json, sink: self.events.sink(host, verbose: self.settingsOfRun.isVerbose),
             nowMicroseconds: { host.clocks.wallNow().milliseconds * 1000 })
         switch seat.role {
-        case .coordinator: break
+        case .coordinator: self.processes[seat] = self.startCoordinator(seat, host, observability)
         case .ticker: self.processes[seat] = self.startTicker(seat, host, observability)
         case .dispatcher: self.processes[seat] = self.startDispatcher(seat, host, observability)
         case .tool: break
@@ -126,6 +127,22 @@ final class SimulatedCluster: @unchecked Sendable {
             cluster: Self.name, incarnation: Incarnation(.random(using: &self.random)),
             listenAddress: seat.role == .ticker ? "" : "\(seat.address)", shardCount: UInt32(Self.shardCount),
             laneCount: UInt32(Self.laneCount), build: "simulation")
+    }
+
+    private func startCoordinator(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
+        let store = self.database.client(on: host)
+        let coordinator = Coordinator(
+            settings: CoordinatorSettings(
+                cluster: Self.name, shardCount: Self.shardCount, laneCount: Self.laneCount, node: seat.node,
+                incarnation: Incarnation(.random(using: &self.random)), address: "\(seat.address)",
+                build: "simulation"),
+            locks: store, schedules: store,
+            listener: self.network.listen(at: seat.address, on: host, as: seat.identity),
+            connector: self.network.connector(on: host, as: seat.identity), clocks: host.clocks,
+            observability: observability, seed: self.random.next())
+        return Process(
+            host: host, task: Task { do { try await coordinator.run() } catch {} },
+            changed: { shard in coordinator.changed(shard) })
     }
 
     private func startTicker(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {

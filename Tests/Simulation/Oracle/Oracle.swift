@@ -2,6 +2,7 @@ import DispatcherDomain
 import DispatcherService
 import EscapementModel
 import Store
+import TestSupport
 
 /// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13).
 /// Shares no code with what it judges but the values that are on the wire and in the journal.
@@ -146,6 +147,16 @@ final class Oracle: @unchecked Sendable {
     }
 
     // MARK: At the end
+
+    /// What leaders wrote, in the order of the commits, each with the epoch under which it led.
+    func judge(leaders history: [InMemoryContents.Assignment]) {
+        for (before, after) in zip(history, history.dropFirst()) {
+            self.expect(
+                after.leaderEpoch >= before.leaderEpoch, "I6",
+                "leader epoch \(after.leaderEpoch) gave \(after.kind) \(after.number) away after epoch "
+                    + "\(before.leaderEpoch) had written")
+        }
+    }
 
     /// Everything has been mended for long enough: nothing due by `end` may be open.
     func judge(end: WallInstant, documents: [String]) {

@@ -55,8 +55,6 @@ final class SimulatedKafka: @unchecked Sendable {
     var forbiddenTopics: Set<String> = []
     /// Called for every record when its transaction commits.
     var committed: (SimulatedKafka.Partition, SimulatedKafka.Record) -> Void = { _, _ in }
-    /// With this false a zombie's requests are taken: a defence of Kafka's, removed to see that tests notice.
-    var fencesProducers = true
 
     private(set) var logs: [Partition: [Record]] = [:]
     private var coordinators: [String: Coordinator] = [:]
@@ -97,7 +95,7 @@ final class SimulatedKafka: @unchecked Sendable {
         _ outgoing: OutgoingRecord, _ partition: Partition, by producer: Producer, _ transactionalID: String
     ) -> Int64? {
         guard var coordinator = self.coordinators[transactionalID],
-            coordinator.producer == producer || (!self.fencesProducers && coordinator.producer.id == producer.id)
+            coordinator.producer == producer || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
         else { return nil }
         if !coordinator.isOpen {
             coordinator.isOpen = true
@@ -119,7 +117,7 @@ final class SimulatedKafka: @unchecked Sendable {
     /// EndTxn.
     func end(_ transactionalID: String, _ producer: Producer, _ state: State) -> EndAnswer {
         guard var coordinator = self.coordinators[transactionalID],
-            coordinator.producer == producer || (!self.fencesProducers && coordinator.producer.id == producer.id)
+            coordinator.producer == producer || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
         else { return .fenced }
         guard coordinator.isOpen else {
             // The same end once more; also the end of a transaction without records.
@@ -331,7 +329,7 @@ final class SimulatedJournal: JournalReader, JournalFeed, @unchecked Sendable {
     func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord] {
         try await self.reach()
         // A consumer waits until its position passes `through`; an open transaction before it ends some day.
-        while self.kafka.lastStableOffset(self.partition(lane)) < through {
+        while through < .max, self.kafka.lastStableOffset(self.partition(lane)) < through {
             await self.host.pause(.milliseconds(20))
             if self.kafka.isDown { throw JournalError(.unavailable, "no broker answers") }
         }
