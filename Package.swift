@@ -59,7 +59,7 @@ let shared: [Target] = [
     library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
     library(
         "Transport", "Shared/Transport",
-        ["EscapementModel", "WireProtocol", "TLS", "Observability", nioCore, nioPosix, nioTLS, logging]),
+        ["EscapementModel", "WireProtocol", "TLS", "Observability", "ServiceConfiguration", nioCore, nioPosix, nioTLS, logging]),
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
     library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", "CZlib", logging]),
     library(

@@ -32,9 +32,9 @@ struct CoordinatorAssembly {
     func services() async throws -> [any Service] {
         let common = self.configuration.common
         var random = SystemRandomNumberGenerator()
-        let (server, client) = try self.linkContexts()
+        let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
         let listener = try await TransportListener.bind(
-            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: server,
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: contexts.server,
             admitting: PeerPolicy(cluster: common.cluster.name, roles: Set(Role.allCases)),
             group: MultiThreadedEventLoopGroup.singleton, logger: self.logger)
         let advertised = common.advertise ?? PeerAddress(host: common.instance, port: listener.address.port)
@@ -52,7 +52,7 @@ struct CoordinatorAssembly {
                 build: BuildInformation.version, zone: common.zone),
             locks: store, schedules: store, listener: listener,
             connector: TransportConnector(
-                cluster: common.cluster.name, contexts: client, group: MultiThreadedEventLoopGroup.singleton),
+                cluster: common.cluster.name, contexts: contexts.client, group: MultiThreadedEventLoopGroup.singleton),
             clocks: self.clocks, observability: self.observability, seed: random.next())
         let admin = AdminServer(
             host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
@@ -62,7 +62,7 @@ struct CoordinatorAssembly {
         return [
             admin, StoreRun(store: store),
             CertificateWatch(
-                slots: [server, client] + (web.map { [$0] } ?? []), clocks: self.clocks, logger: self.logger),
+                slots: [contexts.server, contexts.client] + (web.map { [$0] } ?? []), clocks: self.clocks, logger: self.logger),
             CoordinatorRun(coordinator: coordinator),
             self.api(store: store, cluster: coordinator, tls: web) { ready.note("api", $0) },
             RotationPause(
@@ -128,25 +128,6 @@ struct CoordinatorAssembly {
             throw ConfigurationRefusal([
                 ConfigurationProblem(
                     "ESCAPEMENT_HTTP_TLS_CERT_FILE", "and its key cannot be used: \(error)",
-                    remedy: "see docs/configuration.md")
-            ])
-        }
-    }
-
-    private func linkContexts() throws(ConfigurationRefusal) -> (server: TLSContextSlot, client: TLSContextSlot) {
-        let files = self.configuration.common.tls
-        func slot(_ role: TLSConfiguration.Role) throws(TLSError) -> TLSContextSlot {
-            try TLSContextSlot(
-                .links(
-                    role, certificateChain: .file(files.certificateFile), privateKey: .file(files.keyFile),
-                    trust: .file(files.authorityFile)), now: self.clocks.wallNow())
-        }
-        do {
-            return (try slot(.server), try slot(.client))
-        } catch {
-            throw ConfigurationRefusal([
-                ConfigurationProblem(
-                    "ESCAPEMENT_TLS_CERT_FILE", "and its key and authority cannot be used: \(error)",
                     remedy: "see docs/configuration.md")
             ])
         }

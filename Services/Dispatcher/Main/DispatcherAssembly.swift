@@ -31,9 +31,9 @@ struct DispatcherAssembly {
         let common = self.configuration.common
         let logger = self.observability.logger("dispatcher")
         var random = SystemRandomNumberGenerator()
-        let (server, client) = try self.contexts()
+        let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
         let listener = try await TransportListener.bind(
-            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: server,
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: contexts.server,
             admitting: PeerPolicy(cluster: common.cluster.name, roles: [.ticker]),
             group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         let readyFile = ReadyFile(
@@ -49,7 +49,7 @@ struct DispatcherAssembly {
                 instance: common.instance),
             kafka: kafka, listener: listener,
             connector: TransportConnector(
-                cluster: common.cluster.name, contexts: client, group: MultiThreadedEventLoopGroup.singleton),
+                cluster: common.cluster.name, contexts: contexts.client, group: MultiThreadedEventLoopGroup.singleton),
             logger: logger, seed: random.next())
         let admin = AdminServer(
             host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
@@ -65,7 +65,7 @@ struct DispatcherAssembly {
                 }
             })
         return [
-            admin, CertificateWatch(slots: [server, client], clocks: self.clocks, logger: logger),
+            admin, CertificateWatch(slots: [contexts.server, contexts.client], clocks: self.clocks, logger: logger),
             KafkaKeeper(
                 topics: { [configuration] replicaCount in
                     ClusterTopics(
@@ -76,25 +76,6 @@ struct DispatcherAssembly {
                 clocks: self.clocks, logger: logger),
             DispatcherRun(dispatcher: dispatcher, drainLimit: common.drainLimit),
         ]
-    }
-
-    private func contexts() throws(ConfigurationRefusal) -> (server: TLSContextSlot, client: TLSContextSlot) {
-        let files = self.configuration.common.tls
-        func slot(_ role: TLSConfiguration.Role) throws(TLSError) -> TLSContextSlot {
-            try TLSContextSlot(
-                .links(
-                    role, certificateChain: .file(files.certificateFile), privateKey: .file(files.keyFile),
-                    trust: .file(files.authorityFile)), now: self.clocks.wallNow())
-        }
-        do {
-            return (try slot(.server), try slot(.client))
-        } catch {
-            throw ConfigurationRefusal([
-                ConfigurationProblem(
-                    "ESCAPEMENT_TLS_CERT_FILE", "and its key and authority cannot be used: \(error)",
-                    remedy: "see docs/configuration.md")
-            ])
-        }
     }
 
     private func kafka() throws(ConfigurationRefusal) -> KafkaConnection {
@@ -170,35 +151,6 @@ private struct DispatcherRun: Service {
                 return false
             }
             for await isOver in group where isOver { group.cancelAll() }
-        }
-    }
-}
-
-/// Takes new certificates into use as their files change.
-private struct CertificateWatch: Service {
-    let slots: [TLSContextSlot]
-    let clocks: SystemClocks
-    let logger: Logger
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
-                for slot in self.slots {
-                    group.addTask {
-                        await slot.watch(clocks: self.clocks) { outcome in
-                            switch outcome {
-                            case .unchanged: break
-                            case .reloaded:
-                                self.logger.info("certificate reloaded", event: "certificate_reloaded")
-                            case .failed(let error):
-                                self.logger.error(
-                                    "new certificate refused, the old one stays", event: "certificate_refused",
-                                    [LogKey.error: .string("\(error)")])
-                            }
-                        }
-                    }
-                }
-            }
         }
     }
 }
