@@ -142,10 +142,10 @@ package final class Coordinator: Service, ClusterGateway {
                     case .lead(let epoch):
                         self.enter(.waiting, ledEpoch: epoch)
                         enqueue.yield(.lead(epoch))
-                    case .stepDown:
+                    case .stepDown(_, let reason):
                         // At once: whatever the leader still says would be refused.
                         self.enter(.waiting, ledEpoch: nil)
-                        enqueue.yield(.follow)
+                        if reason != .stopping { enqueue.yield(.follow) }
                     }
                 }
                 enqueue.finish()

@@ -25,7 +25,7 @@ final class FollowerSession: Sendable {
             description: MemberDescription(
                 cluster: settings.cluster, incarnation: settings.incarnation, listenAddress: settings.address,
                 shardCount: UInt32(settings.shardCount), laneCount: UInt32(settings.laneCount),
-                build: settings.build, zone: settings.zone),
+                build: settings.build, zone: settings.zone, instance: settings.node.name),
             connector: connector, addresses: { leader().map { [$0] } ?? [] }, clocks: clocks, logger: logger,
             seed: seed, heartbeat: { WireProtocol.Heartbeat(clock: clocks.wallNow(), holdings: []) })
     }
