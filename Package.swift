@@ -210,7 +210,7 @@ let testTargets: [Target] = [
         "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",
         [
             "CoordinatorService", "CoordinatorAPI", "CoordinatorDomain", "Store", "WireProtocol", "JSON", "Scheduling",
-            "MemberLink", "Observability", nioCore, hummingbird, logging,
+            "MemberLink", "Observability", nioCore, hummingbird, logging, lifecycle,
         ]),
     tests(
         "CoordinatorAPITests", "Tests/Unit/CoordinatorAPITests",

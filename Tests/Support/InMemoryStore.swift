@@ -77,6 +77,11 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         self.shell.withLock { $0.contents.history }
     }
 
+    /// How far the shard's checkpoint says that it is settled.
+    package func checkpoint(of shard: ShardID) -> WallInstant? {
+        self.shell.withLock { $0.contents.checkpoints[shard] }
+    }
+
     // LockStore.
 
     package func observeLeader() async throws(StoreError) -> LeaderRecord {

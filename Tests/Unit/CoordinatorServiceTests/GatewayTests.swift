@@ -1,0 +1,118 @@
+import CoordinatorService
+import EscapementModel
+import JSON
+import NIOCore
+import Testing
+import TestSupport
+import WireProtocol
+
+@Suite struct GatewayTests {
+    private func document(_ frame: Frame) -> String {
+        (try? frame.decode(ActivationQuery.self)).map { String(buffer: $0.document) } ?? ""
+    }
+
+    /// A leader, a follower that is linked to it, and a dispatcher that answers searches.
+    private func cluster(_ harness: Harness) async throws -> (Harness.Running, Harness.Running, FakeMember) {
+        let first = harness.coordinator(1)
+        try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
+        let second = harness.coordinator(2)
+        try await harness.until("the second is linked") {
+            String(decoding: try await second.coordinator.status(), as: UTF8.self).contains("coordinator-2")
+        }
+        let dispatcher = try await harness.join(.dispatcher, "dispatcher-1", incarnation: 11, first)
+        dispatcher.answer(.activationQuery) { frame in
+            Frame(ActivationAnswer(document: ByteBuffer(string: "answer to " + self.document(frame))))
+        }
+        try await harness.until("it owns the lanes") { dispatcher.held.count == Harness.laneCount }
+        return (first, second, dispatcher)
+    }
+
+    @Test func `activations are asked of a dispatcher, by the leader and through it`() async throws {
+        try await Harness.run { harness in
+            let (first, second, _) = try await self.cluster(harness)
+            for coordinator in [first.coordinator, second.coordinator] {
+                let answer = try await coordinator.activations(Array("{}".utf8))
+                #expect(String(decoding: answer, as: UTF8.self) == "answer to {}")
+            }
+        }
+    }
+
+    @Test func `the dispatcher's reason reaches the caller`() async throws {
+        try await Harness.run { harness in
+            let (first, second, dispatcher) = try await self.cluster(harness)
+            dispatcher.answer(.activationQuery) { _ in
+                Frame(QueryFailed(code: "ACTIVATION_STORE_UNAVAILABLE", detail: "Elasticsearch is away"))
+            }
+            for coordinator in [first.coordinator, second.coordinator] {
+                await #expect(throws: ClusterError("ACTIVATION_STORE_UNAVAILABLE", "Elasticsearch is away")) {
+                    try await coordinator.activations([])
+                }
+            }
+        }
+    }
+
+    @Test func `without a dispatcher there is a reason`() async throws {
+        try await Harness.run { harness in
+            let first = harness.coordinator(1)
+            try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
+            await #expect(throws: ClusterError.self) { try await first.coordinator.activations([]) }
+        }
+    }
+
+    @Test func `without a leader there is a reason`() async throws {
+        try await Harness.run { harness in
+            let only = harness.coordinator(1)
+            only.reachability.set(false)
+            await harness.pass(.seconds(1))
+            await #expect(throws: ClusterError.noLeader) { try await only.coordinator.activations([]) }
+            let query = SettledQuery(shard: ShardID(1), uid: .zero, due: .distantPast, revision: Revision(1))
+            #expect(await only.coordinator.settled(query) == .unknown)
+        }
+    }
+
+    @Test func `the shard's owner says what became of a timer`() async throws {
+        try await Harness.run { harness in
+            let (first, second, _) = try await self.cluster(harness)
+            let ticker = try await harness.join(.ticker, "ticker-1", incarnation: 1, first)
+            ticker.answer(.settledQuery) { _ in Frame(SettledAnswer(state: .fired)) }
+            try await harness.until("it owns all") { ticker.held.count == Harness.shardCount }
+            let query = SettledQuery(
+                shard: ShardID(5), uid: UID(high: 1, low: 2), due: harness.clocks.wallNow(), revision: Revision(4))
+            #expect(await first.coordinator.settled(query) == .fired)
+            #expect(await second.coordinator.settled(query) == .fired)
+            #expect(ticker.received(SettledQuery.self) == [query, query])
+        }
+    }
+
+    @Test func `an owner that does not answer leaves the question open after two seconds`() async throws {
+        try await Harness.run { harness in
+            let (first, _, _) = try await self.cluster(harness)
+            let ticker = try await harness.join(.ticker, "ticker-1", incarnation: 1, first)
+            try await harness.until("it owns all") { ticker.held.count == Harness.shardCount }
+            async let state = first.coordinator.settled(
+                SettledQuery(shard: ShardID(5), uid: .zero, due: .distantPast, revision: Revision(4)))
+            await harness.pass(.seconds(3))
+            #expect(await state == .unknown)
+        }
+    }
+
+    @Test func `the status names everyone, and what is wrong`() async throws {
+        try await Harness.run { harness in
+            let (first, second, dispatcher) = try await self.cluster(harness)
+            dispatcher.complain("Kafka unavailable: no broker answers")
+            await harness.pass(.seconds(1))
+            let bytes = try await second.coordinator.status()
+            let status = try JSONParser.parse(String(decoding: bytes, as: UTF8.self))
+            #expect(status["leader"]?["id"] == "coordinator-1")
+            let members = try #require(status["members"]?.arrayValue)
+            #expect(members.map { $0["id"] } == ["coordinator-1", "coordinator-2", "dispatcher-1"])
+            #expect(members[2]["lanes"] == 2 && members[2]["state"] == "up")
+            #expect(members[2]["complaint"] == "Kafka unavailable: no broker answers")
+            #expect(status["shards"] == ["total": 8, "owned": 0, "unowned": 8, "moving": 0])
+            let warnings = status["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
+            #expect(warnings.contains("no ticker is up"))
+            #expect(warnings.contains("dispatcher-1: Kafka unavailable: no broker answers"))
+            #expect(first.coordinator.ledEpoch == Epoch(1))
+        }
+    }
+}
