@@ -110,8 +110,13 @@ extension PostgresStore {
             operation,
             self.schedules.removeVersions(
                 .int(StoreRules.endedVersionRetention.wholeMilliseconds), .int(Int64(left))),
-            self.schedules.removeEnded(), self.schedules.removeHistory())[0]
+            self.schedules.removeEnded())[0]
         left -= versions.changedCount
+        let rows = PostgresValue.int(Int64(max(0, limit)))
+        _ = try await self.run(
+            operation, self.audit.removeKeys(.int(StoreRules.idempotencyRetention.wholeMilliseconds), rows),
+            self.audit.removeLines(.int(StoreRules.auditRetention.wholeMilliseconds), rows),
+            self.audit.removeAssignments(.int(StoreRules.assignmentRetention.wholeMilliseconds), rows))
         return max(0, limit) - left
     }
 }

@@ -116,4 +116,29 @@ extension PostgresStore {
             .ints(shards.compactMap { settled[$0]?.milliseconds }))
         _ = try await self.runLock(operation, call)
     }
+
+    package func assignmentHistory(
+        _ filter: AssignmentFilter, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [AssignmentRecord] {
+        let operation = "read assignment history"
+        let call = self.locks.history(
+            .text(filter.kind?.rawValue), .int(filter.number.map { Int64($0) }), .text(filter.owner?.name),
+            .int(filter.from?.milliseconds), .int(filter.to?.milliseconds),
+            .int(before.map { Int64(clamping: $0) }), .int(Int64(max(0, limit))))
+        // People ask this: it must not hold up a renewal.
+        let result = try await self.run(operation, call)[0]
+        return try self.read(operation) { () throws(PostgresFailure) in
+            try result.map { row throws(PostgresFailure) in
+                let id = try row.unsigned()
+                let at = WallInstant(milliseconds: try row.int())
+                guard let kind = OwnedKind(rawValue: try row.text()), let number = UInt16(exactly: try row.int())
+                else { throw .corrupt("the kind or number of an assignment") }
+                return AssignmentRecord(
+                    id: id, at: at, kind: kind, number: number, epoch: Epoch(try row.unsigned()),
+                    owner: try row.optionalText().map { NodeID($0) },
+                    incarnation: try row.optionalUID().map(Incarnation.init), reason: try row.text(),
+                    leaderEpoch: Epoch(try row.unsigned()))
+            }
+        }
+    }
 }

@@ -2,14 +2,18 @@ package import EscapementModel
 package import Store
 
 extension PostgresStore {
-    package func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
-        guard !new.isEmpty else { return [] }
+    package func createTimers(
+        _ new: [NewTimer], key: IdempotencyKey?
+    ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
+        guard !new.isEmpty else { return .outcome([]) }
         guard new.count <= StoreRules.timersPerRequestMax else {
             throw StoreError(.refused, operation: Self.creating, detail: "too many timers in one request")
         }
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<[CreateOutcome<StoredTimer>], StoreError>, Never>) in
-            switch self.timerQueue.add(TimerQueue.Request(timers: new, completion: continuation)) {
+        if let key, new.contains(where: { $0.namespace != key.namespace }) {
+            throw StoreError(.refused, operation: Self.creating, detail: "the key is of another namespace")
+        }
+        let answer = await withCheckedContinuation { (continuation: CheckedContinuation<TimerQueue.Answer, Never>) in
+            switch self.timerQueue.add(TimerQueue.Request(timers: new, key: key, completion: continuation)) {
             case .refused:
                 continuation.resume(
                     returning: .failure(
@@ -20,7 +24,7 @@ extension PostgresStore {
                 Task { await self.writeTimers() }
             }
         }
-        return try result.get()
+        return try answer.get()
     }
 
     private static let creating = "create timers"
@@ -29,70 +33,92 @@ extension PostgresStore {
         while true {
             let requests = self.timerQueue.next()
             if requests.isEmpty { return }
-            let outcome = await self.attempt(requests.flatMap(\.timers))
-            switch outcome {
-            case .success(let outcomes):
-                var rest = outcomes[...]
-                for request in requests {
-                    request.completion.resume(returning: .success(Array(rest.prefix(request.timers.count))))
-                    rest = rest.dropFirst(request.timers.count)
-                }
+            let answers: [TimerQueue.Answer]
+            switch await self.attempt(requests) {
+            case .success(let outcomes): answers = outcomes.map { .success($0) }
             case .failure(let error) where error.code == .refused && requests.count > 1:
                 // One of them is at fault; the others must not suffer for it.
+                var alone: [TimerQueue.Answer] = []
                 for request in requests {
-                    request.completion.resume(returning: await self.attempt(request.timers))
+                    alone.append(
+                        await self.attempt([request]).flatMap { outcomes in
+                            outcomes.first.map { .success($0) } ?? .failure(error)
+                        })
                 }
-            case .failure(let error):
-                for request in requests { request.completion.resume(returning: .failure(error)) }
+                answers = alone
+            case .failure(let error): answers = requests.map { _ in .failure(error) }
             }
+            for (request, answer) in zip(requests, answers) { request.completion.resume(returning: answer) }
         }
     }
 
-    private func attempt(_ new: [NewTimer]) async -> Result<[CreateOutcome<StoredTimer>], StoreError> {
+    private func attempt(
+        _ requests: [TimerQueue.Request]
+    ) async -> Result<[Keyed<[CreateOutcome<StoredTimer>]>], StoreError> {
         do throws(StoreError) {
-            return .success(try await self.insertTimers(new))
+            return .success(try await self.insertTimers(requests))
         } catch {
             return .failure(error)
         }
     }
 
-    /// One transaction for all that are new, then a look at those whose names were taken.
-    private func insertTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
+    /// One transaction for all that are new, then a look at those whose names were taken; one answer for each request.
+    private func insertTimers(
+        _ requests: [TimerQueue.Request]
+    ) async throws(StoreError) -> [Keyed<[CreateOutcome<StoredTimer>]>] {
+        let new = requests.flatMap { request in request.timers.map { (timer: $0, key: request.key) } }
         var outcomes = [CreateOutcome<StoredTimer>?](repeating: nil, count: new.count)
+        var open = Array(new.indices)
+        let first = try await self.insert(new.map { $0 }, keys: requests.compactMap(\.key))
+        // In later rounds the keys are ours already.
+        var made = first.made
+        let repeated = Set(requests.compactMap(\.key).map { KeyName($0) }).subtracting(first.keys)
+        open.removeAll { index in new[index].key.map { repeated.contains(KeyName($0)) } ?? false }
         for _ in 1...Self.attemptsMax {
-            let open = outcomes.indices.filter { outcomes[$0] == nil }
-            if open.isEmpty { break }
-            let revisions = try await self.insert(open.map { new[$0] })
             var taken: [Int] = []
             var used: Set<UID> = []
             for index in open {
                 // Of equal names in one call the first was inserted; a later one may even have its uid.
-                if let revision = revisions[new[index].uid], used.insert(new[index].uid).inserted {
-                    outcomes[index] = .created(StoredTimer(new[index], revision: revision))
+                let timer = new[index].timer
+                if let revision = made[timer.uid], used.insert(timer.uid).inserted {
+                    outcomes[index] = .created(StoredTimer(timer, revision: revision))
                 } else {
                     taken.append(index)
                 }
             }
             guard !taken.isEmpty else { break }
-            let found = try await self.findTimers(taken.map { new[$0] })
+            let found = try await self.findTimers(taken.map { new[$0].timer })
             for index in taken {
                 // Missing: removed between the two transactions, so the name is free again.
-                guard let row = found[TimerName(new[index])] else { continue }
+                guard let row = found[TimerName(new[index].timer)] else { continue }
                 outcomes[index] =
-                    row.digest == new[index].contentDigest ? .duplicate(row.timer) : .conflict(row.timer)
+                    row.digest == new[index].timer.contentDigest ? .duplicate(row.timer) : .conflict(row.timer)
             }
+            open = open.filter { outcomes[$0] == nil }
+            if open.isEmpty { break }
+            made = try await self.insert(open.map { (timer: new[$0].timer, key: nil) }, keys: []).made
         }
-        return try outcomes.map { outcome throws(StoreError) in
-            guard let outcome else {
-                throw StoreError(.contended, operation: Self.creating, detail: "a name comes and goes")
-            }
-            return outcome
+        var rest = outcomes[...]
+        return try requests.map { request throws(StoreError) in
+            let own = rest.prefix(request.timers.count)
+            rest = rest.dropFirst(request.timers.count)
+            if let key = request.key, repeated.contains(KeyName(key)) { return .repeated }
+            return .outcome(
+                try own.map { outcome throws(StoreError) in
+                    guard let outcome else {
+                        throw StoreError(.contended, operation: Self.creating, detail: "a name comes and goes")
+                    }
+                    return outcome
+                })
         }
     }
 
-    private func insert(_ new: [NewTimer]) async throws(StoreError) -> [UID: Revision] {
-        let shards = new.map { Int64(ShardPlacement.shard(ofTimer: $0.uid).rawValue) }
-        let expiries = try new.map { timer throws(StoreError) in
+    private func insert(
+        _ new: [(timer: NewTimer, key: IdempotencyKey?)], keys: [IdempotencyKey]
+    ) async throws(StoreError) -> (made: [UID: Revision], keys: Set<KeyName>) {
+        let timers = new.map(\.timer)
+        let shards = timers.map { Int64(ShardPlacement.shard(ofTimer: $0.uid).rawValue) }
+        let expiries = try timers.map { timer throws(StoreError) in
             guard let value = Int64(exactly: timer.expireAfterMilliseconds) else {
                 throw StoreError(.refused, operation: Self.creating, detail: "a duration is above 2^63 - 1 ms")
             }
@@ -101,15 +127,27 @@ extension PostgresStore {
         let results = try await self.run(
             Self.creating, self.timers.lockShards(.ints(Array(Set(shards)).sorted())),
             self.timers.insert(
-                .ints(shards), .uids(new.map(\.uid)), .texts(new.map(\.namespace)), .texts(new.map(\.name)),
-                .ints(new.map(\.due.milliseconds)), .ints(expiries), .blobs(new.map(\.template)),
-                .blobs(new.map(\.document)), .blobs(new.map(\.contentDigest)),
-                .ints(new.map(\.createdAt.milliseconds)), .texts(new.map(\.createdBy))))
+                .ints(shards), .uids(timers.map(\.uid)), .texts(timers.map(\.namespace)), .texts(timers.map(\.name)),
+                .ints(timers.map(\.due.milliseconds)), .ints(expiries), .blobs(timers.map(\.template)),
+                .blobs(timers.map(\.document)), .blobs(timers.map(\.contentDigest)),
+                .ints(timers.map(\.createdAt.milliseconds)), .texts(timers.map(\.createdBy)),
+                .texts(new.map { $0.key?.key }), .texts(keys.map(\.namespace)), .texts(keys.map(\.key)),
+                .blobs(keys.map(\.digest)), .ints(keys.map(\.at.milliseconds)), .blobs(keys.map(\.answer)),
+                .int(StoreRules.idempotencyRetention.wholeMilliseconds)))
         return try self.read(Self.creating) { () throws(PostgresFailure) in
-            let pairs = try results[1].map { row throws(PostgresFailure) in
-                (try row.uid(), Revision(try row.unsigned()))
+            var made: [UID: Revision] = [:]
+            var fresh: Set<KeyName> = []
+            for index in 0..<results[1].rowCount {
+                var row = results[1].row(index)
+                let uid = try row.optionalUID()
+                let revision = try row.optionalUnsigned()
+                if let uid, let revision {
+                    made[uid] = Revision(revision)
+                } else {
+                    fresh.insert(KeyName(namespace: try row.text(), key: try row.text()))
+                }
             }
-            return Dictionary(pairs) { first, _ in first }
+            return (made, fresh)
         }
     }
 
@@ -145,10 +183,12 @@ extension PostgresStore {
     }
 
     package func cancelTimer(
-        namespace: String, name: String, at: WallInstant
+        namespace: String, name: String, origin: ChangeOrigin
     ) async throws(StoreError) -> StoredTimer? {
         let operation = "cancel timer"
-        let call = self.timers.cancel(.text(namespace), .text(name), .int(at.milliseconds))
+        let call = self.timers.cancel(
+            .text(namespace), .text(name), .int(origin.at.milliseconds), .text(origin.by), .text(origin.address),
+            .text(origin.reason))
         let result = try await self.run(operation, call)[0]
         return try self.read(operation) { () throws(PostgresFailure) in try result.first(StoredTimer.init(row:)) }
     }

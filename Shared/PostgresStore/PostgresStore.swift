@@ -19,6 +19,8 @@ package final class PostgresStore: LockStore, ScheduleStore {
     let locks: LockStatements
     let schedules: ScheduleStatements
     let timers: TimerStatements
+    let namespaces = NamespaceStatements()
+    let audit = AuditStatements()
     let lockConnection: PostgresConnection
     private let scheduleConnections: [PostgresConnection]
     let timerQueue = TimerQueue()
@@ -101,6 +103,37 @@ package final class PostgresStore: LockStore, ScheduleStore {
                 attempt += 1
             }
         }
+    }
+
+    /// Runs a statement that stores the key of its request too, in one transaction with freeing the key when it is old.
+    /// `nil` when the key was used before: then nothing was changed.
+    func runKeyed(
+        _ operation: String, key: IdempotencyKey?, _ call: PostgresCall
+    ) async throws(StoreError) -> PostgresResult? {
+        guard let key else { return try await self.run(operation, call)[0] }
+        let free = self.audit.freeKey(
+            .text(key.namespace), .text(key.key), .int(Self.keysUsed(before: key.at).milliseconds))
+        return try await self.retrying(operation) { () async throws(PostgresFailure) in
+            do throws(PostgresFailure) {
+                return try await self.leastBusy().run([free, call])[1]
+            } catch {
+                guard error.violatesUniqueness else { throw error }
+                return nil
+            }
+        }
+    }
+
+    /// Keys used up to this instant are free for a request of `instant`.
+    static func keysUsed(before instant: WallInstant) -> WallInstant {
+        instant.advanced(by: .zero - StoreRules.idempotencyRetention)
+    }
+
+    /// The parameters of a request's key, five of them.
+    func values(_ key: IdempotencyKey?) -> [PostgresValue] {
+        [
+            .text(key?.namespace), .text(key?.key), .bytes(key?.digest), .int(key?.at.milliseconds),
+            .bytes(key?.answer),
+        ]
     }
 
     func leastBusy() -> PostgresConnection {

@@ -5,9 +5,12 @@ import Synchronization
 /// transaction: a commit costs a disk write whether it holds one row or a thousand, and each shard's counter can
 /// move only once a commit.
 final class TimerQueue: Sendable {
+    typealias Answer = Result<Keyed<[CreateOutcome<StoredTimer>]>, StoreError>
+
     struct Request: Sendable {
         var timers: [NewTimer]
-        var completion: CheckedContinuation<Result<[CreateOutcome<StoredTimer>], StoreError>, Never>
+        var key: IdempotencyKey?
+        var completion: CheckedContinuation<Answer, Never>
 
         /// Rough size in the database.
         var bytes: Int { self.timers.reduce(0) { $0 + $1.template.count + $1.document.count + 256 } }
@@ -50,10 +53,13 @@ final class TimerQueue: Sendable {
             var taken: [Request] = []
             var timers = 0
             var bytes = 0
+            var keys: Set<KeyName> = []
             for request in contents.waiting {
                 timers += request.timers.count
                 bytes += request.bytes
                 if !taken.isEmpty, timers > Self.batchTimersMax || bytes > Self.batchBytesMax { break }
+                // A repetition that came at once: the next transaction will see what became of the first.
+                if let key = request.key, !keys.insert(KeyName(key)).inserted { break }
                 taken.append(request)
             }
             contents.waiting.removeFirst(taken.count)
@@ -62,4 +68,17 @@ final class TimerQueue: Sendable {
             return taken
         }
     }
+}
+
+/// What makes two keys the same.
+struct KeyName: Hashable {
+    var namespace: String
+    var key: String
+
+    init(namespace: String, key: String) {
+        self.namespace = namespace
+        self.key = key
+    }
+
+    init(_ key: IdempotencyKey) { self.init(namespace: key.namespace, key: key.key) }
 }

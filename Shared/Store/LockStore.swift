@@ -43,6 +43,69 @@ package protocol LockStore: Sendable {
     /// Writes how far shards are settled, for cleaning up and for people; lags behind the journal and
     /// never goes back. Fenced like `raiseEpoch`.
     func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError)
+
+    /// Who was given what and why, newest first: with `to` and a limit of 1, who owned it at an instant. Kept
+    /// for `StoreRules.assignmentRetention`.
+    func assignmentHistory(
+        _ filter: AssignmentFilter, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [AssignmentRecord]
+}
+
+/// One change of owner, by the database's clock.
+package struct AssignmentRecord: Hashable, Sendable {
+    /// Grows in about the order of time; given by the store.
+    package var id: UInt64
+    package var at: WallInstant
+    package var kind: OwnedKind
+    package var number: UInt16
+    package var epoch: Epoch
+    package var owner: NodeID?
+    package var incarnation: Incarnation?
+    package var reason: String
+    package var leaderEpoch: Epoch
+
+    package init(
+        id: UInt64, at: WallInstant, kind: OwnedKind, number: UInt16, epoch: Epoch, owner: NodeID?,
+        incarnation: Incarnation?, reason: String, leaderEpoch: Epoch
+    ) {
+        self.id = id
+        self.at = at
+        self.kind = kind
+        self.number = number
+        self.epoch = epoch
+        self.owner = owner
+        self.incarnation = incarnation
+        self.reason = reason
+        self.leaderEpoch = leaderEpoch
+    }
+}
+
+/// Which changes of owner are asked for; `nil` leaves a part open.
+package struct AssignmentFilter: Hashable, Sendable {
+    package var kind: OwnedKind?
+    package var number: UInt16?
+    package var owner: NodeID?
+    /// From this instant on.
+    package var from: WallInstant?
+    /// Up to and with this instant.
+    package var to: WallInstant?
+
+    package init(
+        kind: OwnedKind? = nil, number: UInt16? = nil, owner: NodeID? = nil, from: WallInstant? = nil,
+        to: WallInstant? = nil
+    ) {
+        self.kind = kind
+        self.number = number
+        self.owner = owner
+        self.from = from
+        self.to = to
+    }
+
+    package func admits(_ record: AssignmentRecord) -> Bool {
+        (self.kind.map { $0 == record.kind } ?? true) && (self.number.map { $0 == record.number } ?? true)
+            && (self.owner.map { $0 == record.owner } ?? true) && (self.from.map { record.at >= $0 } ?? true)
+            && (self.to.map { record.at <= $0 } ?? true)
+    }
 }
 
 package enum OwnedKind: String, Sendable {

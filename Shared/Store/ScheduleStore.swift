@@ -1,7 +1,7 @@
 package import EscapementModel
 
 /// Schedules and timers, durable; revisions of a shard are assigned in commit order.
-package protocol ScheduleStore: Sendable {
+package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
     /// Reads the cluster's fixed settings, storing `settings` (and making the rows of its shards and
     /// lanes) when there are none yet. The caller compares the answer with its own and refuses to start
     /// when they differ. Nothing else works before it.
@@ -10,19 +10,31 @@ package protocol ScheduleStore: Sendable {
     // Schedules.
 
     /// Stores a new schedule as generation 1, whose occurrences are those after `createdAt`. A live
-    /// schedule of the same name is `duplicate` when its body is the same, else `conflict`.
-    func createSchedule(_ new: NewSchedule) async throws(StoreError) -> CreateOutcome<StoredSchedule>
-    /// The live version; `nil` when there is none.
+    /// schedule of the same name is `duplicate` when its body is the same, else `conflict`. In a paused namespace it is born
+    /// paused. `origin` has its instant and author from `new`.
+    func createSchedule(
+        _ new: NewSchedule, origin: ChangeOrigin
+    ) async throws(StoreError) -> Keyed<CreateOutcome<StoredSchedule>>
+    /// The current version, paused or not; `nil` when there is none.
     func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule?
-    /// Live schedules of a namespace in order of name, after `after`, whose names hold `containing`.
+    /// Current versions of a namespace that `filter` admits, in order of name, after `after`.
     func schedules(
-        namespace: String, after: String?, containing: String?, limit: Int
+        namespace: String, matching filter: ScheduleFilter, after: String?, limit: Int
     ) async throws(StoreError) -> [StoredSchedule]
-    /// Ends the live version at `at`, and with it the schedule: its name is free again. The ended
-    /// version; `nil` when there is none (or its generation is not `ifGeneration`: look with `schedule`).
+    /// Ends the current version and makes the next one, `StoredSchedule.successor` says which, in one transaction. Without
+    /// `ifGeneration` it is done to whatever is there.
+    func changeSchedule(
+        namespace: String, name: String, _ change: ScheduleChange, ifGeneration: UInt64?, origin: ChangeOrigin
+    ) async throws(StoreError) -> ChangeOutcome<StoredSchedule>
+    /// Ends the current version, and with it the schedule: its name is free again.
     func deleteSchedule(
-        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
-    ) async throws(StoreError) -> StoredSchedule?
+        namespace: String, name: String, ifGeneration: UInt64?, origin: ChangeOrigin
+    ) async throws(StoreError) -> ChangeOutcome<StoredSchedule>
+    /// Versions of the schedule that has the name, or last had it, newest first, below generation `before`: those
+    /// that `removeSettled` has left. The first one is the current one.
+    func versions(
+        namespace: String, name: String, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule]
 
     // Timers.
 
@@ -31,7 +43,9 @@ package protocol ScheduleStore: Sendable {
     /// in one call the first counts. A cancelled or fired timer keeps its name until it is removed, so a
     /// repeated request never brings it back. One transaction for all, at most
     /// `StoreRules.timersPerRequestMax` timers.
-    func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>]
+    func createTimers(
+        _ new: [NewTimer], key: IdempotencyKey?
+    ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]>
     /// The timer, cancelled and fired ones too until they are removed.
     func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer?
     /// Timers of a namespace that are neither cancelled nor known to be settled (by the shard's
@@ -40,8 +54,11 @@ package protocol ScheduleStore: Sendable {
         namespace: String, after: Watermark?, limit: Int
     ) async throws(StoreError) -> [StoredTimer]
     /// Marks the timer ended; `nil` when there is none. One that had ended before is given back as it is.
-    /// Whether it had fired already is for the shard's owner to say.
-    func cancelTimer(namespace: String, name: String, at: WallInstant) async throws(StoreError) -> StoredTimer?
+    /// Whether it had fired already is for the shard's owner to say. To repeat it changes nothing, so the origin's key
+    /// is not kept.
+    func cancelTimer(
+        namespace: String, name: String, origin: ChangeOrigin
+    ) async throws(StoreError) -> StoredTimer?
 
     // What tickers load.
 
@@ -64,14 +81,56 @@ package protocol ScheduleStore: Sendable {
     ) async throws(StoreError) -> [StoredTimer]
 
     /// Removes timers that are settled by their shard's checkpoint, or cancelled, for longer than
-    /// `StoreRules.settledGrace`, and versions that ended `StoreRules.endedVersionRetention` before it; at
-    /// most `limit` rows. The number removed.
+    /// `StoreRules.settledGrace`, and versions that ended `StoreRules.endedVersionRetention` before it and are not
+    /// the current one, and what else is older than it is to be kept; at most `limit` rows of each. The number of timers
+    /// and versions removed.
     func removeSettled(limit: Int) async throws(StoreError) -> Int
 
     // Access.
 
     /// The schema's version, compared with what this build needs.
     func checkSchema() async throws(StoreError) -> SchemaState
+}
+
+extension ScheduleStore {
+    /// Without a key that could repeat.
+    package func createSchedule(_ new: NewSchedule) async throws(StoreError) -> CreateOutcome<StoredSchedule> {
+        switch try await self.createSchedule(new, origin: ChangeOrigin(at: new.createdAt, by: new.createdBy)) {
+        case .outcome(let outcome): return outcome
+        case .repeated: preconditionFailure("a request without a key was taken for a repeated one")
+        }
+    }
+
+    package func schedules(
+        namespace: String, after: String?, containing: String?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule] {
+        try await self.schedules(
+            namespace: namespace, matching: ScheduleFilter(containing: containing), after: after, limit: limit)
+    }
+
+    /// The ended version; `nil` when there is none of that generation.
+    package func deleteSchedule(
+        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
+    ) async throws(StoreError) -> StoredSchedule? {
+        let outcome = try await self.deleteSchedule(
+            namespace: namespace, name: name, ifGeneration: ifGeneration, origin: ChangeOrigin(at: at, by: ""))
+        if case .changed(_, let ended) = outcome { return ended }
+        return nil
+    }
+
+    /// Without a key that could repeat.
+    package func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
+        switch try await self.createTimers(new, key: nil) {
+        case .outcome(let outcomes): return outcomes
+        case .repeated: preconditionFailure("a request without a key was taken for a repeated one")
+        }
+    }
+
+    package func cancelTimer(
+        namespace: String, name: String, at: WallInstant
+    ) async throws(StoreError) -> StoredTimer? {
+        try await self.cancelTimer(namespace: namespace, name: name, origin: ChangeOrigin(at: at, by: ""))
+    }
 }
 
 package enum CreateOutcome<Stored: Sendable & Hashable>: Hashable, Sendable {

@@ -12,6 +12,15 @@ package enum StoreRules {
     package static let jitterMax: Duration = .seconds(86_400)
     /// Timers in one call of `createTimers`, hence in one transaction.
     package static let timersPerRequestMax = 10_000
+    /// How long a request's key and its answer are kept: 24 h.
+    package static let idempotencyRetention: Duration = .seconds(86_400)
+    package static let idempotencyKeyBytesMax = 255
+    /// How long lines of the audit trail are kept: 400 d, a year and a month.
+    package static let auditRetention: Duration = .seconds(400 * 86_400)
+    /// How long the history of owners is kept: 90 d.
+    package static let assignmentRetention: Duration = .seconds(90 * 86_400)
+    /// Schedules that one call of `settleNamespace` changes: what one transaction holds locks for.
+    package static let settledAtOnceMax = 500
     /// Rows of one answer of `changes`; a single revision that has more is given whole.
     package static let changesPerPageMax = 5000
 }

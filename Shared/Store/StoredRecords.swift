@@ -11,10 +11,12 @@ package struct NewSchedule: Hashable, Sendable {
     package var createdAt: WallInstant
     package var createdBy: String
     package var body: ScheduleBody
+    /// Made in this state: `until` and `reason` count.
+    package var pause: SchedulePause?
 
     package init(
         uid: UID, shard: ShardID, namespace: String, name: String, createdAt: WallInstant, createdBy: String,
-        body: ScheduleBody
+        body: ScheduleBody, pause: SchedulePause? = nil
     ) {
         self.uid = uid
         self.shard = shard
@@ -23,6 +25,7 @@ package struct NewSchedule: Hashable, Sendable {
         self.createdAt = createdAt
         self.createdBy = createdBy
         self.body = body
+        self.pause = pause
     }
 }
 
@@ -39,10 +42,13 @@ package struct ScheduleBody: Hashable, Sendable {
     package var template: [UInt8]
     /// The canonical JSON of what the user wrote, given back on reads.
     package var document: [UInt8]
+    /// For selectors; the document has them too. A name has no `=` in it.
+    package var labels: [String: String]
 
     package init(
         kind: FireKind, when: [UInt8], misfirePolicy: UInt8, misfireToleranceMilliseconds: UInt64,
-        misfireWindowMilliseconds: UInt64, misfireLimit: UInt32, template: [UInt8], document: [UInt8]
+        misfireWindowMilliseconds: UInt64, misfireLimit: UInt32, template: [UInt8], document: [UInt8],
+        labels: [String: String] = [:]
     ) {
         self.kind = kind
         self.when = when
@@ -52,6 +58,7 @@ package struct ScheduleBody: Hashable, Sendable {
         self.misfireLimit = misfireLimit
         self.template = template
         self.document = document
+        self.labels = labels
     }
 }
 
@@ -71,14 +78,20 @@ package struct StoredSchedule: Hashable, Sendable {
     /// When generation 1 was made, and by whom.
     package var createdAt: WallInstant
     package var createdBy: String
-    /// When this version was made.
+    /// When this version was made, by whom, and why.
     package var updatedAt: WallInstant
+    package var updatedBy: String
+    package var changeReason: String?
     package var body: ScheduleBody
+    /// The pause that this version was made with; it may be over.
+    package var pause: SchedulePause?
 
+    /// - Parameter updatedBy: `nil` for who made generation 1.
     package init(
         uid: UID, shard: ShardID, namespace: String, name: String, generation: UInt64, createdRevision: Revision,
         replaces: Bool, from: WallInstant, endedRevision: Revision?, until: WallInstant?, createdAt: WallInstant,
-        createdBy: String, updatedAt: WallInstant, body: ScheduleBody
+        createdBy: String, updatedAt: WallInstant, updatedBy: String? = nil, changeReason: String? = nil,
+        body: ScheduleBody, pause: SchedulePause? = nil
     ) {
         self.uid = uid
         self.shard = shard
@@ -93,7 +106,10 @@ package struct StoredSchedule: Hashable, Sendable {
         self.createdAt = createdAt
         self.createdBy = createdBy
         self.updatedAt = updatedAt
+        self.updatedBy = updatedBy ?? createdBy
+        self.changeReason = changeReason
         self.body = body
+        self.pause = pause
     }
 }
 

@@ -1,20 +1,9 @@
-package import EscapementModel
-package import Store
+import EscapementModel
+import Store
 
 /// What `InMemoryStore` holds, and what each call does to it. A value; linear searches, because tests
 /// hold thousands of rows and not millions.
-package struct InMemoryContents: Sendable {
-    /// One line of the assignment history.
-    package struct Assignment: Hashable, Sendable {
-        package var kind: OwnedKind
-        package var number: UInt16
-        package var epoch: Epoch
-        package var owner: NodeID?
-        package var incarnation: Incarnation?
-        package var reason: String
-        package var leaderEpoch: Epoch
-    }
-
+struct InMemoryContents: Sendable {
     struct TimerRow: Sendable {
         var timer: StoredTimer
         var digest: [UInt8]
@@ -30,14 +19,17 @@ package struct InMemoryContents: Sendable {
     var leader = LeaderRecord(epoch: .none, beat: 0, holder: nil, node: nil, address: nil)
     var shards: [OwnershipRecord] = []
     var lanes: [OwnershipRecord] = []
-    var history: [Assignment] = []
+    var history: [AssignmentRecord] = []
+    var audit: [AuditEntry] = []
+    var namespaces: [String: NamespaceSettings] = [:]
+    var answers: [Name: IdempotencyKey] = [:]
     var checkpoints: [ShardID: WallInstant] = [:]
     var revisions: [ShardID: Revision] = [:]
-    /// All versions, live and ended, by (uid, generation).
+    /// All versions, live and ended, in the order in which they were made.
     var versions: [StoredSchedule] = []
+    /// The schedules that were not deleted.
+    var current: [Name: UID] = [:]
     var timers: [Name: TimerRow] = [:]
-
-    package init() {}
 
     mutating func establish(_ wanted: ClusterSettings) -> ClusterSettings {
         if let settings { return settings }
@@ -52,7 +44,7 @@ package struct InMemoryContents: Sendable {
     }
 
     /// Raises the shard's revision.
-    private mutating func change(_ shard: ShardID, operation: String) throws(StoreError) -> Revision {
+    mutating func change(_ shard: ShardID, operation: String) throws(StoreError) -> Revision {
         guard let revision = self.revisions[shard] else {
             throw StoreError(.refused, operation: operation, detail: "there is no shard \(shard)")
         }
@@ -82,7 +74,9 @@ extension InMemoryContents {
         self.leader = LeaderRecord(epoch: epoch, beat: self.leader.beat + 1, holder: nil, node: nil, address: nil)
     }
 
-    mutating func claim(_ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch) -> ClaimOutcome {
+    mutating func claim(
+        _ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch, at instant: WallInstant
+    ) -> ClaimOutcome {
         guard self.leader.epoch == leaderEpoch || Defence.leaderFence.isRemoved else { return .deposed }
         var seen: Set<UInt16> = []
         return .claimed(
@@ -94,11 +88,18 @@ extension InMemoryContents {
                     number: claim.number, epoch: row.epoch.next, owner: claim.owner, incarnation: claim.incarnation)
                 self.setRow(kind, raised)
                 self.history.append(
-                    Assignment(
-                        kind: kind, number: claim.number, epoch: raised.epoch, owner: claim.owner,
+                    AssignmentRecord(
+                        id: UInt64(self.history.count + 1), at: instant, kind: kind, number: claim.number, epoch: raised.epoch, owner: claim.owner,
                         incarnation: claim.incarnation, reason: claim.reason, leaderEpoch: leaderEpoch))
                 return raised.epoch
             })
+    }
+
+    func assignments(_ filter: AssignmentFilter, before: UInt64?, limit: Int) -> [AssignmentRecord] {
+        let found = self.history.reversed().filter { record in
+            filter.admits(record) && (before.map { record.id < $0 } ?? true)
+        }
+        return Array(found.prefix(max(0, limit)))
     }
 
     mutating func raise(_ kind: OwnedKind, number: UInt16, to seen: Epoch, leaderEpoch: Epoch) {
@@ -124,55 +125,12 @@ extension InMemoryContents {
     }
 }
 
-// Schedules.
-extension InMemoryContents {
-    mutating func create(_ new: NewSchedule) throws(StoreError) -> CreateOutcome<StoredSchedule> {
-        if let live = self.liveSchedule(namespace: new.namespace, name: new.name) {
-            return live.body == new.body ? .duplicate(live) : .conflict(live)
-        }
-        let revision = try self.change(new.shard, operation: "createSchedule")
-        let stored = StoredSchedule(
-            uid: new.uid, shard: new.shard, namespace: new.namespace, name: new.name, generation: 1,
-            createdRevision: revision, replaces: false, from: new.createdAt, endedRevision: nil, until: nil,
-            createdAt: new.createdAt, createdBy: new.createdBy, updatedAt: new.createdAt, body: new.body)
-        self.versions.append(stored)
-        return .created(stored)
-    }
-
-    func liveSchedule(namespace: String, name: String) -> StoredSchedule? {
-        self.versions.first { $0.namespace == namespace && $0.name == name && $0.endedRevision == nil }
-    }
-
-    func liveSchedules(namespace: String, after: String?, containing: String?, limit: Int) -> [StoredSchedule] {
-        let found = self.versions.filter { version in
-            version.namespace == namespace && version.endedRevision == nil
-                && (after.map { $0.utf8.lexicographicallyPrecedes(version.name.utf8) } ?? true)
-                && (containing.map { $0.isEmpty || version.name.contains($0) } ?? true)
-        }
-        return Array(
-            found.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }.prefix(max(0, limit)))
-    }
-
-    mutating func endSchedule(
-        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
-    ) -> StoredSchedule? {
-        guard
-            let index = self.versions.firstIndex(where: {
-                $0.namespace == namespace && $0.name == name && $0.endedRevision == nil
-            }), ifGeneration == nil || ifGeneration == self.versions[index].generation,
-            let revision = self.revisions[self.versions[index].shard]
-        else { return nil }
-        let next = Revision(revision.rawValue + 1)
-        self.revisions[self.versions[index].shard] = next
-        self.versions[index].endedRevision = next
-        self.versions[index].until = max(at, self.versions[index].from)
-        return self.versions[index]
-    }
-}
-
 // Timers.
 extension InMemoryContents {
-    mutating func create(_ new: [NewTimer]) throws(StoreError) -> [CreateOutcome<StoredTimer>] {
+    mutating func create(
+        _ new: [NewTimer], key: IdempotencyKey?
+    ) throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
+        guard self.admits(key) else { return .repeated }
         guard new.count <= StoreRules.timersPerRequestMax else {
             throw StoreError(.refused, operation: "createTimers", detail: "too many timers in one request")
         }
@@ -201,8 +159,9 @@ extension InMemoryContents {
             copy.timers[name] = TimerRow(timer: stored, digest: timer.contentDigest, endedAt: nil)
             outcomes.append(.created(stored))
         }
+        copy.keep(key)
         self = copy
-        return outcomes
+        return .outcome(outcomes)
     }
 
     func timer(namespace: String, name: String) -> StoredTimer? {
@@ -217,15 +176,19 @@ extension InMemoryContents {
         }
     }
 
-    mutating func cancelTimer(namespace: String, name: String, at: WallInstant) -> StoredTimer? {
+    mutating func cancelTimer(namespace: String, name: String, origin: ChangeOrigin) -> StoredTimer? {
         let key = Name(namespace: namespace, name: name)
         guard var row = self.timers[key] else { return nil }
         if row.timer.endedRevision == nil, let revision = self.revisions[row.timer.shard] {
             let next = Revision(revision.rawValue + 1)
             self.revisions[row.timer.shard] = next
             row.timer.endedRevision = next
-            row.endedAt = at
+            row.endedAt = origin.at
             self.timers[key] = row
+            self.append(
+                AuditEntry(
+                    origin, namespace: namespace, object: .timer, name: name, action: .cancel,
+                    before: row.timer.document))
         }
         return row.timer
     }
@@ -245,7 +208,7 @@ extension InMemoryContents {
 // What tickers load, and cleaning up.
 extension InMemoryContents {
     func snapshot(of shard: ShardID, cursor: Cursor, horizon: WallInstant) -> ShardPage {
-        let schedules = self.versions.filter { $0.shard == shard && !$0.isSettled(by: cursor) }
+        let schedules = self.versions.filter { $0.shard == shard && !$0.isEmpty && !$0.isSettled(by: cursor) }
         let timers = self.sortedTimers { timer in
             timer.shard == shard && timer.due <= horizon && !timer.isSettled(by: cursor)
         }
@@ -259,7 +222,7 @@ extension InMemoryContents {
         func key(_ created: Revision, _ ended: Revision?) -> Revision? {
             created > after ? created : ended.flatMap { $0 > after ? $0 : nil }
         }
-        let versions = self.versions.filter { $0.shard == shard }
+        let versions = self.versions.filter { $0.shard == shard && !$0.isEmpty }
         let timers = self.timers.values.map(\.timer).filter { $0.shard == shard }
         let current = self.revisions[shard] ?? .none
         var through = current
@@ -282,7 +245,11 @@ extension InMemoryContents {
             last: through == current)
     }
 
-    mutating func removeSettled(limit: Int) -> Int {
+    mutating func removeSettled(limit: Int, now: WallInstant) -> Int {
+        func isOver(_ instant: WallInstant, _ kept: Duration) -> Bool { instant.advanced(by: kept) <= now }
+        self.answers = self.answers.filter { !isOver($0.value.at, StoreRules.idempotencyRetention) }
+        self.audit.removeAll { isOver($0.at, StoreRules.auditRetention) }
+        self.history.removeAll { isOver($0.at, StoreRules.assignmentRetention) }
         var left = max(0, limit)
         let removable = self.timers.values.filter { row in
             guard let checkpoint = self.checkpoints[row.timer.shard] else { return false }
@@ -297,7 +264,9 @@ extension InMemoryContents {
         var kept: [StoredSchedule] = []
         for version in self.versions {
             if left > 0, let until = version.until, let checkpoint = self.checkpoints[version.shard],
-                until <= checkpoint.advanced(by: .zero - StoreRules.endedVersionRetention)
+                until <= checkpoint.advanced(by: .zero - StoreRules.endedVersionRetention),
+                self.current[Name(namespace: version.namespace, name: version.name)] != version.uid
+                    || self.versions.contains(where: { $0.uid == version.uid && $0.generation > version.generation })
             {
                 left -= 1
             } else {

@@ -37,14 +37,17 @@ package final class InMemoryStore: LockStore, ScheduleStore {
 
     private let shell: SharedShell
     private let conditions: (any StoreConditions)?
+    /// What the database's clock would be: when owners changed, how long things are kept.
+    private let clocks: any Clocks
     /// Rows a page of `snapshot` has at most.
     private let snapshotPageMax: Int
 
-    package init(snapshotPageMax: Int = 500) {
+    package init(snapshotPageMax: Int = 500, clocks: any Clocks = SystemClocks()) {
         precondition(snapshotPageMax > 0, "a page of \(snapshotPageMax) rows never ends")
         self.snapshotPageMax = snapshotPageMax
         self.shell = SharedShell()
         self.conditions = nil
+        self.clocks = clocks
     }
 
     /// The same contents as `other` has, seen by a client of its own under `conditions`.
@@ -52,6 +55,7 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         self.snapshotPageMax = other.snapshotPageMax
         self.shell = other.shell
         self.conditions = conditions
+        self.clocks = other.clocks
     }
 
     // Steering by tests.
@@ -73,7 +77,7 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     /// The assignment history, oldest first: what was claimed and why.
-    package var assignmentHistory: [InMemoryContents.Assignment] {
+    package var assignmentHistory: [AssignmentRecord] {
         self.shell.withLock { $0.contents.history }
     }
 
@@ -111,7 +115,8 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     package func claim(
         _ kind: OwnedKind, _ claims: [OwnershipClaim], leaderEpoch: Epoch
     ) async throws(StoreError) -> ClaimOutcome {
-        try await self.perform("claim") { $0.claim(kind, claims, leaderEpoch: leaderEpoch) }
+        let now = self.clocks.wallNow()
+        return try await self.perform("claim") { $0.claim(kind, claims, leaderEpoch: leaderEpoch, at: now) }
     }
 
     package func raiseEpoch(
@@ -131,33 +136,54 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func createSchedule(
-        _ new: NewSchedule
-    ) async throws(StoreError) -> CreateOutcome<StoredSchedule> {
-        try await self.perform("createSchedule") { contents throws(StoreError) in try contents.create(new) }
+        _ new: NewSchedule, origin: ChangeOrigin
+    ) async throws(StoreError) -> Keyed<CreateOutcome<StoredSchedule>> {
+        try await self.perform("createSchedule") { contents throws(StoreError) in
+            try contents.create(new, origin: origin)
+        }
     }
 
     package func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule? {
-        try await self.perform("schedule") { $0.liveSchedule(namespace: namespace, name: name) }
+        try await self.perform("schedule") { $0.currentSchedule(namespace: namespace, name: name) }
     }
 
     package func schedules(
-        namespace: String, after: String?, containing: String?, limit: Int
+        namespace: String, matching filter: ScheduleFilter, after: String?, limit: Int
     ) async throws(StoreError) -> [StoredSchedule] {
         try await self.perform("schedules") {
-            $0.liveSchedules(namespace: namespace, after: after, containing: containing, limit: limit)
+            $0.currentSchedules(namespace: namespace, matching: filter, after: after, limit: limit)
+        }
+    }
+
+    package func changeSchedule(
+        namespace: String, name: String, _ change: ScheduleChange, ifGeneration: UInt64?, origin: ChangeOrigin
+    ) async throws(StoreError) -> ChangeOutcome<StoredSchedule> {
+        try await self.perform("changeSchedule") { contents throws(StoreError) in
+            try contents.changeSchedule(
+                namespace: namespace, name: name, change, ifGeneration: ifGeneration, origin: origin)
         }
     }
 
     package func deleteSchedule(
-        namespace: String, name: String, ifGeneration: UInt64?, at: WallInstant
-    ) async throws(StoreError) -> StoredSchedule? {
-        try await self.perform("deleteSchedule") {
-            $0.endSchedule(namespace: namespace, name: name, ifGeneration: ifGeneration, at: at)
+        namespace: String, name: String, ifGeneration: UInt64?, origin: ChangeOrigin
+    ) async throws(StoreError) -> ChangeOutcome<StoredSchedule> {
+        try await self.perform("deleteSchedule") { contents throws(StoreError) in
+            try contents.endSchedule(namespace: namespace, name: name, ifGeneration: ifGeneration, origin: origin)
         }
     }
 
-    package func createTimers(_ new: [NewTimer]) async throws(StoreError) -> [CreateOutcome<StoredTimer>] {
-        try await self.perform("createTimers") { contents throws(StoreError) in try contents.create(new) }
+    package func versions(
+        namespace: String, name: String, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule] {
+        try await self.perform("versions") {
+            $0.allVersions(namespace: namespace, name: name, before: before, limit: limit)
+        }
+    }
+
+    package func createTimers(
+        _ new: [NewTimer], key: IdempotencyKey?
+    ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
+        try await self.perform("createTimers") { contents throws(StoreError) in try contents.create(new, key: key) }
     }
 
     package func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer? {
@@ -171,9 +197,9 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func cancelTimer(
-        namespace: String, name: String, at: WallInstant
+        namespace: String, name: String, origin: ChangeOrigin
     ) async throws(StoreError) -> StoredTimer? {
-        try await self.perform("cancelTimer") { $0.cancelTimer(namespace: namespace, name: name, at: at) }
+        try await self.perform("cancelTimer") { $0.cancelTimer(namespace: namespace, name: name, origin: origin) }
     }
 
     package func revisions() async throws(StoreError) -> [ShardID: Revision] {
@@ -211,15 +237,22 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func removeSettled(limit: Int) async throws(StoreError) -> Int {
-        try await self.perform("removeSettled") { $0.removeSettled(limit: limit) }
+        let now = self.clocks.wallNow()
+        return try await self.perform("removeSettled") { $0.removeSettled(limit: limit, now: now) }
     }
 
     package func checkSchema() async throws(StoreError) -> SchemaState {
         try await self.perform("checkSchema") { _ in .current(version: 1) }
     }
 
+    package func assignmentHistory(
+        _ filter: AssignmentFilter, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [AssignmentRecord] {
+        try await self.perform("assignmentHistory") { $0.assignments(filter, before: before, limit: limit) }
+    }
+
     /// Runs `body` on the contents, unless a fault says otherwise.
-    private func perform<Answer: Sendable>(
+    func perform<Answer: Sendable>(
         _ operation: String, _ body: (inout sending InMemoryContents) throws(StoreError) -> sending Answer
     ) async throws(StoreError) -> Answer {
         try await self.conditions?.before(operation)

@@ -18,6 +18,11 @@ package enum PostgresFailure: Error, Hashable, Sendable {
         return ["40001", "40P01", "26000"].contains(state)
     }
 
+    /// Whether a row was there already where the statement needs a new one.
+    var violatesUniqueness: Bool {
+        if case .server(let state, _) = self { state == "23505" } else { false }
+    }
+
     /// Whether the session is of no use any more though the socket may still be open.
     var endsSession: Bool {
         guard case .server(let state, _) = self else { return false }

@@ -93,9 +93,37 @@ package struct PostgresRow {
 
     package mutating func text() throws(PostgresFailure) -> String { try self.required(self.optionalText()) }
 
-    package mutating func bytes() throws(PostgresFailure) -> [UInt8] {
-        guard let cell = try self.cell() else { throw .corrupt("a value is missing") }
+    package mutating func optionalBytes() throws(PostgresFailure) -> [UInt8]? {
+        guard let cell = try self.cell() else { return nil }
         return Array(self.result.bytes[cell])
+    }
+
+    package mutating func bytes() throws(PostgresFailure) -> [UInt8] { try self.required(self.optionalBytes()) }
+
+    /// `text[]` without NULLs in it.
+    package mutating func texts() throws(PostgresFailure) -> [String] {
+        guard let cell = try self.cell() else { throw .corrupt("a list is missing") }
+        var position = cell.lowerBound
+        func word() throws(PostgresFailure) -> Int {
+            guard position + 4 <= cell.upperBound else { throw .corrupt("a list is cut short") }
+            defer { position += 4 }
+            return Int(Int32(truncatingIfNeeded: self.number(position..<position + 4)))
+        }
+        // Dimensions, whether any is NULL, type; then count and lower bound of the one dimension.
+        let dimensions = try word()
+        _ = try (word(), word())
+        if dimensions == 0 { return [] }
+        guard dimensions == 1 else { throw .corrupt("a list of \(dimensions) dimensions") }
+        let count = try word()
+        _ = try word()
+        var texts: [String] = []
+        for _ in 0..<count {
+            let length = try word()
+            guard length >= 0, position + length <= cell.upperBound else { throw .corrupt("a list is cut short") }
+            texts.append(String(decoding: self.result.bytes[position..<position + length], as: UTF8.self))
+            position += length
+        }
+        return texts
     }
 
     package mutating func optionalUID() throws(PostgresFailure) -> UID? {

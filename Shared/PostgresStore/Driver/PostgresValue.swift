@@ -19,12 +19,13 @@ package enum PostgresValue: Hashable, Sendable {
     /// `text[]`
     case texts([String?])
     /// `bytea[]`
-    case blobs([[UInt8]])
+    case blobs([[UInt8]?])
     /// `uuid[]`
     case uids([UID?])
 
     package static func int(_ value: Int64?) -> PostgresValue { value.map { .int($0) } ?? .null }
     package static func text(_ value: String?) -> PostgresValue { value.map { .text($0) } ?? .null }
+    package static func bytes(_ value: [UInt8]?) -> PostgresValue { value.map { .bytes($0) } ?? .null }
     package static func uid(_ value: UID?) -> PostgresValue { value.map { .uid($0) } ?? .null }
 
     /// Appends the binary form; `false` for `null`, which has none.
@@ -49,6 +50,7 @@ package enum PostgresValue: Hashable, Sendable {
             }
         case .blobs(let values):
             buffer.appendArray(values, elementType: 17) { buffer, value in
+                guard let value else { return false }
                 buffer.append(contentsOf: value)
                 return true
             }

@@ -51,6 +51,7 @@ extension Migration {
                 leader_epoch bigint NOT NULL)
             """,
             "CREATE INDEX assignment_history_at ON assignment_history (at)",
+            "CREATE INDEX assignment_history_number ON assignment_history (kind, number, id)",
             // One row a shard, updated by every change to it: the row lock puts the changes of a shard in order.
             """
             CREATE TABLE shard_rev (
@@ -85,9 +86,16 @@ extension Migration {
                 created_rev bigint NOT NULL CHECK (created_rev > 0),
                 replaces boolean NOT NULL,
                 from_ms bigint NOT NULL,
-                ended_rev bigint CHECK (ended_rev > created_rev),
+                ended_rev bigint CHECK (ended_rev >= created_rev),
                 until_ms bigint CHECK (until_ms >= from_ms),
                 updated_at_ms bigint NOT NULL,
+                updated_by text NOT NULL,
+                change_reason text,
+                pause_scope smallint CHECK (pause_scope BETWEEN 1 AND 2),
+                pause_since_ms bigint,
+                pause_until_ms bigint,
+                pause_reason text,
+                tags text[] COLLATE "C" NOT NULL,
                 kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 255),
                 when_document bytea NOT NULL,
                 misfire_policy smallint NOT NULL CHECK (misfire_policy BETWEEN 0 AND 255),
@@ -98,13 +106,58 @@ extension Migration {
                 document bytea NOT NULL,
                 PRIMARY KEY (shard_id, uid, generation),
                 FOREIGN KEY (shard_id, uid) REFERENCES schedule,
-                CHECK ((ended_rev IS NULL) = (until_ms IS NULL)))
+                CHECK ((ended_rev IS NULL) = (until_ms IS NULL)),
+                CHECK ((pause_scope IS NULL) = (pause_since_ms IS NULL)))
             """,
             "CREATE INDEX schedule_version_created ON schedule_version (shard_id, created_rev)",
             """
             CREATE INDEX schedule_version_ended ON schedule_version (shard_id, ended_rev)
             WHERE ended_rev IS NOT NULL
             """,
+            "CREATE INDEX schedule_version_tags ON schedule_version USING gin (tags)",
+            """
+            CREATE TABLE namespace (
+                name text COLLATE "C" PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 256),
+                generation bigint NOT NULL CHECK (generation >= 1),
+                schedules_max bigint CHECK (schedules_max >= 0),
+                pending_timers_max bigint CHECK (pending_timers_max >= 0),
+                creations_per_second_max bigint CHECK (creations_per_second_max >= 0),
+                payload_bytes_max bigint CHECK (payload_bytes_max >= 0),
+                interval_min_ms bigint CHECK (interval_min_ms >= 0),
+                pause_since_ms bigint,
+                pause_until_ms bigint,
+                pause_reason text,
+                updated_at_ms bigint NOT NULL,
+                updated_by text NOT NULL)
+            """,
+            """
+            CREATE TABLE audit_trail (
+                id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                at_ms bigint NOT NULL,
+                namespace text COLLATE "C" NOT NULL,
+                object text NOT NULL,
+                name text COLLATE "C" NOT NULL,
+                action text NOT NULL,
+                generation bigint NOT NULL,
+                by text NOT NULL,
+                address text,
+                reason text,
+                before bytea,
+                after bytea)
+            """,
+            "CREATE INDEX audit_trail_name ON audit_trail (namespace, name, id)",
+            "CREATE INDEX audit_trail_namespace ON audit_trail (namespace, id)",
+            "CREATE INDEX audit_trail_at ON audit_trail (at_ms)",
+            """
+            CREATE TABLE idempotency_key (
+                namespace text COLLATE "C" NOT NULL,
+                key text COLLATE "C" NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 255),
+                digest bytea NOT NULL CHECK (octet_length(digest) <= 64),
+                at_ms bigint NOT NULL,
+                answer bytea,
+                PRIMARY KEY (namespace, key))
+            """,
+            "CREATE INDEX idempotency_key_at ON idempotency_key (at_ms)",
             // Never updated when a timer fires: that it has fired follows from its shard's cursor.
             """
             CREATE TABLE timer (

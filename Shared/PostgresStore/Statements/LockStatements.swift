@@ -38,6 +38,22 @@ struct LockStatements: Sendable {
         SET settled_through_ms = GREATEST(c.settled_through_ms, excluded.settled_through_ms), written_at = now()
         """)
 
+    let history = PostgresStatement(
+        "lock_history",
+        """
+        SELECT id, floor(extract(epoch FROM at) * 1000)::bigint, kind, number, epoch, owner, incarnation, reason, leader_epoch
+        FROM assignment_history WHERE ($1::text IS NULL OR kind = $1::text)
+        AND ($2::bigint IS NULL OR number = $2::bigint) AND ($3::text IS NULL OR owner = $3::text)
+        AND ($4::bigint IS NULL OR at >= \(Self.instant("$4"))) AND ($5::bigint IS NULL
+            OR at < \(Self.instant("$5")) + interval '1 millisecond')
+        AND ($6::bigint IS NULL OR id < $6::bigint) ORDER BY id DESC LIMIT $7::bigint
+        """)
+
+    /// Within the years that the type can hold.
+    private static func instant(_ milliseconds: String) -> String {
+        "timestamptz 'epoch' + LEAST(GREATEST(\(milliseconds), 0), 250000000000000) * interval '1 millisecond'"
+    }
+
     init(usesTimeline: Bool) {
         self.take = PostgresStatement(
             "lock_take",

@@ -14,6 +14,9 @@ struct TimerStatements: Sendable {
         "SELECT shard_id FROM shard_rev WHERE shard_id = ANY ($1::bigint[]) ORDER BY shard_id FOR NO KEY UPDATE")
     /// Inserts those whose name is free, in order of name for the same reason, and moves the counters of their shards.
     /// The answer names the inserted ones. An unknown shard gives NULL for a revision, which is refused.
+    ///
+    /// Timers of a request with a key are inserted only when the key is new, or free again; the answer names such keys
+    /// too. A key may be given once only, and is of the namespace of its timers.
     let insert: PostgresStatement
 
     let find = PostgresStatement(
@@ -74,21 +77,30 @@ struct TimerStatements: Sendable {
         self.insert = PostgresStatement(
             "timer_insert",
             """
-            WITH made AS (
+            WITH k AS (
+                INSERT INTO idempotency_key AS i (namespace, key, digest, at_ms, answer)
+                SELECT * FROM unnest($13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::bytea[])
+                    AS q(namespace, key, digest, at_ms, answer)
+                ORDER BY q.namespace COLLATE "C", q.key COLLATE "C"
+                ON CONFLICT (namespace, key) DO UPDATE
+                SET digest = excluded.digest, at_ms = excluded.at_ms, answer = excluded.answer
+                WHERE i.at_ms <= excluded.at_ms - $18::bigint RETURNING i.namespace, i.key),
+            made AS (
                 INSERT INTO timer (shard_id, uid, namespace, name, rev, due_ms, expire_after_ms, template, document,
                     digest, created_at_ms, created_by)
-                SELECT n.shard_id, n.uid, n.namespace, n.name, \(next), n.due_ms, n.expire_after_ms, n.template,
+                SELECT n.shard_id, n.uid, n.namespace, n.name, CASE WHEN r.rev IS NOT NULL THEN \(next) END, n.due_ms, n.expire_after_ms, n.template,
                     n.document, n.digest, n.created_at_ms, n.created_by
                 FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
-                    $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[], $11::text[])
+                    $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[], $11::text[], $12::text[])
                     WITH ORDINALITY AS n(shard_id, uid, namespace, name, due_ms, expire_after_ms, template, document,
-                    digest, created_at_ms, created_by, position)
+                    digest, created_at_ms, created_by, key, position)
                 LEFT JOIN shard_rev AS r ON r.shard_id = n.shard_id
+                WHERE n.key IS NULL OR (n.namespace, n.key) IN (SELECT k.namespace, k.key FROM k)
                 ORDER BY n.namespace COLLATE "C", n.name COLLATE "C", n.position
                 ON CONFLICT (namespace, name) DO NOTHING RETURNING uid, shard_id, rev),
             moved AS (UPDATE shard_rev AS r SET rev = m.rev
                 FROM (SELECT DISTINCT shard_id, rev FROM made) AS m WHERE r.shard_id = m.shard_id)
-            SELECT uid, rev FROM made
+            SELECT uid, rev, NULL, NULL FROM made UNION ALL SELECT NULL, NULL, namespace, key FROM k
             """)
         // The columns come from the locked row, which is the latest; a plain read of the table would give the one
         // that was current when the statement began to wait.
@@ -99,7 +111,9 @@ struct TimerStatements: Sendable {
             r AS (UPDATE shard_rev AS r SET rev = \(next) FROM t
                 WHERE r.shard_id = t.shard_id AND t.ended_rev IS NULL RETURNING r.rev),
             u AS (UPDATE timer AS u SET ended_rev = r.rev, ended_at_ms = $3::bigint FROM t, r
-                WHERE u.shard_id = t.shard_id AND u.due_ms = t.due_ms AND u.uid = t.uid)
+                WHERE u.shard_id = t.shard_id AND u.due_ms = t.due_ms AND u.uid = t.uid),
+            a AS (\(AuditStatements.insert) SELECT $3::bigint, t.namespace, 'timer', t.name, 'cancel', 0, $4::text,
+                $5::text, $6::text, t.document, NULL FROM t, r)
             SELECT t.uid, t.shard_id, t.namespace, t.name, t.rev, t.due_ms, COALESCE((SELECT rev FROM r), t.ended_rev),
             t.expire_after_ms, t.template, t.document, t.created_at_ms, t.created_by FROM t
             """)

@@ -1,0 +1,36 @@
+import EscapementModel
+package import Store
+
+extension PostgresStore {
+    package func schedule(namespace: String, name: String) async throws(StoreError) -> StoredSchedule? {
+        let operation = "read schedule"
+        let result = try await self.run(operation, self.schedules.find(.text(namespace), .text(name)))[0]
+        return try self.read(operation) { () throws(PostgresFailure) in
+            try result.first(StoredSchedule.init(row:))
+        }
+    }
+
+    package func schedules(
+        namespace: String, matching filter: ScheduleFilter, after: String?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule] {
+        let operation = "list schedules"
+        let tags = LabelTags.Query(filter.labels)
+        let isPaused: PostgresValue = filter.state.map { .bool($0 == .paused) } ?? .null
+        let call = self.schedules.list(
+            .text(namespace), .text(after), .text(filter.containing), .int(Int64(max(0, limit))),
+            .texts(tags.required), .texts(tags.forbidden), .texts(tags.choices.map(\.tag)),
+            .ints(tags.choices.map(\.group)), isPaused, .int(filter.at.milliseconds))
+        let result = try await self.run(operation, call)[0]
+        return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredSchedule.init(row:)) }
+    }
+
+    package func versions(
+        namespace: String, name: String, before: UInt64?, limit: Int
+    ) async throws(StoreError) -> [StoredSchedule] {
+        let operation = "read versions"
+        let call = self.schedules.versions(
+            .text(namespace), .text(name), .int(before.map { Int64(clamping: $0) }), .int(Int64(max(0, limit))))
+        let result = try await self.run(operation, call)[0]
+        return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredSchedule.init(row:)) }
+    }
+}
