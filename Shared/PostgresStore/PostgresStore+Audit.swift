@@ -32,8 +32,10 @@ extension PostgresStore {
         let result = try await self.run(operation, call)[0]
         let row = try self.read(operation) { () throws(PostgresFailure) in
             try result.first { row throws(PostgresFailure) in
-                (digest: try row.bytes(), at: WallInstant(milliseconds: try row.int()),
-                 answer: try row.optionalBytes())
+                (
+                    digest: try row.bytes(), at: WallInstant(milliseconds: try row.int()),
+                    answer: try row.optionalBytes()
+                )
             }
         }
         guard let row else { return .unknown }

@@ -89,7 +89,8 @@ extension InMemoryContents {
                 self.setRow(kind, raised)
                 self.history.append(
                     AssignmentRecord(
-                        id: UInt64(self.history.count + 1), at: instant, kind: kind, number: claim.number, epoch: raised.epoch, owner: claim.owner,
+                        id: UInt64(self.history.count + 1), at: instant, kind: kind, number: claim.number,
+                        epoch: raised.epoch, owner: claim.owner,
                         incarnation: claim.incarnation, reason: claim.reason, leaderEpoch: leaderEpoch))
                 return raised.epoch
             })

@@ -50,7 +50,9 @@ enum Rows {
         ChangeOrigin(at: Self.at(seconds), by: by, address: "192.0.2.1", reason: reason, key: key)
     }
 
-    static func key(_ name: String, _ digest: UInt8 = 1, at seconds: Double = 0, answer: [UInt8]? = nil) -> IdempotencyKey {
+    static func key(_ name: String, _ digest: UInt8 = 1, at seconds: Double = 0, answer: [UInt8]? = nil)
+        -> IdempotencyKey
+    {
         IdempotencyKey(namespace: "guest", key: name, digest: [digest], at: Self.at(seconds), answer: answer)
     }
 

@@ -58,7 +58,8 @@ struct StoreKeyTests {
             _ = try await store.changeNamespace("guest", quota, ifGeneration: nil, origin: setting)
             #expect(
                 try await store.changeNamespace(
-                    "guest", .setQuota(NamespaceQuota(schedulesMax: 2)), ifGeneration: nil, origin: setting) == .repeated)
+                    "guest", .setQuota(NamespaceQuota(schedulesMax: 2)), ifGeneration: nil, origin: setting)
+                    == .repeated)
         }
     }
 

@@ -113,8 +113,9 @@ struct StoreLockTests {
             #expect(try await store.loadOwnership().lanes[1].epoch == seen)
             try await store.raiseEpoch(.lane, number: 1, to: Epoch(3), leaderEpoch: epoch)
             #expect(try await store.loadOwnership().lanes[1].epoch == seen, "never back")
-            guard case .claimed(let epochs) = try await store.claim(
-                .lane, [self.claim(1, seen, "d-1")], leaderEpoch: epoch)
+            guard
+                case .claimed(let epochs) = try await store.claim(
+                    .lane, [self.claim(1, seen, "d-1")], leaderEpoch: epoch)
             else {
                 Issue.record("deposed")
                 return
@@ -127,8 +128,9 @@ struct StoreLockTests {
     func `who owned a shard at an instant can be asked`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let epoch = try await self.lead(store, a)
-            guard case .claimed(let first) = try await store.claim(
-                .shard, [self.claim(2, .none, "t-1")], leaderEpoch: epoch), let held = first.first.flatMap({ $0 })
+            guard
+                case .claimed(let first) = try await store.claim(
+                    .shard, [self.claim(2, .none, "t-1")], leaderEpoch: epoch), let held = first.first.flatMap({ $0 })
             else {
                 Issue.record("not claimed")
                 return

@@ -38,7 +38,8 @@ struct StoreScheduleTests {
     }
 
     @Test(arguments: StoreKind.available)
-    func `a change ends one version and begins the next at the same instant and revision`(kind: StoreKind) async throws {
+    func `a change ends one version and begins the next at the same instant and revision`(kind: StoreKind) async throws
+    {
         try await kind.withStore { store in
             let first = try await store.createSchedule(Rows.schedule("a")).stored
             let outcome = try await store.changeSchedule(
@@ -81,7 +82,8 @@ struct StoreScheduleTests {
     }
 
     @Test(arguments: StoreKind.available)
-    func `a change that claims to be older than the version takes effect where that began`(kind: StoreKind) async throws {
+    func `a change that claims to be older than the version takes effect where that began`(kind: StoreKind) async throws
+    {
         try await kind.withStore { store in
             _ = try await store.createSchedule(Rows.schedule("a", at: 10))
             let after = try await store.changeSchedule(
@@ -147,7 +149,8 @@ struct StoreScheduleTests {
             #expect(
                 try await names(.exists(name: "team"), .isAbsent(name: "tier")) == ["Beta"])
             _ = try await store.changeSchedule(
-                namespace: "guest", name: "gamma", ScheduleChange(pause: .pause(until: Rows.at(100))), ifGeneration: nil,
+                namespace: "guest", name: "gamma", ScheduleChange(pause: .pause(until: Rows.at(100))),
+                ifGeneration: nil,
                 origin: Rows.origin(5))
             #expect(try await names(ScheduleFilter(state: .paused, at: Rows.at(6))) == ["gamma"])
             #expect(try await names(ScheduleFilter(state: .active, at: Rows.at(6))).contains("gamma") == false)

@@ -149,7 +149,7 @@ final class Oracle: @unchecked Sendable {
     // MARK: At the end
 
     /// What leaders wrote, in the order of the commits, each with the epoch under which it led.
-    func judge(leaders history: [InMemoryContents.Assignment]) {
+    func judge(leaders history: [AssignmentRecord]) {
         for (before, after) in zip(history, history.dropFirst()) {
             self.expect(
                 after.leaderEpoch >= before.leaderEpoch, "I6",
