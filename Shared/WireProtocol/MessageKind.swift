@@ -42,4 +42,5 @@ package enum MessageKind: UInt16, CaseIterable, Sendable {
     case settledQuery = 0x0505
     case settledAnswer = 0x0506
     case queryFailed = 0x0507
+    case clusterCommand = 0x0508
 }

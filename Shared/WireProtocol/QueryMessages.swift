@@ -9,6 +9,38 @@ package struct ClusterStatusQuery: WireMessage {
     package init(from reader: inout FieldReader) throws(WireError) { while try reader.next() != nil {} }
 }
 
+/// To the leader: show a part of the cluster, or change something about it. Answered by a document
+/// (`ClusterStatusAnswer`) or `QueryFailed`. Needs the leader's answer to be known to have been done: a leader
+/// that does not know the verb does nothing and says so.
+package struct ClusterCommand: WireMessage {
+    package static let kind = MessageKind.clusterCommand
+    /// `members`, `shards`, `drain`, `resume`, `rebalance`.
+    package var verb: String
+    /// What it is about, such as a member's name; empty for none.
+    package var subject: String
+
+    package init(verb: String, subject: String = "") {
+        self.verb = verb
+        self.subject = subject
+    }
+
+    package func encode(into writer: inout FieldWriter) {
+        writer.text(1, self.verb)
+        writer.text(2, self.subject)
+    }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        self.init(verb: "")
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: self.verb = try field.text("clusterCommand.verb", max: WireLimits.nameMax)
+            case 2: self.subject = try field.text("clusterCommand.subject", max: WireLimits.nameMax)
+            default: continue
+            }
+        }
+    }
+}
+
 /// The cluster's status as the JSON document that the API serves.
 package struct ClusterStatusAnswer: WireMessage {
     package static let kind = MessageKind.clusterStatusAnswer

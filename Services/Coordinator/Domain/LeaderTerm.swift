@@ -17,6 +17,10 @@ package struct LeaderTerm: Sendable {
         case loaded(AssignedKind, [Assignments.Row])
         case claimed(AssignedKind, [Epoch?])
         case claimsFailed(AssignedKind)
+        /// An operator wants the member emptied, or no longer.
+        case drained(Incarnation, Bool)
+        /// An operator wants balance now: neither late joins nor the pace are waited for, only moves in flight.
+        case rebalance
         case tick
     }
 
@@ -67,6 +71,7 @@ package struct LeaderTerm: Sendable {
     private var lastJoinAt: [AssignedKind: MonotonicInstant] = [:]
     private var firstUpAt: [AssignedKind: MonotonicInstant] = [:]
     private var rebalances: [AssignedKind: (count: Int, since: MonotonicInstant)] = [:]
+    private var rebalancesNow: Set<AssignedKind> = []
     private var isSettled = false
 
     /// - Parameters:
@@ -129,6 +134,9 @@ package struct LeaderTerm: Sendable {
         case .loaded(let kind, let rows): actions += self.pass(.loaded(rows), to: kind, now)
         case .claimed(let kind, let epochs): actions += self.pass(.claimed(epochs), to: kind, now)
         case .claimsFailed(let kind): actions += self.pass(.claimsFailed, to: kind, now)
+        case .drained(let member, let isDrained):
+            _ = self.membership.receive(.drained(member, isDrained), now: now)
+        case .rebalance: self.rebalancesNow = Set(AssignedKind.allCases)
         case .tick:
             actions += self.follow(self.membership.receive(.tick, now: now), now)
             for kind in AssignedKind.allCases { actions += self.pass(.tick, to: kind, now) }
@@ -191,12 +199,12 @@ package struct LeaderTerm: Sendable {
         var actions = self.giveUpStrangers(kind, now)
         let members = self.membership.members(of: kind.owner)
         guard members.contains(where: { $0.state == .up }), self.isGathered(kind, now) else { return actions }
-        // Who cannot work is emptied while somebody else can; when nobody can, moving helps nobody.
-        let isAnyoneWell = members.contains { $0.state == .up && $0.complaint.isEmpty }
+        // Who cannot or shall not work is emptied while somebody else can; when nobody can, moving helps nobody.
+        let isAnyoneWell = members.contains { $0.state == .up && $0.complaint.isEmpty && !$0.isDrained }
         let candidates = members.map { member in
             let standing: Placement.Candidate.Standing =
                 switch member.state {
-                case .up: member.complaint.isEmpty || !isAnyoneWell ? .open : .leaving
+                case .up: member.complaint.isEmpty && !member.isDrained || !isAnyoneWell ? .open : .leaving
                 case .leaving: .leaving
                 case .joining, .suspect, .dead, .gone: .closed
                 }
@@ -209,6 +217,9 @@ package struct LeaderTerm: Sendable {
         let rebalances = isAnyoneWell ? self.rebalancesAllowed(kind, items: assignments.states.count, now) : 0
         let steps = Placement.plan(
             items: assignments.items, candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
+        if !steps.contains(where: { $0.reason == .rebalance }), assignments.movesInFlight == 0 {
+            self.rebalancesNow.remove(kind)
+        }
         var placed: [Assignments.Decision] = []
         var moved: [Assignments.Decision] = []
         for step in steps {
@@ -236,6 +247,7 @@ package struct LeaderTerm: Sendable {
 
     /// How many moves for balance may begin now.
     private mutating func rebalancesAllowed(_ kind: AssignedKind, items: Int, _ now: MonotonicInstant) -> Int {
+        if self.rebalancesNow.contains(kind) { return items }
         if let joined = self.lastJoinAt[kind], now.duration(since: joined) < self.limits.joinBatch { return 0 }
         var window = self.rebalances[kind] ?? (0, now)
         if now.duration(since: window.since) >= self.limits.rebalanceWindow { window = (0, now) }

@@ -58,6 +58,8 @@ package struct Member: Equatable, Sendable {
     package var resident: Int
     /// The member's wall clock minus ours when it was last heard, in milliseconds.
     package var clockOffsetMilliseconds: Int64
+    /// An operator wants it emptied: it stays, and gets nothing while somebody else can.
+    package var isDrained: Bool
 
     package init(identity: MemberIdentity, now: MonotonicInstant) {
         self.identity = identity
@@ -69,5 +71,6 @@ package struct Member: Equatable, Sendable {
         self.firesPerSecond = 0
         self.resident = 0
         self.clockOffsetMilliseconds = 0
+        self.isDrained = false
     }
 }

@@ -38,6 +38,8 @@ package struct Membership: Sendable {
         case heard(Incarnation, Report)
         /// Its only link ended; with a goodbye it left on purpose.
         case closed(Incarnation, goodbye: Bool)
+        /// An operator wants the member emptied, or no longer. Forgotten when the process ends or the leader changes.
+        case drained(Incarnation, Bool)
         /// Nothing is assigned to this leaving member any more.
         case emptied(Incarnation)
         case tick
@@ -118,6 +120,9 @@ package struct Membership: Sendable {
             member.closedAt = now
             self.members[incarnation] = member
             return member.state == .leaving ? [] : self.move(incarnation, to: .suspect)
+        case .drained(let incarnation, let isDrained):
+            self.members[incarnation]?.isDrained = isDrained
+            return []
         case .emptied(let incarnation):
             guard self.members[incarnation]?.state == .leaving else { return [] }
             return self.finish(incarnation, .gone)

@@ -3,9 +3,10 @@ package import EscapementModel
 /// Which member should own which shard or lane: a pure function of members, loads and what is assigned
 /// now, so it can be simulated, tabulated and drawn.
 ///
-/// Sticky, greedy and bounded: orphans go to whoever has least for its weight; then, while some member is
-/// above its cap (a tenth more than its share) and another below its share, the item that fills the gap
-/// best moves. Only orphans and excess move. With S items and M members O(S·M).
+/// Sticky, greedy and bounded: orphans go to whoever has least for its weight; then, while some member has a
+/// tenth more than its share or another a tenth less, the item that fills the gap between the fullest and the
+/// emptiest best moves. The lower bound is what gives a newcomer work where many members each have a little
+/// more than their share. Only orphans and excess move. With S items and M members O(S·M).
 package enum Placement {
     /// A shard or lane, and who owns it now.
     package struct Item: Equatable, Sendable {
@@ -74,7 +75,7 @@ package enum Placement {
         }
     }
 
-    /// How far above its share a member may be, as a part of the share.
+    /// How far from its share a member may be, as a part of the share.
     package static let slack = 0.10
     /// By how much of the average load a move must lower the maximum to be worth it.
     package static let gainMin = 0.10
@@ -172,14 +173,14 @@ package enum Placement {
             return self.open.min { key($0) < key($1) } ?? self.open[0]
         }
 
-        /// Moves the item that brings the fullest member above its cap and the emptiest below its share
-        /// nearest to each other; `nil` when nothing helps enough.
+        /// Moves the item that brings the fullest member and the emptiest one nearest to each other; `nil` when nothing helps enough.
         mutating func bestMove() -> Step? {
             guard self.share > 0 else { return nil }
             let target = self.lightest()
-            guard self.relative(target) < self.share,
-                let source = self.open.max(by: { (self.relative($0), $1) < (self.relative($1), $0) }),
+            guard let source = self.open.max(by: { (self.relative($0), $1) < (self.relative($1), $0) }),
+                self.relative(target) < self.share, self.relative(source) > self.share,
                 self.relative(source) > self.share * (1 + Placement.slack)
+                    || self.relative(target) < self.share * (1 - Placement.slack)
             else { return nil }
             let sourceWeight = Double(self.candidates[source].weight)
             let targetWeight = Double(self.candidates[target].weight)

@@ -10,6 +10,10 @@ package protocol ClusterGateway: Sendable {
     /// The cluster's status as a JSON document.
     func status() async throws(ClusterError) -> [UInt8]
 
+    /// Shows a part of the cluster or changes something about it; the answer is the document that the API
+    /// serves. What changes is under way, not done, when it is answered.
+    func ask(_ request: ClusterRequest) async throws(ClusterError) -> [UInt8]
+
     /// Searches activation records. `document` has the API's query parameters as members; the answer is
     /// the document that the API serves.
     func activations(_ document: [UInt8]) async throws(ClusterError) -> [UInt8]
@@ -17,6 +21,20 @@ package protocol ClusterGateway: Sendable {
     /// Whether a cancelled timer had been handed on before; `unknown` when the shard's owner does not
     /// answer in two seconds.
     func settled(_ query: SettledQuery) async -> SettledAnswer.State
+}
+
+/// What an operator asks of the cluster.
+package enum ClusterRequest: Hashable, Sendable {
+    /// `{"items": [...]}`: every process, as in the status.
+    case members
+    /// `{"shards": [...], "lanes": [...]}`: each with its owner, epoch and state.
+    case shards
+    /// Empty the member and give it nothing, while somebody else can take it; the process stays.
+    case drain(member: String)
+    /// Let a drained member work again.
+    case resume(member: String)
+    /// Spread the load evenly now, as fast as moves are allowed to be in flight.
+    case rebalance
 }
 
 /// Why the cluster could not answer; `code` is one of the API's.
@@ -30,5 +48,8 @@ package struct ClusterError: Error, Equatable, Sendable {
     }
 
     package static let noLeader = ClusterError("NO_LEADER", "no coordinator leads at present")
+    package static let notFound = "NOT_FOUND"
+    package static let notPossible = "NOT_POSSIBLE"
+    package static let unsupported = "UNSUPPORTED"
     package static let activationStoreUnavailable = "ACTIVATION_STORE_UNAVAILABLE"
 }

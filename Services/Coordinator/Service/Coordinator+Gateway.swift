@@ -25,6 +25,19 @@ extension Coordinator {
         }
     }
 
+    package func ask(_ request: ClusterRequest) async throws(ClusterError) -> [UInt8] {
+        switch self.part {
+        case .leading(let leader): return try await leader.answer(request).bytes
+        case .following(let session):
+            let command = ClusterCommand(request)
+            guard let answer = await session.ask(command, within: self.settings.statusWithin) else {
+                throw ClusterError.noLeader
+            }
+            return try ClusterAnswers.status(answer)
+        case .waiting: throw ClusterError.noLeader
+        }
+    }
+
     package func activations(_ document: [UInt8]) async throws(ClusterError) -> [UInt8] {
         switch self.part {
         case .leading(let leader): return try await leader.activations(document)

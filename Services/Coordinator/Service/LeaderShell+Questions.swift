@@ -11,6 +11,14 @@ extension LeaderShell {
             switch MessageKind(rawValue: frame.kind) {
             case .clusterStatusQuery:
                 asker.answer(frame, ClusterStatusAnswer(document: ByteBuffer(bytes: self.status().bytes)))
+            case .clusterCommand:
+                let command = try frame.decode(ClusterCommand.self)
+                do {
+                    let document = try self.answer(command.request)
+                    asker.answer(frame, ClusterStatusAnswer(document: ByteBuffer(bytes: document.bytes)))
+                } catch {
+                    asker.answer(frame, QueryFailed(code: error.code, detail: error.detail))
+                }
             case .activationQuery:
                 let query = try frame.decode(ActivationQuery.self)
                 do {
@@ -74,6 +82,9 @@ enum ClusterAnswers {
         _ frame: Frame, _ type: Answer.Type, unavailable: String, _ read: (Answer) -> ByteBuffer
     ) throws(ClusterError) -> [UInt8] {
         let failure: QueryFailed
+        if MessageKind(rawValue: frame.kind) == .unsupported {
+            throw ClusterError(ClusterError.unsupported, "the leader runs an older version that cannot do this")
+        }
         do {
             guard MessageKind(rawValue: frame.kind) == .queryFailed else {
                 return Array(read(try frame.decode(Answer.self)).readableBytesView)

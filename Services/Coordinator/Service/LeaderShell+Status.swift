@@ -78,6 +78,7 @@ extension LeaderShell {
                         "load": [
                             "firesPerSecond": .integer(member.firesPerSecond), "resident": .integer(member.resident),
                         ],
+                        "draining": member.isDrained ? true : nil,
                         "complaint": member.complaint.isEmpty ? nil : .string(member.complaint),
                     ]))
             }

@@ -192,7 +192,7 @@ actor LeaderShell {
         case (.changeHint, .coordinator):
             self.hint(try frame.decode(ChangeHint.self).shard)
         case (.clusterStatusQuery, .coordinator), (.clusterStatusQuery, .tool), (.activationQuery, .coordinator),
-            (.settledQuery, .coordinator):
+            (.settledQuery, .coordinator), (.clusterCommand, .coordinator):
             if self.questions < Self.questionsMax {
                 self.questions += 1
                 self.jobQueue.yield(.answer(frame, member))
@@ -243,7 +243,7 @@ actor LeaderShell {
     // MARK: - Decisions
 
     /// Passes one event to the machine and does what it says, in order.
-    private func receive(_ event: LeaderTerm.Event) {
+    func receive(_ event: LeaderTerm.Event) {
         // Whoever leads now has read the rows; what we decided from here on would confuse its members.
         guard self.environment.leads() else { return }
         for action in self.term.receive(event, now: self.environment.clocks.monotonicNow()) { self.perform(action) }

@@ -59,6 +59,8 @@ package final class Dispatcher: Sendable {
     private struct State {
         var holdings = LaneHoldings()
         var running: [LaneID: LaneShell] = [:]
+        /// Lane epochs met in the journal above ours: the leader's store may have gone back in time.
+        var seenEpochs: [LaneID: Epoch] = [:]
         var isDraining = false
         var queryCount = 0
         var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
@@ -325,8 +327,11 @@ package final class Dispatcher: Sendable {
     }
 
     private func release(_ lane: LaneID, _ epoch: Epoch) {
+        let seen = self.state.withLock { $0.seenEpochs[lane] ?? .none }
         self.session.session?.send(
-            LaneReleased(leaderEpoch: self.session.session?.highestLeaderEpoch ?? .none, lane: lane, epoch: epoch))
+            LaneReleased(
+                leaderEpoch: self.session.session?.highestLeaderEpoch ?? .none, lane: lane, epoch: epoch,
+                seenEpoch: seen > epoch ? seen : .none))
     }
 
     /// The recorder records what is published here.
@@ -338,6 +343,7 @@ package final class Dispatcher: Sendable {
     fileprivate func sawLaneEpoch(_ lane: LaneID, _ epoch: Epoch) {
         let stale = self.state.withLock { state -> LaneShell? in
             guard let running = state.running[lane], running.epoch < epoch else { return nil }
+            state.seenEpochs[lane] = max(state.seenEpochs[lane] ?? .none, epoch)
             return running
         }
         stale?.stop()

@@ -10,6 +10,8 @@ package enum TickerAction<Payload: Sendable & Equatable>: Sendable, Equatable {
     case fire(LaneID, PlannedBatch<Payload>)
     /// Tell the leader that the shard is not fired here any more.
     case release(ShardID, Epoch)
+    /// Tell the leader that the shard was refused for a higher epoch.
+    case releaseStale(ShardID, Epoch, seen: Epoch)
     /// For the log and the metrics.
     case note(TickerNote)
 }
@@ -216,7 +218,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
         switch refusal {
         case .staleEpoch(let seen):
             self.holdings[shard] = nil
-            return [.note(.shardLost(shard, epoch, seen: seen)), .release(shard, epoch)]
+            return [.note(.shardLost(shard, epoch, seen: seen)), .releaseStale(shard, epoch, seen: seen)]
         case .retry(let detail):
             self.holdings[shard]?.isOpening = false
             self.holdings[shard]?.firing.closed()

@@ -276,6 +276,10 @@ final class TickerEngine: @unchecked Sendable {
         case .release(let shard, let epoch):
             self.session.send(
                 ShardReleased(leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch))
+        case .releaseStale(let shard, let epoch, let seen):
+            self.session.send(
+                ShardReleased(
+                    leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch, seenEpoch: seen))
         case .note(let note): self.log(note)
         }
     }

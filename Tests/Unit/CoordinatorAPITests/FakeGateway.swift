@@ -10,6 +10,8 @@ final class FakeGateway: ClusterGateway {
         var changed: [ShardID] = []
         var questions: [JSONValue] = []
         var status: Result<JSONValue, ClusterError> = .failure(.noLeader)
+        var requests: [ClusterRequest] = []
+        var answer: Result<JSONValue, ClusterError> = .success(["items": []])
         var activations: Result<JSONValue, ClusterError> = .success(["items": [], "nextPageToken": .null])
         var settled = SettledAnswer.State.cancelled
     }
@@ -20,6 +22,14 @@ final class FakeGateway: ClusterGateway {
 
     func status() async throws(ClusterError) -> [UInt8] {
         try self.state.withLock { $0.status }.get().bytes
+    }
+
+    func ask(_ request: ClusterRequest) async throws(ClusterError) -> [UInt8] {
+        let answer = self.state.withLock { state in
+            state.requests.append(request)
+            return state.answer
+        }
+        return try answer.get().bytes
     }
 
     func activations(_ document: [UInt8]) async throws(ClusterError) -> [UInt8] {

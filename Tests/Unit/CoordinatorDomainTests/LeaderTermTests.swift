@@ -216,6 +216,50 @@ struct TermHarness {
         #expect(harness.count(12) == 4, "when nobody can, moving helps nobody")
     }
 
+    @Test func `a drained ticker is emptied, stays empty, and works again when it may`() {
+        var harness = TermHarness(shards: 16, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.send(.drained(incarnation(1), true))
+        harness.run(3000)
+        #expect([harness.count(1), harness.count(2)] == [0, 16])
+        #expect(harness.dismissed.isEmpty, "the process stays")
+        harness.join(3)
+        harness.run(60_000)
+        #expect(harness.count(1) == 0 && harness.count(3) >= 7)
+        harness.send(.drained(incarnation(1), false))
+        harness.run(60_000)
+        #expect(harness.count(1) >= 4)
+    }
+
+    @Test func `a drained ticker works on when the others die`() {
+        var harness = TermHarness(shards: 8, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.send(.drained(incarnation(1), true))
+        harness.run(2000)
+        harness.held[incarnation(2)] = nil
+        harness.send(.closed(incarnation(2), goodbye: false))
+        harness.run(3000)
+        #expect(harness.count(1) == 8)
+    }
+
+    @Test func `a rebalance on demand waits for neither joins nor windows`() {
+        var harness = TermHarness(shards: 64, lanes: 1)
+        harness.join(1)
+        harness.run(2000)
+        harness.join(2)
+        harness.run(600)
+        harness.send(.rebalance)
+        harness.run(1500)
+        #expect(harness.count(2) >= 28 && harness.count(1) + harness.count(2) == 64)
+        harness.join(3)
+        harness.run(3000)
+        #expect(harness.count(3) == 0, "the order was for that time only")
+    }
+
     @Test func `a new leader's view waits for the owners that it would leave out`() {
         let owners = [Assignments.Row(number: 0, epoch: Epoch(5), owner: incarnation(11))]
         var harness = TermHarness(shards: 1, lanes: 1, laneOwners: owners)

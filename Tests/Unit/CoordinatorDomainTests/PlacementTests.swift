@@ -57,6 +57,36 @@ import TestSupport
         #expect(self.counts(after).values.sorted() == [21, 21, 22])
     }
 
+    /// One line of the table: how even the load is with so many tickers, and what a join and a leave move.
+    private func tableRow(_ count: Int) -> (ratio: Double, join: Int, leave: Int) {
+        let (placed, _) = self.settle(self.items(256), self.candidates(count))
+        let largest = self.counts(placed).values.max() ?? 0
+        let (joined, joinSteps) = self.settle(placed, self.candidates(count + 1))
+        let (_, leaveSteps) = self.settle(joined, self.candidates(count))
+        return (Double(largest) * Double(count) / 256, joinSteps.count, leaveSteps.count)
+    }
+
+    @Test func `256 shards on 1 to 50 tickers: how even, and how much moves`() {
+        var table = "tickers  largest/mean  moved by a join  moved by a leave  (of 256)\n"
+        for count in 1...50 {
+            let row = self.tableRow(count)
+            let share = (256 + count) / (count + 1)
+            // Shards are whole: with n tickers the fullest has at most one more than the mean, or a tenth.
+            #expect(row.ratio <= max(1.1, 1 + Double(count) / 256), "\(count) tickers")
+            // Nothing moves but what the newcomer gets, and what the leaver had.
+            #expect(row.join <= share && row.leave <= share, "\(count) tickers")
+            #expect(
+                Double(row.join) >= 0.9 * Double(256 / (count + 1)), "\(count) tickers: a newcomer is not left idle")
+            let ratio = Int((row.ratio * 1000).rounded())
+            let decimals = "\(ratio / 1000)." + String("00\(ratio % 1000)".suffix(3))
+            func pad(_ text: String, _ width: Int) -> String {
+                String(repeating: " ", count: max(0, width - text.count)) + text
+            }
+            table += pad("\(count)", 7) + pad(decimals, 14) + pad("\(row.join)", 17) + pad("\(row.leave)", 18) + "\n"
+        }
+        print(table)
+    }
+
     @Test func `a join moves no more than its share`() {
         let (placed, _) = self.settle(self.items(100), self.candidates(3))
         let (after, steps) = self.settle(placed, self.candidates(4))

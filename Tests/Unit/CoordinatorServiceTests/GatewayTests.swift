@@ -96,6 +96,49 @@ import WireProtocol
         }
     }
 
+    @Test func `an operator empties a member from any coordinator`() async throws {
+        try await Harness.run { harness in
+            let (first, second, _) = try await self.cluster(harness)
+            let one = try await harness.join(.ticker, "ticker-1", incarnation: 1, first)
+            let two = try await harness.join(.ticker, "ticker-2", incarnation: 2, first)
+            try await harness.until("both own half") { one.held.count == 4 && two.held.count == 4 }
+            let answer = try await second.coordinator.ask(.drain(member: "ticker-1"))
+            #expect(String(decoding: answer, as: UTF8.self) == #"{"id":"ticker-1","draining":true,"shards":4}"#)
+            try await harness.until("it is empty") { one.held.isEmpty && two.held.count == 8 }
+            await #expect(throws: ClusterError.self) {
+                try await second.coordinator.ask(.drain(member: "ticker-2"))
+            }
+            _ = try await first.coordinator.ask(.resume(member: "ticker-1"))
+            _ = try await second.coordinator.ask(.rebalance)
+            try await harness.until("both own half again") { one.held.count == 4 && two.held.count == 4 }
+            #expect(harness.store.assignmentHistory.suffix(4).allSatisfy { $0.reason == "rebalance" })
+        }
+    }
+
+    @Test func `a member that is not there is not found, with those that are`() async throws {
+        try await Harness.run { harness in
+            let (_, second, _) = try await self.cluster(harness)
+            let expected = ClusterError(
+                "NOT_FOUND", "no ticker or dispatcher is called 'ticker-9'; there are: dispatcher-1")
+            await #expect(throws: expected) { try await second.coordinator.ask(.drain(member: "ticker-9")) }
+        }
+    }
+
+    @Test func `every shard and lane is shown with its owner`() async throws {
+        try await Harness.run { harness in
+            let (first, second, _) = try await self.cluster(harness)
+            let ticker = try await harness.join(.ticker, "ticker-1", incarnation: 1, first)
+            try await harness.until("it owns all") { ticker.held.count == Harness.shardCount }
+            await harness.pass(.seconds(1))
+            let bytes = try await second.coordinator.ask(.shards)
+            let document = try JSONParser.parse(String(decoding: bytes, as: UTF8.self))
+            #expect(document["shards"]?.arrayValue?.count == Harness.shardCount)
+            #expect(
+                document["shards"]?[3] == ["shard": 3, "state": "owned", "owner": "ticker-1", "epoch": 1])
+            #expect(document["lanes"]?[1]?["owner"] == "dispatcher-1")
+        }
+    }
+
     @Test func `the status names everyone, and what is wrong`() async throws {
         try await Harness.run { harness in
             let (first, second, dispatcher) = try await self.cluster(harness)

@@ -7,7 +7,10 @@ import JSON
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster", abstract: "The cluster: who leads, who is there, who owns what.",
-        subcommands: [ClusterStatusCommand.self, ClusterMembersCommand.self, ClusterShardsCommand.self])
+        subcommands: [
+            ClusterStatusCommand.self, ClusterMembersCommand.self, ClusterShardsCommand.self,
+            ClusterDrainCommand.self, ClusterResumeCommand.self, ClusterRebalanceCommand.self,
+        ])
 }
 
 /// `escapement cluster status`.
@@ -75,7 +78,78 @@ struct ClusterShardsCommand: AsyncParsableCommand {
     func run() async throws {
         try await self.client.run { api in
             let answer = try await api.document(.get, "/v1/cluster/shards")
-            Printer(self.client.output).show(answer) { [$0.prettyText] }
+            Printer(self.client.output).show(answer) { answer in
+                ["shard", "lane"].map { kind in
+                    var table = TextTable(kind.uppercased(), "STATE", "OWNER", "EPOCH", "NEXT")
+                    for item in answer["\(kind)s"]?.arrayValue ?? [] {
+                        table.add(
+                            item.cell(kind), item.cell("state"), item.cell("owner"), item.cell("epoch"),
+                            item.cell("next"))
+                    }
+                    return table.text
+                }
+            }
+        }
+    }
+}
+
+/// `escapement cluster drain`.
+struct ClusterDrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain", abstract: "Empty a ticker or dispatcher; the process stays and gets nothing new.")
+
+    @Argument(help: "The member's id, as 'cluster members' shows it.")
+    var member: String
+
+    @OptionGroup(title: "Server")
+    var client: ClientOptions
+
+    func run() async throws {
+        try await self.client.run { api in
+            let answer = try await api.document(.post, "/v1/cluster/members/\(self.member)/drain")
+            Printer(self.client.output, key: "id").show(answer) { answer in
+                let what = answer["lanes"] == nil ? "shards" : "lanes"
+                return ["\(self.member) is being emptied; it has \(answer.cell(what)) \(what) now"]
+            }
+        }
+    }
+}
+
+/// `escapement cluster resume`.
+struct ClusterResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Let a drained member work again.")
+
+    @Argument(help: "The member's id, as 'cluster members' shows it.")
+    var member: String
+
+    @OptionGroup(title: "Server")
+    var client: ClientOptions
+
+    func run() async throws {
+        try await self.client.run { api in
+            let answer = try await api.document(.post, "/v1/cluster/members/\(self.member)/resume")
+            Printer(self.client.output, key: "id").show(answer) { _ in ["\(self.member) may work again"] }
+        }
+    }
+}
+
+/// `escapement cluster rebalance`.
+struct ClusterRebalanceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebalance", abstract: "Spread shards and lanes evenly now.")
+
+    @OptionGroup(title: "Server")
+    var client: ClientOptions
+
+    func run() async throws {
+        try await self.client.run { api in
+            let answer = try await api.document(.post, "/v1/cluster/rebalance")
+            Printer(self.client.output).show(answer) { answer in
+                let shards = answer["shards"]?.cell("moving") ?? "-"
+                let lanes = answer["lanes"]?.cell("moving") ?? "-"
+                return ["moving: \(shards) shards, \(lanes) lanes"]
+            }
         }
     }
 }

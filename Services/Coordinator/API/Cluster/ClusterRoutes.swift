@@ -19,7 +19,24 @@ extension APIServer {
             Route(
                 .get, "/v1/cluster/shards", id: "getShards", "Shards and who owns them", needs: .read,
                 answers: [200: "Shards"],
-                handler: { _ in try await self.part("shards") }),
+                handler: { _ in Answer.bytes(try await self.cluster.ask(.shards)) }),
+            Route(
+                .post, "/v1/cluster/members/{member}/drain", id: "drainMember",
+                "Empty a ticker or dispatcher by planned moves; it stays and gets nothing new", needs: .administer,
+                answers: [200: "Member"],
+                handler: { call in
+                    Answer.bytes(try await self.cluster.ask(.drain(member: call.parameter("member"))))
+                }),
+            Route(
+                .post, "/v1/cluster/members/{member}/resume", id: "resumeMember", "Let a drained member work again",
+                needs: .administer, answers: [200: "Member"],
+                handler: { call in
+                    Answer.bytes(try await self.cluster.ask(.resume(member: call.parameter("member"))))
+                }),
+            Route(
+                .post, "/v1/cluster/rebalance", id: "rebalance", "Spread shards and lanes evenly now",
+                needs: .administer, answers: [200: "Rebalance"],
+                handler: { _ in Answer.bytes(try await self.cluster.ask(.rebalance)) }),
         ]
     }
 

@@ -39,6 +39,8 @@ extension Problem {
                 422, Code.validationFailed, "1 problem",
                 faults: [Fault(.parameter("query"), error.code, error.detail)])
         case Code.notFound: self.init(404, Code.notFound, error.detail)
+        case ClusterError.notPossible: self.init(409, error.code, error.detail)
+        case ClusterError.unsupported: self.init(501, error.code, error.detail)
         case Code.badPageToken: self.init(400, Code.badPageToken, error.detail)
         default: self.init(503, error.code, error.detail, retryAfterSeconds: 1)
         }

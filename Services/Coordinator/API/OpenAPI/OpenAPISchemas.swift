@@ -130,6 +130,7 @@ enum OpenAPISchemas {
             "Warning": self.object(["code": self.text, "detail": self.text], required: ["code", "detail"]),
             "Activation": ["type": "object", "description": "A record as it is in the activation store"],
             "Cluster": ["type": "object"], "Shards": ["type": "object"],
+            "Member": ["type": "object"], "Rebalance": ["type": "object"],
             "Version": self.object(
                 [
                     "version": self.text, "revision": self.text, "cluster": self.text, "instance": self.text,
