@@ -5,6 +5,7 @@ package import Observability
 /// The dispatcher's metrics; every series that can exist is there, at zero, from the start.
 package struct DispatcherMetrics: Sendable {
     private let fires: [Key: Counter]
+    private let skipped: [SkipKey: Counter]
     private let lateness: [FireKind: Histogram]
     package let attempts: Counter
     private let errors: MetricFamily<Counter>
@@ -29,6 +30,14 @@ package struct DispatcherMetrics: Sendable {
         var outcome: Outcome
     }
 
+    private struct SkipKey: Hashable {
+        var kind: FireKind
+        var reason: Reason
+    }
+
+    /// The reasons that end a due instant in the journal without a fire and without a failure.
+    private static let skipReasons: [Reason] = [.coalesced, .catchupWindow, .catchupLimit, .expired, .quota]
+
     package init(_ registry: MetricsRegistry) {
         let fires = registry.counters(
             "escapement_fires_total", "Final outcomes of due instants.", labels: ["kind", "outcome"])
@@ -39,6 +48,15 @@ package struct DispatcherMetrics: Sendable {
             }
         }
         self.fires = byKey
+        let skipped = registry.counters(
+            "escapement_fires_skipped_total", "Due instants that were not fired, by reason.", labels: ["kind", "reason"])
+        var bySkip: [SkipKey: Counter] = [:]
+        for kind in FireKind.allCases {
+            for reason in Self.skipReasons {
+                bySkip[SkipKey(kind: kind, reason: reason)] = skipped.series(kind.name, reason.code)
+            }
+        }
+        self.skipped = bySkip
         let lateness = registry.histograms(
             "escapement_fire_lateness_seconds", "Due instant to acknowledgement by Kafka.", labels: ["kind"],
             buckets: .lateness)
@@ -90,6 +108,10 @@ package struct DispatcherMetrics: Sendable {
     package func settled(_ outcomes: [OutcomeRecord]) {
         for outcome in outcomes {
             self.fires[Key(kind: outcome.kind, outcome: outcome.outcome)]?.increment(by: UInt64(outcome.count))
+            if outcome.outcome == .skipped {
+                self.skipped[SkipKey(kind: outcome.kind, reason: outcome.reason)]?
+                    .increment(by: UInt64(outcome.count))
+            }
             if let lateness = outcome.lateness { self.lateness[outcome.kind]?.observe(lateness) }
             if outcome.outcome == .failed {
                 self.deadLetters[outcome.reason]?.increment()
