@@ -2,8 +2,9 @@
 # Checks everything that is not Swift: images, compose, Kubernetes, alerts, dashboards, units, scripts, documents.
 # A validator that is missing is skipped with a line that says so; with LINT_STRICT=1, or in CI, that is a failure.
 # './dev tools' installs them.
+# shellcheck disable=SC2329  # functions are called through check
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 export PATH=$PWD/.dev-tools/venv/bin:$PWD/.dev-tools/debian/usr/bin:$PATH
 strict=${LINT_STRICT:-${CI:+1}}
 failed=0
