@@ -157,9 +157,13 @@ let tools: [Target] = [
             logging,
         ]),
     library(
-        "DevKafka", "Tools/DevKafka/Broker", ["TLS", "COpenSSL", "JSON", nioCore, nioPosix, nioTLS, logging]),
+        "DevKafka", "Tools/DevKafka/Broker", ["EscapementModel", "TLS", "JSON", nioCore, nioPosix, logging]),
     executable(
-        "dev-kafka", "Tools/DevKafka/Main", ["DevKafka", "TLS", "Observability", arguments, logging, nioPosix]),
+        "dev-kafka", "Tools/DevKafka/Main",
+        [
+            "DevKafka", "TLS", "HTTPServer", "ServiceConfiguration", "Observability", "JSON", hummingbird, arguments,
+            logging, lifecycle, nioCore,
+        ]),
     library(
         "DevElasticsearch", "Tools/DevElasticsearch/Server",
         [
