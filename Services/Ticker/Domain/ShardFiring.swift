@@ -213,9 +213,13 @@ package struct ShardFiring<Payload: Sendable & Equatable>: Sendable {
     }
 
     /// Timers of the requested horizon; with `last`, it is loaded.
+    ///
+    /// The page may have been read after a change that the deltas have not brought yet. Such a timer is left out: fired
+    /// now, under a revision that does not cover it, it would be admitted late by the next owner, and fired again. The
+    /// delta brings it, and finds it within the horizon.
     package mutating func extendHorizon(_ timers: [TimerEntry<Payload>], through: WallInstant, last: Bool) {
         guard self.requestedHorizon == through else { return }
-        for timer in timers {
+        for timer in timers where timer.revision <= self.applied {
             guard let slot = self.store(.timer(timer)), self.phase == .active else { continue }
             self.admit(slot)
         }

@@ -84,6 +84,22 @@ import TickerDomain
         #expect(batch?.occurrences.map(\.payload) == [1, 2])
     }
 
+    /// Found by simulation: seed 27 fired two timers under both of two epochs.
+    @Test func `a timer of a horizon page waits for the delta that made it`() throws {
+        let firing = self.active([], now: 0, horizon: 1000)
+        firing.machine.horizonRequested(through: self.at(5000))
+        let early = TimerEntry(
+            uid: UID(high: 1, low: 1), revision: Revision(12), due: self.at(2000), expireAfterMilliseconds: 0,
+            payload: 1, payloadBytes: 10)
+        firing.machine.extendHorizon([early], through: self.at(5000), last: true)
+        let before = firing.plan(now: self.at(3000))
+        #expect(before?.occurrences.isEmpty ?? true, "revision 10 does not cover a timer of revision 12")
+        #expect(firing.apply([.timer(early)], from: Revision(10), through: Revision(12)))
+        let batch = try #require(firing.plan(now: self.at(3000)))
+        #expect(batch.occurrences.map(\.payload) == [1])
+        #expect(batch.to.revision == Revision(12))
+    }
+
     @Test func `credit holds batches back and an acknowledgement frees them`() throws {
         let firing = self.active([self.schedule(1, dues: [1, 2, 3])], now: 0, batches: 1)
         let first = try #require(firing.plan(now: self.at(1)))

@@ -1,0 +1,215 @@
+import EscapementModel
+import Glibc
+import HTTPClient
+import JSON
+import KafkaClient
+import Logging
+import Synchronization
+import Testing
+
+/// The whole product as a newcomer starts it, in a directory of its own: real processes, real TLS, a real PostgreSQL, and
+/// the stand-ins for Kafka and Elasticsearch, or the real ones where the environment names them.
+final class Stack: Sendable {
+    /// How long anything that must happen may take before a test says that it did not.
+    static let patience = Duration.seconds(60)
+
+    let folder: String
+    let http: HTTPClient
+    private let token: String
+    private let current: Mutex<JSONValue>
+
+    /// Starts everything and returns when it is ready.
+    ///
+    /// - Parameter options: of `escapement dev up`.
+    static func up(_ options: [String] = []) async throws -> Stack {
+        let folder = try TemporaryFolder.make()
+        do {
+            try await Command.escapement(
+                ["dev", "up", "--detach", "--data-dir", folder, "--shards", "16", "--lanes", "4"] + options
+            ).succeed()
+            return try await Stack(folder: folder)
+        } catch {
+            TemporaryFolder.remove(folder)
+            throw error
+        }
+    }
+
+    private init(folder: String) async throws {
+        self.folder = folder
+        let report = try JSONParser.parse(try TextFile.read("\(folder)/dev.json"))
+        self.token = try TextFile.read(try #require(report["api"]?["tokenFile"]?.stringValue)).trimmed
+        self.http = HTTPClient(
+            configuration: HTTPClientConfiguration(
+                certificateAuthorityFile: try #require(report["api"]?["caFile"]?.stringValue)))
+        self.current = Mutex(report)
+    }
+
+    /// Stops everything and removes the data.
+    func down() async throws {
+        try await Command.escapement(["dev", "down", "--data-dir", self.folder]).succeed()
+        await self.http.shutdown()
+        TemporaryFolder.remove(self.folder)
+    }
+
+    /// Runs `body` on a stack that is stopped afterwards, however it ends.
+    static func with(_ options: [String] = [], _ body: (Stack) async throws -> Void) async throws {
+        let stack = try await Stack.up(options)
+        do {
+            try await body(stack)
+        } catch {
+            stack.printLogs()
+            try await stack.down()
+            throw error
+        }
+        try await stack.down()
+    }
+
+    // MARK: What runs
+
+    /// `dev.json` as it is now.
+    var report: JSONValue {
+        get throws { try JSONParser.parse(try TextFile.read("\(self.folder)/dev.json")) }
+    }
+
+    struct Process: Sendable {
+        var name: String
+        var role: String
+        var pid: pid_t
+        var adminURL: String
+        var apiURL: String?
+        var logFile: String
+    }
+
+    func processes(_ role: Role) throws -> [Process] {
+        let all = try self.report["processes"]?.arrayValue ?? []
+        return all.compactMap { process in
+            guard process["role"]?.stringValue == role.rawValue, let name = process["name"]?.stringValue,
+                let pid = process["pid"]?.integerValue, let admin = process["adminUrl"]?.stringValue,
+                let log = process["logFile"]?.stringValue
+            else { return nil }
+            return Process(
+                name: name, role: role.rawValue, pid: pid_t(pid), adminURL: admin,
+                apiURL: process["apiUrl"]?.stringValue, logFile: log)
+        }
+    }
+
+    /// The coordinator that leads now.
+    func leader() async throws -> Process {
+        try await Eventually.value("a coordinator leads") {
+            for process in try self.processes(.coordinator) {
+                if try await self.metric("escapement_leader", of: process) == 1 { return process }
+            }
+            return nil
+        }
+    }
+
+    /// The value of a metric without labels; `nil` when the process does not answer.
+    func metric(_ name: String, of process: Process) async throws -> Double? {
+        let response: HTTPResponse
+        do {
+            response = try await self.http.send(
+                HTTPRequest(.get, "\(process.adminURL)/metrics", timeout: .seconds(5)))
+        } catch {
+            return nil
+        }
+        let line = response.text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+        return line?.split(separator: " ").last.flatMap { Double($0) }
+    }
+
+    /// Waits until every service says that it is ready.
+    func untilReady() async throws {
+        try await Eventually.holds("every service is ready") {
+            for role in [Role.coordinator, .ticker, .dispatcher] {
+                for process in try self.processes(role) {
+                    let response = try? await self.http.send(
+                        HTTPRequest(.get, "\(process.adminURL)/readyz", timeout: .seconds(5)))
+                    if response?.status != 200 { return false }
+                }
+            }
+            return true
+        }
+    }
+
+    func printLogs() {
+        for role in [Role.coordinator, .ticker, .dispatcher] {
+            for process in (try? self.processes(role)) ?? [] {
+                let text = (try? TextFile.read(process.logFile)) ?? ""
+                print("--- \(process.name)\n\(text.split(separator: "\n").suffix(25).joined(separator: "\n"))")
+            }
+        }
+    }
+
+    // MARK: The API
+
+    /// Sends a request to a coordinator that answers; the status and the document.
+    func call(
+        _ method: HTTPMethod, _ path: String, _ body: String? = nil, contentType: String = "application/json",
+        headers: [(String, String)] = []
+    ) async throws -> (status: Int, body: JSONValue) {
+        var last: (any Error)?
+        for process in try self.processes(.coordinator) {
+            guard let url = process.apiURL else { continue }
+            var request = HTTPRequest(method, "\(url)\(path)", timeout: .seconds(20))
+            request.headers.add("Authorization", "Bearer \(self.token)")
+            for (name, value) in headers { request.headers.add(name, value) }
+            if let body {
+                request.headers.add("Content-Type", contentType)
+                request.body = Array(body.utf8)
+            }
+            do {
+                let response = try await self.http.send(request)
+                let text = response.text
+                return (response.status, text.isEmpty ? .null : try JSONParser.parse(text))
+            } catch {
+                last = error
+            }
+        }
+        throw last ?? StackError("no coordinator is listed")
+    }
+
+    /// The same, again until a coordinator takes it: after faults some answer 503 for a while.
+    func insist(_ method: HTTPMethod, _ path: String, _ body: String? = nil) async throws -> JSONValue {
+        try await Eventually.value("\(path) is taken") {
+            guard let answer = try? await self.call(method, path, body), (200..<300).contains(answer.status) else {
+                return nil
+            }
+            return answer.body
+        }
+    }
+
+    // MARK: Kafka
+
+    /// Reads a topic from its beginning as a `read_committed` consumer does.
+    func consumer(of topic: String, partitions: Int32 = 4) async throws -> TopicReader {
+        let kafka = try #require(try self.report["kafka"])
+        func text(_ key: String) throws -> String { try #require(kafka[key]?.stringValue) }
+        let password = try TextFile.read(try text("passwordFile")).trimmed
+        let settings = KafkaClientSettings(
+            properties: [
+                .init("bootstrap.servers", try text("bootstrapServers")), .init("security.protocol", "SASL_SSL"),
+                .init("sasl.mechanism", try text("saslMechanism")), .init("sasl.username", try text("username")),
+                .init("ssl.ca.location", try text("caFile")), .init("isolation.level", "read_committed"),
+                .init("group.id", "integration"),
+            ], secrets: { [.init("sasl.password", password)] })
+        return try await TopicReader(settings, topic: topic, partitions: partitions)
+    }
+
+    /// How many documents the activation store has, and their ids.
+    func activationIDs() async throws -> [String] {
+        var ids: [String] = []
+        var token: String?
+        repeat {
+            let query = token.map { "?pageSize=1000&pageToken=\($0)" } ?? "?pageSize=1000"
+            let (status, body) = try await self.call(.get, "/v1/namespaces/guest/activations\(query)")
+            guard status == 200 else { throw StackError("activations: \(status) \(body.text)") }
+            ids += (body["items"]?.arrayValue ?? []).compactMap { $0["activation_id"]?.stringValue }
+            token = body["nextPageToken"]?.stringValue
+        } while token != nil
+        return ids
+    }
+}
+
+struct StackError: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
