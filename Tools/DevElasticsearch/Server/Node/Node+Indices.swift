@@ -1,0 +1,254 @@
+import EscapementModel
+import JSON
+
+extension Node {
+    func administer(
+        _ endpoint: Endpoint, _ request: RESTRequest, _ state: inout State
+    ) throws(ElasticsearchError) -> RESTResponse {
+        switch endpoint {
+        case .createIndex:
+            let name = request.capture("index")
+            let body: JSONValue = request.body.isEmpty ? [:] : .object(try request.object())
+            _ = try self.makeIndex(name, body, &state)
+            return RESTResponse(
+                200, ["acknowledged": true, "shards_acknowledged": true, "index": .string(name)])
+        case .getIndex: return try self.describe(request, state) { $0.description }
+        case .deleteIndex: return try self.deleteIndices(request, &state)
+        case .getMapping: return try self.describe(request, state) { ["mappings": $0.mapping.json] }
+        case .getSettings:
+            return try self.describe(request, state) { index in
+                ["settings": index.settings.nested(adding: index.systemSettings)]
+            }
+        case .putMapping:
+            let update = JSONValue.object(try request.object())
+            for name in try self.resolve(request.capture("index"), request, state) {
+                try state.indices[name]?.putMapping(update)
+                if let index = state.indices[name] { try self.flush(index.log) }
+            }
+            return .acknowledged
+        case .putSettings:
+            let update = try IndexSettings(.object(try request.object()))
+            for name in try self.resolve(request.capture("index"), request, state) {
+                try state.indices[name]?.putSettings(update)
+                if let index = state.indices[name] { try self.flush(index.log) }
+            }
+            return .acknowledged
+        case .getAlias: return try self.getAliases(request, state)
+        case .putAlias:
+            let body: JSONValue = request.body.isEmpty ? [:] : .object(try request.object())
+            return try self.changeAliases(
+                [(true, request.capture("index"), request.capture("name"), body)], request, &state)
+        case .deleteAlias:
+            return try self.changeAliases(
+                [(false, request.capture("index"), request.capture("name"), [:])], request, &state)
+        case .updateAliases: return try self.updateAliases(request, &state)
+        case .putIndexTemplate: return try self.putTemplate(request, &state)
+        case .getIndexTemplate: return try self.getTemplates(request, state)
+        case .deleteIndexTemplate:
+            let name = request.capture("name")
+            guard state.templates.removeValue(forKey: name) != nil else {
+                throw ElasticsearchError(404, "index_template_missing_exception", "index_template [\(name)] missing")
+            }
+            try self.note("template", name, .null)
+            return .acknowledged
+        case .putLifecyclePolicy:
+            let name = request.capture("name")
+            let body = JSONValue.object(try request.object())
+            guard let phases = body["policy"]?["phases"], case .object = phases else {
+                throw .parsing("[put_lifecycle_request] Required [policy]", at: "policy", in: request.body)
+            }
+            let known = ["hot", "warm", "cold", "frozen", "delete"]
+            for phase in phases.objectValue ?? [] where !known.contains(phase.name) {
+                throw .illegalArgument("Timeseries lifecycle does not support phase [\(phase.name)]")
+            }
+            state.policies[name] = body
+            try self.note("policy", name, body)
+            return .acknowledged
+        case .getLifecyclePolicy:
+            let name = request.captures["name"]
+            let wanted = state.policies.filter { name == nil || $0.key == name }.sorted { $0.key < $1.key }
+            if let name, wanted.isEmpty {
+                throw ElasticsearchError(
+                    404, "resource_not_found_exception", "Lifecycle policy not found: \(name)")
+            }
+            return RESTResponse(
+                200,
+                .object(
+                    wanted.map { policy in
+                        JSONMember(policy.key, ["version": 1, "policy": policy.value["policy"] ?? [:]])
+                    }))
+        case .deleteLifecyclePolicy:
+            let name = request.capture("name")
+            guard state.policies.removeValue(forKey: name) != nil else {
+                throw ElasticsearchError(
+                    404, "resource_not_found_exception", "Lifecycle policy not found: \(name)")
+            }
+            try self.note("policy", name, .null)
+            return .acknowledged
+        default:
+            throw .illegalArgument("no handler found for uri [\(request.uri)] and method [\(request.method)]")
+        }
+    }
+
+    /// Keeps a change of the cluster's own state; `.null` for a removal.
+    private func note(_ kind: String, _ name: String, _ value: JSONValue) throws(ElasticsearchError) {
+        self.cluster.append([
+            JSONMember("op", .string(kind)), JSONMember("name", .string(name)), JSONMember("value", value),
+        ])
+        try self.flush(self.cluster)
+    }
+
+    private func describe(
+        _ request: RESTRequest, _ state: State, _ show: (IndexStore) -> JSONValue
+    ) throws(ElasticsearchError) -> RESTResponse {
+        let names = try self.resolve(request.capture("index"), request, state)
+        return RESTResponse(
+            200, .object(names.compactMap { name in state.indices[name].map { JSONMember(name, show($0)) } }))
+    }
+
+    private func deleteIndices(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse
+    {
+        let expression = request.capture("index")
+        // action.destructive_requires_name, as it is by default.
+        if expression == "_all" || Wildcard.isPattern(expression) {
+            throw .illegalArgument("Wildcard expressions or all indices are not allowed")
+        }
+        for name in try self.resolve(expression, request, state) {
+            state.indices.removeValue(forKey: name)?.log.remove()
+        }
+        return .acknowledged
+    }
+
+    // MARK: Aliases
+
+    private func getAliases(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
+        let pattern = Wildcard(request.captures["name"] ?? "*")
+        var shown: [JSONMember] = []
+        for name in try self.resolve(request.capture("index"), request, state) {
+            guard let index = state.indices[name] else { continue }
+            let aliases = index.aliases.filter { pattern.matches($0.key) }.sorted { $0.key < $1.key }
+            if aliases.isEmpty, request.captures["name"] != nil { continue }
+            shown.append(
+                JSONMember(name, ["aliases": .object(aliases.map { JSONMember($0.key, $0.value) })]))
+        }
+        if shown.isEmpty, let name = request.captures["name"] {
+            return RESTResponse(404, ["error": .string("alias [\(name)] missing"), "status": 404])
+        }
+        return RESTResponse(200, .object(shown))
+    }
+
+    private func updateAliases(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse
+    {
+        var changes: [(adds: Bool, index: String, alias: String, properties: JSONValue)] = []
+        for action in JSONValue.object(try request.object())["actions"]?.arrayValue ?? [] {
+            guard case .object(let members) = action, let member = members.first,
+                member.name == "add" || member.name == "remove"
+            else { throw .parsing("[alias_action] unknown field", at: "actions", in: request.body) }
+            guard let index = member.value["index"]?.stringValue, let alias = member.value["alias"]?.stringValue else {
+                throw .illegalArgument("One of [index] or [indices] is required")
+            }
+            let properties = (member.value.objectValue ?? []).filter { $0.name != "index" && $0.name != "alias" }
+            changes.append((member.name == "add", index, alias, .object(properties)))
+        }
+        return try self.changeAliases(changes, request, &state)
+    }
+
+    private func changeAliases(
+        _ changes: [(adds: Bool, index: String, alias: String, properties: JSONValue)], _ request: RESTRequest,
+        _ state: inout State
+    ) throws(ElasticsearchError) -> RESTResponse {
+        for change in changes {
+            for name in try self.resolve(change.index, request, state) {
+                state.indices[name]?.setAlias(change.alias, change.adds ? change.properties : nil)
+                if let index = state.indices[name] { try self.flush(index.log) }
+            }
+        }
+        return .acknowledged
+    }
+
+    // MARK: Templates
+
+    private func putTemplate(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
+        let name = request.capture("name")
+        let template = JSONValue.object(try request.object())
+        let known = [
+            "index_patterns", "template", "priority", "version", "composed_of", "_meta", "data_stream",
+            "allow_auto_create", "ignore_missing_component_templates",
+        ]
+        for member in template.objectValue ?? [] where !known.contains(member.name) {
+            throw .parsing("[index_template] unknown field [\(member.name)]", at: member.name, in: request.body)
+        }
+        guard let patterns = template["index_patterns"]?.arrayValue, !patterns.isEmpty else {
+            throw .validation("index patterns are missing")
+        }
+        for member in template["template"]?.objectValue ?? []
+        where !["settings", "mappings", "aliases", "lifecycle"].contains(member.name) {
+            throw .parsing("[template] unknown field [\(member.name)]", at: member.name, in: request.body)
+        }
+        if try request.flag("create"), state.templates[name] != nil {
+            throw .illegalArgument("index template [\(name)] already exists")
+        }
+        // What is wrong in it is refused now, not when the first index is made from it.
+        _ = try IndexSettings(template["template"]?["settings"] ?? [:])
+        _ = try Mapping(template["template"]?["mappings"] ?? [:])
+        state.templates[name] = template
+        try self.note("template", name, template)
+        return .acknowledged
+    }
+
+    private func getTemplates(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
+        let pattern = Wildcard(request.captures["name"] ?? "*")
+        let found = state.templates.filter { pattern.matches($0.key) }.sorted { $0.key < $1.key }
+        if found.isEmpty, let name = request.captures["name"], !Wildcard.isPattern(name) {
+            throw ElasticsearchError(
+                404, "resource_not_found_exception", "index template matching [\(name)] not found")
+        }
+        return RESTResponse(
+            200,
+            [
+                "index_templates": .array(
+                    found.map { ["name": .string($0.key), "index_template": $0.value] })
+            ])
+    }
+
+    // MARK: Health
+
+    func health(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
+        let names = try self.resolve(request.capture("index"), request, state)
+        let count = Int64(names.count)
+        return RESTResponse(
+            200,
+            [
+                "cluster_name": "dev-elasticsearch", "status": "green", "timed_out": false, "number_of_nodes": 1,
+                "number_of_data_nodes": 1, "active_primary_shards": .integer(count), "active_shards": .integer(count),
+                "relocating_shards": 0, "initializing_shards": 0, "unassigned_shards": 0,
+                "delayed_unassigned_shards": 0, "number_of_pending_tasks": 0, "number_of_in_flight_fetch": 0,
+                "task_max_waiting_in_queue_millis": 0, "active_shards_percent_as_number": .number("100.0"),
+            ])
+    }
+
+    func catIndices(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
+        let rows = try self.resolve(request.capture("index"), request, state).compactMap { name -> [JSONMember]? in
+            guard let index = state.indices[name] else { return nil }
+            return [
+                JSONMember("health", "green"), JSONMember("status", "open"), JSONMember("index", .string(name)),
+                JSONMember("uuid", .string(index.uuid)), JSONMember("pri", .string("\(index.settings.shardCount)")),
+                JSONMember("rep", .string("\(index.settings.replicaCount)")),
+                JSONMember("docs.count", .string("\(index.documentCount)")), JSONMember("docs.deleted", "0"),
+            ]
+        }
+        if request.parameters["format"] == "json" { return RESTResponse(200, .array(rows.map { .object($0) })) }
+        let lines = rows.map { row in row.map { $0.value.stringValue ?? "" }.joined(separator: " ") + "\n" }
+        return RESTResponse(status: 200, body: .text(lines.joined()))
+    }
+}
+
+extension IndexStore {
+    /// As `GET index` shows it.
+    fileprivate var description: JSONValue {
+        [
+            "aliases": self.aliasesJSON, "mappings": self.mapping.json,
+            "settings": self.settings.nested(adding: self.systemSettings),
+        ]
+    }
+}
