@@ -8,13 +8,19 @@ enum TemporaryFolder {
         return String(cString: path)
     }
 
+    /// Removes the folder and all below it.
     static func remove(_ path: String) {
-        _ = nftw(
-            path,
-            { entry, _, _, _ in
-                guard let entry else { return 0 }
-                return Glibc.remove(entry)
-            }, 32, FTW_DEPTH.rawValue | FTW_PHYS.rawValue)
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, let directory = opendir(path) {
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
+                    String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name != ".", name != ".." { self.remove("\(path)/\(name)") }
+            }
+            closedir(directory)
+        }
+        _ = Glibc.remove(path)
     }
 }
 

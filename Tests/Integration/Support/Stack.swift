@@ -189,7 +189,6 @@ final class Stack: Sendable {
                 .init("bootstrap.servers", try text("bootstrapServers")), .init("security.protocol", "SASL_SSL"),
                 .init("sasl.mechanism", try text("saslMechanism")), .init("sasl.username", try text("username")),
                 .init("ssl.ca.location", try text("caFile")), .init("isolation.level", "read_committed"),
-                .init("group.id", "integration"),
             ], secrets: { [.init("sasl.password", password)] })
         return try await TopicReader(settings, topic: topic, partitions: partitions)
     }

@@ -18,7 +18,9 @@ final class TopicReader: Sendable {
     private let fires = Mutex<[Fire]>([])
 
     init(_ settings: KafkaClientSettings, topic: String, partitions: Int32) async throws {
-        self.consumer = try KafkaConsumer(settings: settings, logger: Logger(label: "integration"))
+        let logger = Logger(label: "integration")
+        self.consumer = try KafkaConsumer(
+            settings: settings, group: "integration", logger: logger, health: KafkaHealthMonitor(settings: settings) { _ in })
         var offsets: [KafkaPartition: KafkaOffset] = [:]
         for partition in 0..<partitions { offsets[KafkaPartition(topic, partition)] = .beginning }
         try await self.consumer.assign(offsets)
