@@ -2,6 +2,8 @@
 package enum FireFormat: String, CaseIterable, Sendable {
     case cloudEventsBinary = "cloudevents-binary"
     case cloudEventsStructured = "cloudevents-structured"
+    /// The payload alone.
+    case plain
     /// OpenWhisk's ActivationMessage.
     case openWhisk = "openwhisk"
 }
@@ -12,6 +14,15 @@ package enum DeliveryMode: String, CaseIterable, Sendable {
     case exactlyOnce = "exactly-once"
     /// Again after some failures, always with the same id: without transactions.
     case atLeastOnce = "at-least-once"
+}
+
+/// Which HTTP targets fires may go to.
+package enum WebTargetPolicy: String, CaseIterable, Sendable {
+    case off
+    /// Public addresses, and the OpenWhisk that the operator names.
+    case `public`
+    /// Private networks too: for clusters whose tenants are trusted with them.
+    case all
 }
 
 /// What an activation record keeps of the payload.
@@ -50,6 +61,17 @@ package struct DispatcherConfiguration: ReadableConfiguration {
     package var payloadStorage: PayloadStorage
     package var activationFormat: ActivationFormat
     package var deliveryMode: DeliveryMode
+    package var webTargets: WebTargetPolicy
+    /// PEM; `nil`: the system's authorities.
+    package var webAuthorityFile: String?
+    /// `https://host` of OpenWhisk's controller; `nil` refuses its triggers and actions.
+    package var whiskHost: String?
+    /// A directory with a file for each namespace that holds `uuid:key`.
+    package var whiskKeysDirectory: String?
+    /// The only topic for OpenWhisk's messages, which hold keys; `nil` refuses that format.
+    package var whiskTopic: String?
+    /// A directory with a file `namespace.name` for each secret that signs requests.
+    package var webSecretsDirectory: String?
 
     package init(
         common: CommonConfiguration, kafka: KafkaSettings, elasticsearch: ElasticsearchSettings,
@@ -72,6 +94,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.payloadStorage = payloadStorage
         self.activationFormat = activationFormat
         self.deliveryMode = deliveryMode
+        self.webTargets = .public
     }
 
     package init(reading reader: inout ConfigurationReader) {
@@ -96,6 +119,31 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.payloadStorage = reader.choice("ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS", default: self.payloadStorage)
         self.activationFormat = reader.choice("ESCAPEMENT_ACTIVATIONS_FORMAT", default: self.activationFormat)
         self.deliveryMode = reader.choice("ESCAPEMENT_DELIVERY_MODE", default: self.deliveryMode)
+        self.webTargets = reader.choice("ESCAPEMENT_HTTP_TARGETS", default: self.webTargets)
+        self.webAuthorityFile = reader.file("ESCAPEMENT_HTTP_TARGETS_CA_FILE")
+        self.webSecretsDirectory = reader.text("ESCAPEMENT_HTTP_TARGETS_SECRETS_DIR")
+        self.whiskHost = reader.value(
+            "ESCAPEMENT_OPENWHISK_API_HOST", default: nil, expected: "https://host, without a path",
+            show: { $0 ?? "" },
+            parse: { text in
+                let host = text.hasSuffix("/") ? String(text.dropLast()) : text
+                let rest = host.dropFirst("https://".utf8.count)
+                return host.hasPrefix("https://") && !rest.isEmpty && !rest.contains("/") && !rest.contains("@")
+                    ? .some(host) : nil
+            })
+        self.whiskKeysDirectory = reader.text("ESCAPEMENT_OPENWHISK_KEYS_DIR")
+        self.whiskTopic = reader.text("ESCAPEMENT_OPENWHISK_TOPIC")
+        if self.whiskHost != nil || self.whiskTopic != nil || self.format == .openWhisk, self.whiskKeysDirectory == nil
+        {
+            reader.refuse(
+                "ESCAPEMENT_OPENWHISK_KEYS_DIR", "is not set though OpenWhisk is a target",
+                remedy: "name the directory with a file 'uuid:key' for each namespace")
+        }
+        if self.format == .openWhisk, self.whiskTopic == nil {
+            reader.refuse(
+                "ESCAPEMENT_OPENWHISK_TOPIC", "is not set though ESCAPEMENT_DISPATCHER_FORMAT is openwhisk",
+                remedy: "name the one topic whose readers may see the namespaces' keys")
+        }
         if self.defaultTopic == self.deadLetterTopic {
             reader.refuse(
                 "ESCAPEMENT_DISPATCHER_DEAD_LETTER_TOPIC", "is the same as ESCAPEMENT_DISPATCHER_DEFAULT_TOPIC",

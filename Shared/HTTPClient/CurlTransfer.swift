@@ -1,5 +1,10 @@
 import CCurl
 import EscapementModel
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 import Synchronization
 
 /// One request on its way through libcurl.
@@ -22,6 +27,7 @@ final class CurlTransfer: @unchecked Sendable {
     private var headerByteCount = 0
     private var body: [UInt8] = []
     private var isTooLarge = false
+    private var isForbidden = false
 
     init(
         _ request: HTTPRequest,
@@ -67,6 +73,7 @@ final class CurlTransfer: @unchecked Sendable {
         self.prepareHeaders(&options, configuration)
         options.set(CURLOPT_ERRORBUFFER, pointer: self.errorText)
         let user = Unmanaged.passUnretained(self).toOpaque()
+        if configuration.refusesPrivateAddresses { options.setAddressGuard(user) }
         options.set(CURLOPT_WRITEDATA, pointer: user)
         options.set(CURLOPT_WRITEFUNCTION) { bytes, size, count, user in
             CurlTransfer.from(user).receiveBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
@@ -82,6 +89,8 @@ final class CurlTransfer: @unchecked Sendable {
     func finish(_ result: CURLcode, handle: UnsafeMutableRawPointer) {
         if self.isTooLarge {
             self.fail(.tooLarge, "the answer exceeds \(self.request.responseByteCountMax) bytes")
+        } else if self.isForbidden, result != CURLE_OK {
+            self.fail(.forbidden, "the host is in a private network")
         } else if result == CURLE_OK {
             self.continuation.resume(
                 returning: .success(HTTPResponse(status: self.status, headers: self.headers, body: self.body)))
@@ -102,6 +111,8 @@ final class CurlTransfer: @unchecked Sendable {
                     code: code, method: self.request.method, url: self.request.url, detail: detail,
                     isRetriable: isRetriable)))
     }
+
+    fileprivate func refuseAddress() { self.isForbidden = true }
 
     // MARK: Options
 
@@ -157,7 +168,7 @@ final class CurlTransfer: @unchecked Sendable {
 
     // MARK: Callbacks
 
-    private static func from(_ user: UnsafeMutableRawPointer?) -> CurlTransfer {
+    fileprivate static func from(_ user: UnsafeMutableRawPointer?) -> CurlTransfer {
         guard let user else { preconditionFailure("libcurl lost the transfer") }
         return Unmanaged<CurlTransfer>.fromOpaque(user).takeUnretainedValue()
     }
@@ -202,6 +213,20 @@ private struct CurlOptions {
 
     mutating func set(_ option: CURLoption, _ value: String?) {
         self.note(ccurl_set_string(self.handle, option, value))
+    }
+
+    /// Looks at each address before a socket for it is opened: a name may resolve to anything, at any time.
+    mutating func setAddressGuard(_ transfer: UnsafeMutableRawPointer) {
+        self.note(ccurl_set_pointer(self.handle, CURLOPT_OPENSOCKETDATA, transfer))
+        self.note(
+            ccurl_set_open_socket_function(self.handle) { transfer, _, address in
+                guard let transfer, let address else { return CURL_SOCKET_BAD }
+                guard let target = ccurl_address(address), AddressGuard.isPublic(target) else {
+                    CurlTransfer.from(transfer).refuseAddress()
+                    return CURL_SOCKET_BAD
+                }
+                return socket(address.pointee.family, address.pointee.socktype, address.pointee.protocol)
+            })
     }
 
     mutating func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer) {

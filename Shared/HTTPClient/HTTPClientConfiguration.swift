@@ -23,13 +23,16 @@ package struct HTTPClientConfiguration: Sendable {
     package var requestCountMax: Int
     /// The largest request body, bytes.
     package var requestByteCountMax: Int
+    /// Connects to public addresses only, whatever a name resolves to: for URLs that strangers choose.
+    package var refusesPrivateAddresses: Bool
 
     package init(
         certificateAuthorityFile: String? = nil, clientCertificateFile: String? = nil,
         privateKeyFile: String? = nil, authorization: Authorization? = nil, userAgent: String = "escapement",
         offersHTTP2: Bool = true, connectTimeout: Duration = .seconds(5), connectionsPerHostMax: Int = 16,
         idleConnectionTimeout: Duration = .seconds(55), connectionLifetimeMax: Duration = .seconds(600),
-        requestCountMax: Int = 4096, requestByteCountMax: Int = 64 * 1024 * 1024
+        requestCountMax: Int = 4096, requestByteCountMax: Int = 64 * 1024 * 1024,
+        refusesPrivateAddresses: Bool = false
     ) {
         self.certificateAuthorityFile = certificateAuthorityFile
         self.clientCertificateFile = clientCertificateFile
@@ -43,5 +46,6 @@ package struct HTTPClientConfiguration: Sendable {
         self.connectionLifetimeMax = connectionLifetimeMax
         self.requestCountMax = requestCountMax
         self.requestByteCountMax = requestByteCountMax
+        self.refusesPrivateAddresses = refusesPrivateAddresses
     }
 }

@@ -11,6 +11,8 @@ package struct HTTPClientError: Error, Equatable, CustomStringConvertible {
         case tls
         /// The request or the answer exceeds its bound.
         case tooLarge
+        /// The address is in a private network and the client connects to public ones only.
+        case forbidden
         /// The calling task was cancelled, or the client was shut down.
         case cancelled
         /// Anything else: a malformed URL or header, a protocol error, too many requests under way.
@@ -38,7 +40,7 @@ package struct HTTPClientError: Error, Equatable, CustomStringConvertible {
     private static func isRetriable(_ code: Code) -> Bool {
         switch code {
         case .unreachable, .brokenConnection, .timeout: true
-        case .tls, .tooLarge, .cancelled, .other: false
+        case .tls, .tooLarge, .forbidden, .cancelled, .other: false
         }
     }
 

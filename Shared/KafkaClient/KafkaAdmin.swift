@@ -140,6 +140,10 @@ package struct KafkaMetadata: Equatable, Sendable {
         package var name: String
         /// 0 while the topic does not exist.
         package var partitionCount: Int
+        /// Partitions that take no records now, because no broker leads them.
+        package var leaderlessCount: Int
+        /// Copies of the partition that has fewest.
+        package var replicaCount: Int
         /// `none`, or why nothing is known of it.
         package var code: KafkaErrorCode
     }
@@ -150,9 +154,11 @@ package struct KafkaMetadata: Equatable, Sendable {
     init(copying metadata: rd_kafka_metadata) {
         self.brokerCount = Int(metadata.broker_cnt)
         self.topics = UnsafeBufferPointer(start: metadata.topics, count: Int(metadata.topic_cnt)).map { topic in
-            Topic(
-                name: topic.topic.map { String(cString: $0) } ?? "", partitionCount: Int(topic.partition_cnt),
-                code: KafkaErrorCode(topic.err))
+            let partitions = UnsafeBufferPointer(start: topic.partitions, count: Int(topic.partition_cnt))
+            return Topic(
+                name: topic.topic.map { String(cString: $0) } ?? "", partitionCount: partitions.count,
+                leaderlessCount: partitions.count { $0.leader < 0 },
+                replicaCount: partitions.map { Int($0.replica_cnt) }.min() ?? 0, code: KafkaErrorCode(topic.err))
         }
     }
 }

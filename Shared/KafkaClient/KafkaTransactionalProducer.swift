@@ -13,8 +13,9 @@ package final class KafkaTransactionalProducer: Sendable {
     package static let defaults: [KafkaClientSettings.Property] = [
         // After a producer died without a successor, readers wait for so long.
         .init("transaction.timeout.ms", "20000"),
-        // Below the transaction's, so that a record never outlives it.
-        .init("message.timeout.ms", "10000"),
+        // Far below the transaction's: a topic that is away is found out soon and holds up nobody else.
+        .init("message.timeout.ms", "3000"),
+        .init("topic.metadata.propagation.max.ms", "1000"),
         .init("socket.timeout.ms", "10000"),
     ]
     /// A commit that takes longer may have been repeated inside.

@@ -39,6 +39,14 @@ package enum Reason: UInt8, CaseIterable, Hashable, Sendable {
     case retriesExhausted = 21
     case shardUnowned = 22
     case inFlight = 23
+    /// A word of a payload pattern is unknown, or the payload does not fit the format.
+    case invalidTemplate = 24
+    /// The topic does not exist.
+    case topicMissing = 25
+    /// An HTTP target answered that it will never take this fire.
+    case targetRefused = 26
+    /// The secret provider has no key for the namespace or the target.
+    case credentialsMissing = 27
 
     /// `CATCHUP_WINDOW` for `catchupWindow`.
     package var code: String {

@@ -3,7 +3,9 @@ package import JSON
 /// The JSON of `target`: what is published when a schedule or timer fires.
 ///
 /// `{"action": "/guest/reports/nightly", "topic": "escapement.fires", "format": "cloudevents-binary",
-/// "key": "schedule", "contentType": "application/json", "payload": {...}}`, every member optional.
+/// "key": "schedule", "contentType": "application/json", "headers": {...}, "payload": {...},
+/// "template": false}`, every member optional. Instead of Kafka's members `http`, `{"url": "https://…", "secret":
+/// "name"}`, or `openwhisk`, `{"trigger": "/guest/nightly"}` or `{"action": "/guest/reports/nightly"}`.
 package struct TargetDocument: Hashable, Sendable {
     /// `/namespace/package/action`; empty for none.
     package var action: String
@@ -16,10 +18,17 @@ package struct TargetDocument: Hashable, Sendable {
     package var contentType: String
     /// As it was written; `nil` when there is none.
     package var payload: JSONValue?
+    /// Header names and values, in the order of the document.
+    package var headers: [JSONMember]
+    /// Whether words in double braces are replaced at each fire.
+    package var isPattern: Bool
+    /// Where it goes instead of Kafka.
+    package var web: WebTarget?
 
     package init(
         action: String = "", topic: String = "", format: String = "", key: String = "",
-        contentType: String = Self.defaultContentType, payload: JSONValue? = nil
+        contentType: String = Self.defaultContentType, payload: JSONValue? = nil, headers: [JSONMember] = [],
+        isPattern: Bool = false, web: WebTarget? = nil
     ) {
         self.action = action
         self.topic = topic
@@ -27,6 +36,9 @@ package struct TargetDocument: Hashable, Sendable {
         self.key = key
         self.contentType = contentType
         self.payload = payload
+        self.headers = headers
+        self.isPattern = isPattern
+        self.web = web
     }
 
     package static let defaultContentType = "application/json"
@@ -73,6 +85,7 @@ package struct TargetDocument: Hashable, Sendable {
         }
         let formats: KeyValuePairs<String, String> = [
             "cloudevents-binary": "cloudevents-binary", "cloudevents-structured": "cloudevents-structured",
+            "plain": "plain", "openwhisk": "openwhisk",
         ]
         target.format = reader.word("format", formats) ?? ""
         if let key = reader.string("key") {
@@ -87,6 +100,9 @@ package struct TargetDocument: Hashable, Sendable {
             }
             target.contentType = type
         }
+        target.headers = WebTarget.headers(&reader)
+        target.isPattern = reader.boolean("template") ?? false
+        target.web = WebTarget.read(&reader)
         target.payload = reader.value("payload")
         if target.payload == nil, case .null? = value["payload"] { target.payload = .null }
         let size = target.payloadBytes.count
@@ -107,12 +123,15 @@ package struct TargetDocument: Hashable, Sendable {
             "format": self.format.isEmpty ? nil : .string(self.format),
             "key": self.key.isEmpty ? nil : .string(self.key),
             "contentType": .string(self.contentType),
+            "headers": self.headers.isEmpty ? nil : .object(self.headers),
+            "template": self.isPattern ? true : nil,
+            "http": self.web?.httpDocument, "openwhisk": self.web?.openWhiskDocument,
             "payload": self.payload,
         ])
     }
 
     /// `/namespace/name` or `/namespace/package/name`, in OpenWhisk's letters.
-    private static func actionFault(_ action: String) -> String? {
+    static func actionFault(_ action: String) -> String? {
         guard action.utf8.count <= self.actionMax else { return "must have at most \(self.actionMax) bytes" }
         let parts = action.split(separator: "/", omittingEmptySubsequences: false)
         guard action.hasPrefix("/"), parts.count == 3 || parts.count == 4 else {

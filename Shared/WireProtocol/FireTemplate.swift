@@ -18,6 +18,26 @@ package struct FireTemplate: Equatable, Sendable {
         }
     }
 
+    package struct Header: Hashable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Where a fire goes that does not go to Kafka.
+    package enum Web: Hashable, Sendable {
+        /// Any HTTPS endpoint; `secret` names the key that signs the request, and may be empty.
+        case hook(url: String, secret: String)
+        /// `/namespace/name` of an OpenWhisk trigger, fired with the namespace's key.
+        case trigger(String)
+        /// `/namespace/name` or `/namespace/package/name` of an OpenWhisk action, invoked with the namespace's key.
+        case action(String)
+    }
+
     package var origin: Origin
     package var namespace: String
     /// The schedule's name, or the timer's id as the user knows it.
@@ -28,7 +48,8 @@ package struct FireTemplate: Equatable, Sendable {
     package var topic: String
     /// The Kafka record key; empty for `namespace/name`.
     package var key: String
-    /// Empty for the dispatcher's default; otherwise `cloudevents-binary` or `cloudevents-structured`.
+    /// Empty for the dispatcher's default; otherwise `cloudevents-binary`, `cloudevents-structured`,
+    /// `plain` or `openwhisk`.
     package var format: String
     package var contentType: String
     /// As the user gave it, byte for byte where JSON allows.
@@ -38,11 +59,18 @@ package struct FireTemplate: Equatable, Sendable {
     package var expireAfterMilliseconds: UInt64
     /// The W3C trace context of the request that created it; may be empty.
     package var traceparent: String
+    /// The user's own, beside those of the format.
+    package var headers: [Header]
+    /// Whether words such as `{{scheduledAt}}` in the payload and in header values are replaced at each fire.
+    package var isPattern: Bool
+    /// `nil` for Kafka.
+    package var web: Web?
 
     package init(
         origin: Origin, namespace: String, name: String, action: String = "", topic: String = "", key: String = "",
         format: String = "", contentType: String = "application/json", payload: ByteBuffer = ByteBuffer(),
-        labels: [Label] = [], expireAfterMilliseconds: UInt64 = 0, traceparent: String = ""
+        labels: [Label] = [], expireAfterMilliseconds: UInt64 = 0, traceparent: String = "", headers: [Header] = [],
+        isPattern: Bool = false, web: Web? = nil
     ) {
         self.origin = origin
         self.namespace = namespace
@@ -56,6 +84,9 @@ package struct FireTemplate: Equatable, Sendable {
         self.labels = labels
         self.expireAfterMilliseconds = expireAfterMilliseconds
         self.traceparent = traceparent
+        self.headers = headers
+        self.isPattern = isPattern
+        self.web = web
     }
 
     /// The encoded form, as `ScheduleVersion.template` and `FireOccurrence.template` hold it.
@@ -78,12 +109,28 @@ package struct FireTemplate: Equatable, Sendable {
         }
         writer.unsigned(11, self.expireAfterMilliseconds)
         writer.text(12, self.traceparent)
+        for header in self.headers {
+            writer.nested(13) { inner in
+                inner.text(1, header.name)
+                inner.text(2, header.value)
+            }
+        }
+        writer.flag(14, self.isPattern)
+        switch self.web {
+        case nil: break
+        case .hook(let url, let secret):
+            writer.text(15, url)
+            writer.text(16, secret)
+        case .trigger(let name): writer.text(17, name)
+        case .action(let name): writer.text(18, name)
+        }
         return writer.buffer
     }
 
     /// - Throws: `WireError` naming the field.
     package init(decoding buffer: ByteBuffer) throws(WireError) {
         self.init(origin: .schedule, namespace: "", name: "", contentType: "")
+        var secret = ""
         var reader = FieldReader(buffer)
         while let field = try reader.next() {
             switch field.number {
@@ -101,20 +148,39 @@ package struct FireTemplate: Equatable, Sendable {
             case 8: self.contentType = try field.text("template.contentType", max: WireLimits.nameMax)
             case 9: self.payload = try field.bytes("template.payload", max: WireLimits.templateMax)
             case 10:
-                var inner = try field.nested("template.labels")
-                var label = Label(name: "", value: "")
-                while let part = try inner.next() {
-                    switch part.number {
-                    case 1: label.name = try part.text("template.labels.name", max: WireLimits.nameMax)
-                    case 2: label.value = try part.text("template.labels.value", max: WireLimits.detailMax)
-                    default: continue
-                    }
-                }
-                self.labels.append(label)
+                let pair = try Self.pair(field, "template.labels")
+                self.labels.append(Label(name: pair.name, value: pair.value))
             case 11: self.expireAfterMilliseconds = try field.unsigned("template.expireAfter")
             case 12: self.traceparent = try field.text("template.traceparent", max: WireLimits.nameMax)
+            case 13:
+                let pair = try Self.pair(field, "template.headers")
+                self.headers.append(Header(name: pair.name, value: pair.value))
+            case 14: self.isPattern = try field.flag("template.isPattern")
+            case 15:
+                let url = try field.text("template.web.url", max: WireLimits.detailMax)
+                self.web = .hook(url: url, secret: secret)
+            case 16:
+                secret = try field.text("template.web.secret", max: WireLimits.nameMax)
+                if case .hook(let url, _) = self.web { self.web = .hook(url: url, secret: secret) }
+            case 17: self.web = .trigger(try field.text("template.web.trigger", max: WireLimits.detailMax))
+            case 18: self.web = .action(try field.text("template.web.action", max: WireLimits.detailMax))
             default: continue
             }
         }
+    }
+
+    private static func pair(
+        _ field: FieldReader.Field, _ name: StaticString
+    ) throws(WireError) -> (name: String, value: String) {
+        var inner = try field.nested(name)
+        var pair = (name: "", value: "")
+        while let part = try inner.next() {
+            switch part.number {
+            case 1: pair.name = try part.text(name, max: WireLimits.nameMax)
+            case 2: pair.value = try part.text(name, max: WireLimits.detailMax)
+            default: continue
+            }
+        }
+        return pair
     }
 }

@@ -18,8 +18,14 @@ package struct JournalRecord: Equatable, Sendable {
     /// The node that wrote it.
     package var dispatcher: NodeID
     package var body: Body
+    /// Of an entry: the offset in the lane's partition of parked fires up to which all is settled. Part of the same
+    /// transaction as what came of those fires, so each is taken up once.
+    package var parkedNext: Int64
 
-    package init(lane: LaneID, laneEpoch: Epoch, sequence: UInt64, dispatcher: NodeID, body: Body) {
+    package init(
+        lane: LaneID, laneEpoch: Epoch, sequence: UInt64, dispatcher: NodeID, body: Body, parkedNext: Int64 = 0
+    ) {
+        self.parkedNext = parkedNext
         self.lane = lane
         self.laneEpoch = laneEpoch
         self.sequence = sequence

@@ -57,6 +57,12 @@ package struct Lane<Payload: Sendable>: Sendable {
         package var needsJournal: Bool
     }
 
+    private struct Queued {
+        var offer: Offer
+        /// It catches up.
+        var isLate: Bool
+    }
+
     private struct Shard {
         var durable: ShardState
         /// The epoch that holds from now on; durable with the next round.
@@ -87,7 +93,10 @@ package struct Lane<Payload: Sendable>: Sendable {
     private var isClosed = false
     private var sequence: UInt64 = 0
     private var shards: [ShardID: Shard] = [:]
-    private var queue: [Offer] = []
+    private var queue: [Queued] = []
+    /// Fires that may catch up now; negative after a batch that was larger than what was left.
+    private var lateBudget: Double
+    private var lastBudget: MonotonicInstant?
     private var round: Round?
     /// A restatement is due: after a takeover, and when nothing was written for long.
     private var wantsRestatement = false
@@ -98,6 +107,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         self.id = id
         self.epoch = epoch
         self.limits = limits
+        self.lateBudget = Double(limits.lateFiresPerSecondMax)
     }
 
     /// Batches that are offered and not in a round.
@@ -172,19 +182,25 @@ package struct Lane<Payload: Sendable>: Sendable {
         shard.inFlightBytes += offer.byteCount
         shard.next = offer.to
         self.shards[offer.shard] = shard
-        self.queue.append(offer)
+        let newest = max(offer.to.cron.instant, offer.to.delay.instant)
+        self.queue.append(
+            Queued(offer: offer, isLate: newest.advanced(by: self.limits.lateAfter) < now))
         return nil
     }
 
     /// Nothing was written for long: write the state once more, so that retention never takes the last one.
     package mutating func restate() { self.wantsRestatement = true }
 
-    /// Takes what waits into a round; `nil` when nothing does, or one is being published.
-    package mutating func beginRound() -> Round? {
+    /// Takes what waits into a round; `nil` when nothing does, when all that does has to keep its pace, or when one
+    /// is being published.
+    ///
+    /// - Parameter now: for the pace of what catches up; without it there is none.
+    package mutating func beginRound(now: MonotonicInstant? = nil) -> Round? {
         guard self.isRecovered, !self.isClosed, self.round == nil else { return nil }
         let opened = self.shards.filter { $0.value.pendingOpen != nil }.map(\.key)
         guard !self.queue.isEmpty || !opened.isEmpty || self.wantsRestatement else { return nil }
-        let offers = self.takeOffers()
+        let offers = self.takeOffers(now: now)
+        if offers.isEmpty, opened.isEmpty, !self.wantsRestatement { return nil }
         var needsJournal = !offers.isEmpty || self.wantsRestatement
         for id in opened {
             let session = self.shards[id]?.pendingOpen
@@ -260,32 +276,73 @@ package struct Lane<Payload: Sendable>: Sendable {
         return replies
     }
 
-    /// Offers for one round, oldest first: at least one, within the limits of a round.
-    private mutating func takeOffers() -> [Offer] {
-        var count = 0
+    /// Offers for one round: what is due now first, then what catches up, at its pace and in at most half of the
+    /// round if there is both. Within a shard never out of order. At least one, unless the pace forbids it.
+    private mutating func takeOffers(now: MonotonicInstant?) -> [Offer] {
+        self.refillLateBudget(now)
+        var chosen: [Int] = []
         var occurrences = 0
         var bytes = 0
-        for offer in self.queue {
-            let isWithin =
-                occurrences + offer.occurrenceCount <= self.limits.roundOccurrencesMax
-                && bytes + offer.byteCount <= self.limits.roundBytesMax
-            if count > 0, !isWithin { break }
-            count += 1
-            occurrences += offer.occurrenceCount
-            bytes += offer.byteCount
+        func fits(_ offer: Offer, within occurrencesMax: Int) -> Bool {
+            chosen.isEmpty
+                || occurrences + offer.occurrenceCount <= occurrencesMax
+                    && bytes + offer.byteCount <= self.limits.roundBytesMax
         }
-        let taken = Array(self.queue.prefix(count))
-        self.queue.removeFirst(count)
+        func take(_ index: Int) {
+            chosen.append(index)
+            occurrences += self.queue[index].offer.occurrenceCount
+            bytes += self.queue[index].offer.byteCount
+        }
+        // Shards with an offer that is left: what comes behind it has to stay too.
+        var blocked: Set<ShardID> = []
+        for (index, queued) in self.queue.enumerated() where !blocked.contains(queued.offer.shard) {
+            if !queued.isLate, fits(queued.offer, within: self.limits.roundOccurrencesMax) {
+                take(index)
+            } else {
+                blocked.insert(queued.offer.shard)
+            }
+        }
+        let occurrencesMax =
+            chosen.isEmpty
+            ? self.limits.roundOccurrencesMax
+            : min(self.limits.roundOccurrencesMax, max(2 * occurrences, self.limits.roundOccurrencesMax / 2))
+        blocked = []
+        let current = Set(chosen)
+        for (index, queued) in self.queue.enumerated() where !current.contains(index) {
+            let isPaced = queued.isLate && self.lateBudget <= 0
+            if isPaced || blocked.contains(queued.offer.shard) || !fits(queued.offer, within: occurrencesMax) {
+                blocked.insert(queued.offer.shard)
+                continue
+            }
+            take(index)
+            if queued.isLate { self.lateBudget -= Double(queued.offer.occurrenceCount) }
+        }
+        chosen.sort()
+        let taken = chosen.map { self.queue[$0].offer }
+        for index in chosen.reversed() { self.queue.remove(at: index) }
         return taken
+    }
+
+    private mutating func refillLateBudget(_ now: MonotonicInstant?) {
+        let rate = Double(self.limits.lateFiresPerSecondMax)
+        guard let now else {
+            self.lateBudget = rate
+            return
+        }
+        if let last = self.lastBudget {
+            let seconds = now.duration(since: last) / .seconds(1)
+            self.lateBudget = min(rate, self.lateBudget + max(0, seconds) * rate)
+        }
+        self.lastBudget = now
     }
 
     /// Forgets the offers of a shard that are not in a round.
     private mutating func drop(_ shard: inout Shard, _ id: ShardID) {
-        for offer in self.queue where offer.shard == id {
+        for queued in self.queue where queued.offer.shard == id {
             shard.inFlightCount -= 1
-            shard.inFlightBytes -= offer.byteCount
+            shard.inFlightBytes -= queued.offer.byteCount
         }
-        self.queue.removeAll { $0.shard == id }
+        self.queue.removeAll { $0.offer.shard == id }
     }
 
     /// Checks what must always hold; for tests and debug builds. O(shards + offers).
@@ -293,7 +350,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         for (id, shard) in self.shards {
             precondition(shard.epoch >= shard.durable.epoch, "shard \(id): epoch went back")
             let inRound = self.round?.offers.filter { $0.shard == id } ?? []
-            let queued = self.queue.filter { $0.shard == id }
+            let queued = self.queue.map(\.offer).filter { $0.shard == id }
             precondition(shard.inFlightCount == inRound.count + queued.count, "shard \(id): credit is wrong")
             if let session = shard.session {
                 precondition(shard.pendingOpen == nil && shard.openInRound == nil, "shard \(id): open twice")

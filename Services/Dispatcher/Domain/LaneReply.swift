@@ -51,5 +51,10 @@ package struct LaneLimits: Hashable, Sendable {
     /// How far a batch may lead ahead of this process's clock. A fire that leaves early cannot be undone.
     package var aheadOfClockMax = Duration.seconds(2)
 
+    /// A batch that leads to an instant so long past catches up: what is due now goes first.
+    package var lateAfter = Duration.seconds(5)
+    /// Fires a second, at most, of batches that catch up: an outage of hours must not become a flood.
+    package var lateFiresPerSecondMax = 2000
+
     package init() {}
 }

@@ -2,15 +2,18 @@ package import DispatcherDomain
 package import DispatcherService
 package import EscapementModel
 import KafkaClient
-import NIOCore
+package import NIOCore
 
-/// Reads tails of the journal at takeovers. Consumers are kept for the next takeover; at most a few exist.
-package actor KafkaJournalReader: JournalReader {
+/// Reads tails of the journal at takeovers, and parked fires. Consumers are kept for the next read; at most a few
+/// exist.
+package actor KafkaJournalReader: JournalReader, ParkedReader {
     /// Takeovers that read at a time.
     static let consumersMax = 4
     static let requestMax = Duration.seconds(10)
     /// How long a read may go on without a record before it is given up.
     static let silenceMax = Duration.seconds(10)
+    /// How long parked fires are waited for that the broker says are there.
+    static let parkedSilenceMax = Duration.seconds(2)
     /// How long one poll waits.
     private static let pollMax = Duration.milliseconds(500)
     /// Records taken at once.
@@ -18,13 +21,15 @@ package actor KafkaJournalReader: JournalReader {
 
     private let connection: KafkaConnection
     private let topic: String
+    private let parkedTopic: String
     private var idle: [KafkaConsumer] = []
     private var count = 0
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    package init(connection: KafkaConnection, topic: String) {
+    package init(connection: KafkaConnection, cluster: String) {
         self.connection = connection
-        self.topic = topic
+        self.topic = PublishingRules.journalTopic(of: cluster)
+        self.parkedTopic = PublishingRules.parkedTopic(of: cluster)
     }
 
     package func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64 {
@@ -51,6 +56,38 @@ package actor KafkaJournalReader: JournalReader {
                 }
             }
             throw KafkaError(.timedOut, detail: "the journal of lane \(lane) did not arrive")
+        }
+    }
+
+    package func readParked(
+        _ lane: LaneID, from: Int64, max: Int
+    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
+        let partition = KafkaPartition(self.parkedTopic, Int32(lane.rawValue))
+        return try await self.using { consumer throws(KafkaError) in
+            // Up to the last stable record: what is in an open transaction is not there yet.
+            let (low, high) = try await consumer.watermarks(of: partition, timeout: Self.requestMax)
+            let start = Swift.max(from, low)
+            guard start < high else { return ([], start) }
+            try await consumer.assign([partition: .at(start)])
+            var records: [ByteBuffer] = []
+            var next = start
+            var silent = Duration.zero
+            while records.count < max, next < high {
+                let messages = try await consumer.poll(max: max - records.count, timeout: Self.pollMax)
+                for message in messages {
+                    next = message.offset + 1
+                    records.append(ByteBuffer(bytes: message.value ?? []))
+                }
+                guard messages.isEmpty else { continue }
+                silent += Self.pollMax
+                // What is left is the end marks of transactions, or aborted ones.
+                if silent >= Self.parkedSilenceMax {
+                    next = records.isEmpty ? high : next
+                    break
+                }
+            }
+            try await consumer.assign([:])
+            return (records, next)
         }
     }
 

@@ -33,7 +33,8 @@ struct DispatcherAssembly {
         var random = SystemRandomNumberGenerator()
         let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
         let listener = try await TransportListener.bind(
-            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: contexts.server,
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port),
+            contexts: contexts.server,
             admitting: PeerPolicy(cluster: common.cluster.name, roles: [.ticker]),
             group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         let readyFile = ReadyFile(
@@ -101,21 +102,37 @@ struct DispatcherAssembly {
         let configuration = self.configuration
         let common = configuration.common
         let metrics = DispatcherMetrics(self.observability.metrics)
+        let keys = KeyDirectories(
+            whisk: configuration.whiskKeysDirectory, secrets: configuration.webSecretsDirectory, logger: logger)
+        let web =
+            configuration.webTargets == .off
+            ? nil
+            : WebDelivery(
+                sender: CurlWebSender(
+                    authorityFile: configuration.webAuthorityFile,
+                    allowsPrivate: configuration.webTargets == .all), keys: keys, whiskHost: configuration.whiskHost,
+                clocks: self.clocks)
+        let journal = KafkaJournalReader(connection: kafka, cluster: common.cluster.name)
         let rules = PublishingRules(
             cluster: common.cluster.name, dispatcher: NodeID(common.instance),
             topics: TopicPolicy(
                 defaultTopic: configuration.defaultTopic, deadLetterTopic: configuration.deadLetterTopic,
                 pattern: configuration.topicAllow, internalPrefix: "escapement.\(common.cluster.name)."),
             format: EventFormat(
-                mode: configuration.format == .cloudEventsStructured ? .structured : .binary,
-                sourcePrefix: configuration.cloudEventsSource))
+                mode: EventFormat.Mode(rawValue: configuration.format.rawValue) ?? .binary,
+                sourcePrefix: configuration.cloudEventsSource,
+                whisk: configuration.whiskTopic.map {
+                    EventFormat.Whisk(topic: $0, cluster: common.cluster.name, keys: keys)
+                }))
         let deadLetters = ActivationDeadLetters(
             connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
                 connection: kafka, cluster: common.cluster.name, mode: configuration.deliveryMode,
                 clocks: self.clocks, seed: seed, recycled: { metrics.producersRecycled.increment() }),
-            journal: KafkaJournalReader(connection: kafka, topic: rules.journalTopic), clocks: self.clocks,
+            journal: journal, parked: journal,
+            keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: kafka), web: web, clocks: self.clocks),
+            clocks: self.clocks,
             rules: rules, metrics: metrics, logger: logger, seed: seed)
         return Dispatcher(
             description: description,

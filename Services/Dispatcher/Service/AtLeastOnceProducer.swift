@@ -27,14 +27,15 @@ package struct AtLeastOnceProducer: LaneProducer {
         switch fates[0] {
         case .delivered(_, let offset, _): return offset
         case .refused(let refusal, let detail, _): throw .journalRefused("\(refusal): \(detail)")
+        case .parked: preconditionFailure("a record without a fallback was parked")
         }
     }
 
     package func publish(
-        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
-        trouble: @Sendable (String) -> Void
+        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
+        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
     ) async throws(PublishError) -> Settlement {
-        let settlement = settle(try await self.deliver(records, trouble: trouble))
+        let settlement = settle(try await self.deliver(records, fallback: fallback, trouble: trouble))
         // A dead letter that is itself refused is gone; the outcome in the journal remains.
         _ = try await self.deliver(settlement.deadLetters, trouble: trouble)
         for fate in try await self.deliver(settlement.journal, trouble: trouble) {
@@ -45,22 +46,29 @@ package struct AtLeastOnceProducer: LaneProducer {
 
     /// Produces until every record is delivered or refused.
     private func deliver(
-        _ records: [OutgoingRecord], trouble: @Sendable (String) -> Void
+        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord? = { _ in nil },
+        trouble: @Sendable (String) -> Void
     ) async throws(PublishError) -> [RecordFate] {
         var fates: [RecordFate?] = Array(repeating: nil, count: records.count)
         var waiting = Array(records.indices)
         var attempts: UInt32 = 0
+        var diversion = Diversion()
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var random = SplitMix64(seed: self.seed)
         while !waiting.isEmpty {
             attempts += 1
-            let deliveries = await self.producer.produce(waiting.map { records[$0] })
+            let outgoing = waiting.map { index in
+                diversion.indices.contains(index) ? fallback(index) ?? records[index] : records[index]
+            }
+            let deliveries = await self.producer.produce(outgoing)
             precondition(deliveries.count == waiting.count, "\(deliveries.count) reports for \(waiting.count) records")
             var left: [Int] = []
             for (index, delivery) in zip(waiting, deliveries) {
                 switch delivery {
                 case .delivered(let partition, let offset):
-                    fates[index] = .delivered(partition: partition, offset: offset, attempts: attempts)
+                    fates[index] =
+                        diversion.indices.contains(index)
+                        ? .parked : .delivered(partition: partition, offset: offset, attempts: attempts)
                 case .refused(let refusal, let detail):
                     fates[index] = .refused(refusal, detail: detail, attempts: attempts)
                 case .fenced(let detail):
@@ -70,6 +78,7 @@ package struct AtLeastOnceProducer: LaneProducer {
                     left.append(index)
                 }
             }
+            diversion.attempted(failed: left, of: waiting.count) { fallback($0) != nil }
             waiting = left
             if waiting.isEmpty { break }
             if Task.isCancelled { throw .stopped }

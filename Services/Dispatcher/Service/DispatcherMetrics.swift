@@ -74,7 +74,10 @@ package struct DispatcherMetrics: Sendable {
         let deadLetters = registry.counters(
             "escapement_dead_letters_total", "Fires that could not be delivered.", labels: ["reason"])
         self.deadLetters = Dictionary(
-            uniqueKeysWithValues: [Reason.payloadTooLarge, .topicNotAllowed, .retriesExhausted].map {
+            uniqueKeysWithValues: [
+                Reason.payloadTooLarge, .topicNotAllowed, .topicMissing, .invalidTemplate, .targetRefused,
+                .credentialsMissing, .retriesExhausted,
+            ].map {
                 ($0, deadLetters.series($0.code))
             })
         let writes = registry.counters(

@@ -4,13 +4,31 @@ import JSON
 package import NIOCore
 package import WireProtocol
 
-/// How a fire looks in Kafka: CloudEvents 1.0, binary or structured mode, plus headers of our own by which a
-/// careful consumer can deduplicate.
+/// How a fire looks in Kafka: CloudEvents 1.0, binary or structured mode, the bare payload, or OpenWhisk's message;
+/// plus headers of our own by which a careful consumer can deduplicate.
 package struct EventFormat: Sendable {
-    /// The two modes.
     package enum Mode: String, Sendable {
         case binary = "cloudevents-binary"
         case structured = "cloudevents-structured"
+        /// The payload and nothing else.
+        case plain
+        /// OpenWhisk's ActivationMessage. Holds the namespace's key: only where the operator said so.
+        case openWhisk = "openwhisk"
+    }
+
+    /// What the operator allows for OpenWhisk's format.
+    package struct Whisk: Sendable {
+        /// The only topic that such messages may go to: readers of it see keys.
+        package var topic: String
+        /// The name by which OpenWhisk answers.
+        package var controller: String
+        package var keys: any NamespaceKeys
+
+        package init(topic: String, cluster: String, keys: any NamespaceKeys) {
+            self.topic = topic
+            self.controller = WhiskMessage.controller(of: cluster)
+            self.keys = keys
+        }
     }
 
     /// One occurrence to be published.
@@ -37,10 +55,13 @@ package struct EventFormat: Sendable {
     package var mode: Mode
     /// Put before `/namespaces/…` in the source; may be empty.
     package var sourcePrefix: String
+    /// `nil` refuses OpenWhisk's format.
+    package var whisk: Whisk?
 
-    package init(mode: Mode = .binary, sourcePrefix: String = "") {
+    package init(mode: Mode = .binary, sourcePrefix: String = "", whisk: Whisk? = nil) {
         self.mode = mode
         self.sourcePrefix = sourcePrefix
+        self.whisk = whisk
     }
 
     /// The record key: the template's, or `namespace/name`.
@@ -59,28 +80,46 @@ package struct EventFormat: Sendable {
     }
 
     /// The record of a fire, produced at `now`.
-    package func record(of fire: Fire, topic: String, now: WallInstant) -> OutgoingRecord {
+    ///
+    /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help.
+    package func record(of fire: Fire, topic: String, now: WallInstant) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
-        let attributes = self.attributes(of: fire, key: key, now: now)
-        let payload = Self.payload(of: fire.template)
+        let words = Self.words(of: fire, now: now)
+        let payload = try Self.expanded(fire.template, words)
         let mode = Mode(rawValue: fire.template.format) ?? self.mode
         var headers: [OutgoingRecord.Header] = []
-        headers.reserveCapacity(22)
+        headers.reserveCapacity(24)
+        if !fire.template.traceparent.isEmpty, mode != .binary {
+            headers.append(.init("traceparent", fire.template.traceparent))
+        }
         let value: ByteBuffer
         switch mode {
         case .binary:
-            for (name, text) in attributes { headers.append(.init("ce_\(name)", text)) }
-            if !fire.template.traceparent.isEmpty {
-                headers.append(.init("traceparent", fire.template.traceparent))
+            for (name, text) in self.attributes(of: fire, key: key, now: now) {
+                headers.append(.init("ce_\(name)", text))
             }
+            if !fire.template.traceparent.isEmpty { headers.append(.init("traceparent", fire.template.traceparent)) }
             headers.append(.init("content-type", Self.contentType(of: fire.template)))
             value = payload
         case .structured:
-            if !fire.template.traceparent.isEmpty {
-                headers.append(.init("traceparent", fire.template.traceparent))
-            }
             headers.append(.init("content-type", "application/cloudevents+json; charset=UTF-8"))
-            value = Self.structured(attributes, payload: payload, contentType: Self.contentType(of: fire.template))
+            value = Self.structured(
+                self.attributes(of: fire, key: key, now: now), payload: payload,
+                contentType: Self.contentType(of: fire.template))
+        case .plain:
+            headers.append(.init("content-type", Self.contentType(of: fire.template)))
+            value = payload
+        case .openWhisk:
+            guard let whisk = self.whisk, whisk.topic == topic else {
+                throw FormatError(
+                    .topicNotAllowed, "the format openwhisk is not switched on for the topic \(topic)")
+            }
+            headers.append(.init("content-type", "application/json"))
+            value = try WhiskMessage.value(
+                of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
+        }
+        for header in fire.template.headers {
+            headers.append(.init(header.name, try Self.expanded(header.value, fire.template, words)))
         }
         headers.append(.init("esc-activation-id", fire.id.description))
         headers.append(.init("esc-schedule", "\(fire.template.namespace)/\(fire.template.name)"))
@@ -90,6 +129,36 @@ package struct EventFormat: Sendable {
         return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
     }
 
+    /// The payload with its words replaced, where the schedule asks for it.
+    static func expanded(_ template: FireTemplate, _ words: PayloadPattern.Words) throws(FormatError) -> ByteBuffer {
+        let payload = self.payload(of: template)
+        guard template.isPattern else { return payload }
+        do throws(PayloadPattern.UnknownWord) {
+            return try PayloadPattern.expand(payload, words)
+        } catch {
+            throw FormatError(.invalidTemplate, "\(error)")
+        }
+    }
+
+    /// A header's value likewise.
+    static func expanded(
+        _ text: String, _ template: FireTemplate, _ words: PayloadPattern.Words
+    ) throws(FormatError) -> String {
+        guard template.isPattern else { return text }
+        do throws(PayloadPattern.UnknownWord) {
+            return try PayloadPattern.expand(text, words)
+        } catch {
+            throw FormatError(.invalidTemplate, "\(error)")
+        }
+    }
+
+    static func words(of fire: Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
+        PayloadPattern.Words(
+            id: fire.id.description, scheduledAt: fire.occurrence.scheduled.description, firedAt: now.description,
+            attempt: "\(attempt)", schedule: fire.template.name, namespace: fire.template.namespace,
+            kind: fire.occurrence.kind.name, generation: "\(fire.occurrence.generation)")
+    }
+
     /// The instant after which the fire is void; `nil` for never.
     package static func expiry(of occurrence: FireOccurrence, _ template: FireTemplate) -> WallInstant? {
         template.expireAfterMilliseconds == 0
@@ -97,12 +166,12 @@ package struct EventFormat: Sendable {
             : occurrence.due.advanced(by: .milliseconds(Int64(clamping: template.expireAfterMilliseconds)))
     }
 
-    private static func contentType(of template: FireTemplate) -> String {
+    static func contentType(of template: FireTemplate) -> String {
         template.contentType.isEmpty ? "application/json" : template.contentType
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    private func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
+    func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
         let template = fire.template
         let isTimer = template.origin == .timer
         var result: [(name: String, value: String)] = []

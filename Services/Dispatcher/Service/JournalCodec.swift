@@ -42,6 +42,7 @@ package enum JournalCodec {
             }
         }
         for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
+        writer.unsigned(10, UInt64(clamping: record.parkedNext))
         return writer.buffer
     }
 
@@ -49,12 +50,13 @@ package enum JournalCodec {
     /// fits into `bytesMax`.
     package static func encode(
         entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
-        dispatcher: NodeID, bytesMax: Int = recordBytesMax
+        dispatcher: NodeID, parkedNext: Int64 = 0, bytesMax: Int = recordBytesMax
     ) -> [ByteBuffer] {
         func record(_ body: JournalRecord.Body) -> ByteBuffer {
             self.encode(
                 JournalRecord(
-                    lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body))
+                    lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body,
+                    parkedNext: parkedNext))
         }
         let frame = record(.entry(shards, [])).readableBytes
         var groups: [[OutcomeRecord]] = [[]]
@@ -96,6 +98,7 @@ package enum JournalCodec {
             case 9:
                 guard outcomes.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.outcomes") }
                 outcomes.append(try self.outcome(field))
+            case 10: record.parkedNext = Int64(clamping: try field.unsigned("journal.parkedNext", as: UInt64.self))
             default: continue
             }
         }

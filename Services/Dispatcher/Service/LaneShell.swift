@@ -20,6 +20,8 @@ package final class LaneShell: Sendable {
     package struct Environment: Sendable {
         package var producers: any LaneProducerFactory
         package var journal: any JournalReader
+        package var parked: any ParkedReader
+        package var keeper: ParkedKeeper
         package var clocks: any Clocks
         package var rules: PublishingRules
         package var metrics: DispatcherMetrics
@@ -28,11 +30,14 @@ package final class LaneShell: Sendable {
         package var seed: UInt64
 
         package init(
-            producers: any LaneProducerFactory, journal: any JournalReader, clocks: any Clocks,
-            rules: PublishingRules, metrics: DispatcherMetrics, logger: Logger, seed: UInt64
+            producers: any LaneProducerFactory, journal: any JournalReader, parked: any ParkedReader,
+            keeper: ParkedKeeper, clocks: any Clocks, rules: PublishingRules, metrics: DispatcherMetrics,
+            logger: Logger, seed: UInt64
         ) {
             self.producers = producers
             self.journal = journal
+            self.parked = parked
+            self.keeper = keeper
             self.clocks = clocks
             self.rules = rules
             self.metrics = metrics
@@ -48,6 +53,13 @@ package final class LaneShell: Sendable {
     /// Pauses between attempts to take a lane over.
     package static let pauseMin = Duration.milliseconds(100)
     package static let pauseMax = Duration.seconds(5)
+    /// Parked fires taken up in one round, at most: the rest of it belongs to what is due now.
+    package static let parkedCountMax = 256
+    /// Pauses while no parked fire can end.
+    package static let parkedPauseMin = Duration.seconds(1)
+    package static let parkedPauseMax = Duration.seconds(30)
+    /// How often fires that catch up are looked at while their pace holds them back.
+    package static let paceEvery = Duration.milliseconds(50)
 
     package let id: LaneID
     package let epoch: Epoch
@@ -55,6 +67,7 @@ package final class LaneShell: Sendable {
     private let reply: @Sendable (LaneReply) -> Void
     private let settled: @Sendable ([OutcomeRecord]) -> Void
     private let lane: Mutex<Lane<FireWork>>
+    private let pump: ParkedPump
     private let wakeUps: AsyncStream<Void>
     private let wakeUp: AsyncStream<Void>.Continuation
     private let stopSignal: AsyncStream<Void>
@@ -74,6 +87,7 @@ package final class LaneShell: Sendable {
         self.reply = reply
         self.settled = settled
         self.lane = Mutex(Lane(id: id, epoch: epoch, limits: limits))
+        self.pump = ParkedPump()
         (self.wakeUps, self.wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.stopSignal, self.signalStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -109,6 +123,7 @@ package final class LaneShell: Sendable {
         self.environment.metrics.queueDepth.add(-Double(dropped))
         for reply in replies { self.reply(reply) }
         self.wakeUp.finish()
+        self.pump.finish()
         self.signalStop.finish()
     }
 
@@ -123,7 +138,8 @@ package final class LaneShell: Sendable {
         case .stopped:
             self.stop()
             return .released
-        case .done(let shards, let sequence):
+        case .done(let shards, let sequence, let parkedNext):
+            self.pump.begin(at: parkedNext)
             let replies = self.lane.withLock { $0.recovered(shards: shards, sequence: sequence) }
             for reply in replies { self.reply(reply) }
             let duration = self.environment.clocks.monotonicNow().duration(since: started)
@@ -136,6 +152,14 @@ package final class LaneShell: Sendable {
             group.addTask { await self.publishRounds(producer) }
             group.addTask {
                 await self.restateRegularly()
+                return nil
+            }
+            group.addTask {
+                await self.takeUpParked()
+                return nil
+            }
+            group.addTask {
+                await self.pace()
                 return nil
             }
             group.addTask { await self.patience() }
@@ -152,9 +176,17 @@ package final class LaneShell: Sendable {
 
     private func publishRounds(_ producer: any LaneProducer) async -> Ending {
         for await _ in self.wakeUps {
-            while let round = self.lane.withLock({ $0.beginRound() }) {
+            while true {
+                let takenUp = self.pump.ready()
+                let now = self.environment.clocks.monotonicNow()
+                guard
+                    let round = self.lane.withLock({ lane in
+                        if takenUp != nil { lane.restate() }
+                        return lane.beginRound(now: now)
+                    })
+                else { break }
                 self.environment.metrics.queueDepth.add(-Double(round.offers.count))
-                if round.needsJournal, let ending = await self.publish(round, producer) { return ending }
+                if round.needsJournal, let ending = await self.publish(round, takenUp, producer) { return ending }
                 let replies = self.lane.withLock { $0.commitRound() }
                 for reply in replies { self.reply(reply) }
             }
@@ -163,19 +195,30 @@ package final class LaneShell: Sendable {
         return .released
     }
 
+    /// What waits for its pace is looked at again after a while.
+    private func pace() async {
+        while true {
+            do { try await self.environment.clocks.sleep(for: Self.paceEvery) } catch { return }
+            if self.lane.withLock({ $0.queuedCount > 0 }) { self.wakeUp.yield() }
+        }
+    }
+
     /// Publishes one round; `nil` when it is durable.
-    private func publish(_ round: Lane<FireWork>.Round, _ producer: any LaneProducer) async -> Ending? {
+    private func publish(
+        _ round: Lane<FireWork>.Round, _ takenUp: RoundPlan.TakenUp?, _ producer: any LaneProducer
+    ) async -> Ending? {
         let clocks = self.environment.clocks
         let metrics = self.environment.metrics
         let started = clocks.monotonicNow()
         let plan = RoundPlan(
-            round, lane: self.id, laneEpoch: self.epoch, rules: self.environment.rules, now: clocks.wallNow())
+            round, takenUp: takenUp, parkedNext: self.pump.next, lane: self.id, laneEpoch: self.epoch,
+            rules: self.environment.rules, health: self.environment.keeper.topics, now: clocks.wallNow())
         metrics.inFlight.add(Double(plan.records.count))
         metrics.attempts.increment(by: plan.records.count)
         defer { metrics.inFlight.add(-Double(plan.records.count)) }
         do throws(PublishError) {
             let settlement = try await producer.publish(
-                plan.records, settle: { plan.settlement($0, now: clocks.wallNow()) },
+                plan.records, fallback: { plan.fallback($0) }, settle: { plan.settlement($0, now: clocks.wallNow()) },
                 trouble: { reason in
                     metrics.error("unavailable")
                     self.environment.logger.debug(
@@ -184,6 +227,11 @@ package final class LaneShell: Sendable {
                 })
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
             metrics.settled(settlement.outcomes)
+            for topic in settlement.unavailableTopics.sorted() where self.environment.keeper.topics.lost(topic) {
+                self.environment.logger.warning(
+                    "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])
+            }
+            self.pump.committed(takenUp, parkedCount: settlement.parkedCount)
             self.settled(settlement.outcomes)
             return nil
         } catch {
@@ -219,8 +267,37 @@ package final class LaneShell: Sendable {
         }
     }
 
+    /// Takes parked fires up, batch by batch, each behind the commit of the one before.
+    private func takeUpParked() async {
+        var random = SplitMix64(seed: self.environment.seed ^ UInt64(self.id.rawValue) << 32)
+        var backoff = Backoff(first: Self.parkedPauseMin, max: Self.parkedPauseMax)
+        while !Task.isCancelled, let next = await self.pump.awaitWork() {
+            do throws(JournalError) {
+                let found = try await self.environment.parked.readParked(self.id, from: next, max: Self.parkedCountMax)
+                if found.records.isEmpty {
+                    self.pump.reachedEnd(at: next)
+                    continue
+                }
+                let (decisions, isProgress) = await self.environment.keeper.decide(
+                    found.records, lane: self.id, rules: self.environment.rules)
+                self.pump.offer(RoundPlan.TakenUp(decisions: decisions, next: found.next))
+                self.wakeUp.yield()
+                guard await self.pump.awaitCommit() else { return }
+                if isProgress {
+                    backoff.succeeded()
+                    continue
+                }
+            } catch {
+                self.environment.logger.debug(
+                    "parked fires cannot be read", event: "parked_unavailable",
+                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string("\(error)")])
+            }
+            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
+        }
+    }
+
     private enum Takeover {
-        case done([ShardState], UInt64)
+        case done([ShardState], UInt64, Int64)
         case superseded(String)
         case stopped
     }
@@ -233,7 +310,7 @@ package final class LaneShell: Sendable {
             let why: String
             do {
                 switch try await self.fenceAndRead(producer, nonce: UID.random(using: &random)) {
-                case .done(let shards, let sequence): return .done(shards, sequence)
+                case .done(let shards, let sequence, let parkedNext): return .done(shards, sequence, parkedNext)
                 case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
                 case .read: preconditionFailure("a takeover ended in the middle")
                 }

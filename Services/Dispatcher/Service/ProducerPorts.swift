@@ -1,5 +1,6 @@
 package import DispatcherDomain
 package import EscapementModel
+package import NIOCore
 
 /// Hands records to Kafka and tells what became of each. Adapters: the Kafka client, test doubles.
 package protocol RecordProducer: Sendable {
@@ -46,13 +47,35 @@ package protocol LaneProducer: Sendable {
     /// the journal, last. When it returns, all of it is durable. One call at a time.
     ///
     /// Unavailability is waited out inside, with backoff, and reported to `trouble`; nothing is returned half
-    /// done.
+    /// done. A record whose topic is away while others are not is replaced by its `fallback`.
     ///
+    /// - Parameter fallback: the form in which the record at an index waits elsewhere; `nil` when there is none.
     /// - Throws: `PublishError`; then nothing of the journal is written, as far as anyone knows.
     func publish(
-        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
-        trouble: @Sendable (String) -> Void
+        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
+        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
     ) async throws(PublishError) -> Settlement
+}
+
+/// Which records of a publish go where they wait instead of where they belong.
+struct Diversion {
+    /// Attempts without any success after which a lone topic is taken for the culprit.
+    static let attemptsMin = 3
+
+    private(set) var indices: Set<Int> = []
+    private var attempts = 0
+
+    /// An attempt ended: `failed` were not taken, for a reason that may pass.
+    mutating func attempted(failed: [Int], of count: Int, canWait: (Int) -> Bool) {
+        self.attempts += 1
+        if failed.isEmpty { return }
+        if failed.contains(where: { self.indices.contains($0) }) {
+            // Where they would wait is away too: it is Kafka itself, and no topic in particular.
+            self.indices = []
+        } else if failed.count < count || self.attempts >= Self.attemptsMin {
+            self.indices.formUnion(failed.filter(canWait))
+        }
+    }
 }
 
 /// Makes the producer of a lane when the lane is taken over.
@@ -64,6 +87,8 @@ package protocol LaneProducerFactory: Sendable {
 package enum RecordFate: Hashable, Sendable {
     case delivered(partition: Int32, offset: Int64, attempts: UInt32)
     case refused(RecordRefusal, detail: String, attempts: UInt32)
+    /// Its topic is away; its fallback was delivered.
+    case parked
 }
 
 /// What is written behind the fires.
@@ -74,6 +99,10 @@ package struct Settlement: Sendable {
     package var journal: [OutgoingRecord]
     /// The same as values.
     package var outcomes: [OutcomeRecord]
+    /// Topics that are away while others are not.
+    package var unavailableTopics: Set<String> = []
+    /// Fires that wait among the parked ones from now on.
+    package var parkedCount = 0
 
     package init(deadLetters: [OutgoingRecord], journal: [OutgoingRecord], outcomes: [OutcomeRecord]) {
         self.deadLetters = deadLetters
@@ -99,6 +128,21 @@ package protocol JournalReader: Sendable {
     /// All committed records with `from <= offset < through`, in order. A record at or after `through`
     /// exists.
     func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord]
+}
+
+/// Reads the fires that a lane has parked.
+package protocol ParkedReader: Sendable {
+    /// Committed records from `from` on, at most `max`, and the offset to go on from. Without any, `next` tells
+    /// whether there will be none for now: it is the end of the partition.
+    func readParked(
+        _ lane: LaneID, from: Int64, max: Int
+    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64)
+}
+
+/// Tells whether a topic can take records.
+package protocol TopicProbe: Sendable {
+    /// Whether all its partitions have a leader. Bounded in time; `false` also when nobody answers.
+    func isAvailable(_ topic: String) async -> Bool
 }
 
 /// Follows the journal of several lanes, for the recorder.

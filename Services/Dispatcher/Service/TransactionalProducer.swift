@@ -50,28 +50,42 @@ package actor TransactionalProducer: LaneProducer {
     }
 
     package func publish(
-        _ records: [OutgoingRecord], settle: @Sendable ([RecordFate]) -> Settlement,
-        trouble: @Sendable (String) -> Void
+        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
+        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
     ) async throws(PublishError) -> Settlement {
         var refused: [Int: RecordFate] = [:]
+        var diversion = Diversion()
         var deadLettersRefused: Set<Int> = []
         var attempts: UInt32 = 0
         return try await self.transaction(trouble: trouble) { session throws(Attempt) in
             attempts += 1
             let sent = records.indices.filter { refused[$0] == nil }
             var fates = refused
+            let refusedBefore = refused.count
             var culprit: Attempt?
-            let deliveries = sent.isEmpty ? [] : await session.produce(sent.map { records[$0] })
+            var failed: [Int] = []
+            let outgoing = sent.map { index in
+                diversion.indices.contains(index) ? fallback(index) ?? records[index] : records[index]
+            }
+            let deliveries = sent.isEmpty ? [] : await session.produce(outgoing)
             for (index, delivery) in zip(sent, deliveries) {
                 switch delivery {
                 case .delivered(let partition, let offset):
-                    fates[index] = .delivered(partition: partition, offset: offset, attempts: attempts)
+                    fates[index] =
+                        diversion.indices.contains(index)
+                        ? .parked : .delivered(partition: partition, offset: offset, attempts: attempts)
                 case .refused(let refusal, let detail):
                     refused[index] = .refused(refusal, detail: detail, attempts: attempts)
                     culprit = .withoutCulprit
-                case .unavailable(let reason): culprit = culprit ?? .again(reason)
+                case .unavailable(let reason):
+                    failed.append(index)
+                    culprit = culprit ?? .again(reason)
                 case .fenced(let reason): throw .fenced(reason)
                 }
+            }
+            // Beside a refused record the others fail for its sake.
+            if refused.count == refusedBefore {
+                diversion.attempted(failed: failed, of: sent.count) { fallback($0) != nil }
             }
             if let culprit { throw culprit }
             let settlement = settle(records.indices.compactMap { fates[$0] })

@@ -30,6 +30,13 @@ static inline CURLcode ccurl_set_bytes_function(CURL *handle, CURLoption option,
   return curl_easy_setopt(handle, option, function);
 }
 
+static inline CURLcode ccurl_set_open_socket_function(CURL *handle, curl_opensocket_callback function) {
+  return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, function);
+}
+
+/// The address that a connection is about to go to: the header declares it as the first of many.
+static inline const struct sockaddr *ccurl_address(const struct curl_sockaddr *address) { return &address->addr; }
+
 static inline CURLcode ccurl_get_long(CURL *handle, CURLINFO info, long *value) {
   return curl_easy_getinfo(handle, info, value);
 }

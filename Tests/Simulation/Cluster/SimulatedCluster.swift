@@ -17,6 +17,7 @@ final class SimulatedCluster: @unchecked Sendable {
     static let shardCount = 12
     static let laneCount = 3
     static let journalTopic = PublishingRules.journalTopic(of: SimulatedCluster.name)
+    static let parkedTopic = PublishingRules.parkedTopic(of: name)
 
     /// A place where a process runs, again and again.
     struct Seat: Hashable {
@@ -173,7 +174,8 @@ final class SimulatedCluster: @unchecked Sendable {
             description: self.description(seat),
             parts: Dispatcher.Parts(
                 lanes: LaneShell.Environment(
-                    producers: producers, journal: journal, clocks: clocks, rules: rules,
+                    producers: producers, journal: journal, parked: journal,
+                    keeper: ParkedKeeper(probe: journal, web: nil, clocks: clocks), clocks: clocks, rules: rules,
                     metrics: DispatcherMetrics(observability.metrics), logger: observability.logger("lane"), seed: seed),
                 feed: journal, store: self.elasticsearch.client(on: host),
                 listener: self.network.listen(at: seat.address, on: host, as: seat.identity),

@@ -95,7 +95,8 @@ final class SimulatedKafka: @unchecked Sendable {
         _ outgoing: OutgoingRecord, _ partition: Partition, by producer: Producer, _ transactionalID: String
     ) -> Int64? {
         guard var coordinator = self.coordinators[transactionalID],
-            coordinator.producer == producer || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
+            coordinator.producer == producer
+                || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
         else { return nil }
         if !coordinator.isOpen {
             coordinator.isOpen = true
@@ -117,7 +118,8 @@ final class SimulatedKafka: @unchecked Sendable {
     /// EndTxn.
     func end(_ transactionalID: String, _ producer: Producer, _ state: State) -> EndAnswer {
         guard var coordinator = self.coordinators[transactionalID],
-            coordinator.producer == producer || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
+            coordinator.producer == producer
+                || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
         else { return .fenced }
         guard coordinator.isOpen else {
             // The same end once more; also the end of a transaction without records.
@@ -300,7 +302,7 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
 }
 
 /// The journal of all lanes, as a reader and as the recorder's feed, of one process.
-final class SimulatedJournal: JournalReader, JournalFeed, @unchecked Sendable {
+final class SimulatedJournal: JournalReader, JournalFeed, ParkedReader, TopicProbe, @unchecked Sendable {
     private let kafka: SimulatedKafka
     private let host: Host
     private let topic: String
@@ -335,6 +337,21 @@ final class SimulatedJournal: JournalReader, JournalFeed, @unchecked Sendable {
         }
         return self.kafka.readCommitted(self.partition(lane), from: from, max: .max)
             .filter { $0.offset < through }.map(Self.stored)
+    }
+
+    func readParked(
+        _ lane: LaneID, from: Int64, max: Int
+    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
+        try await self.reach()
+        let partition = SimulatedKafka.Partition(
+            topic: SimulatedCluster.parkedTopic, number: Int32(lane.rawValue))
+        let found = self.kafka.readCommitted(partition, from: from, max: max)
+        return (found.map(\.outgoing.value), found.last.map { $0.offset + 1 } ?? from)
+    }
+
+    func isAvailable(_ topic: String) async -> Bool {
+        await self.host.pause(self.kafka.drawLatency())
+        return !self.kafka.isDown
     }
 
     static func stored(_ record: SimulatedKafka.Record) -> StoredJournalRecord {

@@ -193,3 +193,54 @@ import Testing
         #expect(fixture.lane.beginRound()?.needsJournal == true)
     }
 }
+
+@Suite struct LanePaceTests {
+    private let start = Cursor.start
+    /// Long past, and now.
+    private let old = LaneFixture.cursor(1000)
+    private let older = LaneFixture.cursor(500)
+    private let recent = LaneFixture.cursor(LaneFixture.now.milliseconds)
+
+    private func fixture(perSecond: Int, round: Int = 100) -> LaneFixture {
+        var limits = LaneLimits()
+        limits.lateFiresPerSecondMax = perSecond
+        limits.roundOccurrencesMax = round
+        var fixture = LaneFixture(limits: limits)
+        _ = fixture.opened(3)
+        _ = fixture.opened(4)
+        return fixture
+    }
+
+    @Test func `what is due now goes before what catches up`() {
+        var fixture = self.fixture(perSecond: 1000)
+        #expect(fixture.offer(3, from: self.start, to: self.old, occurrences: 80, payload: 1) == nil)
+        #expect(fixture.offer(4, from: self.start, to: self.recent, occurrences: 60, payload: 2) == nil)
+        #expect(fixture.lane.beginRound()?.offers.map(\.payload) == [2], "the late one does not fit beside it")
+        _ = fixture.lane.commitRound()
+        #expect(fixture.lane.beginRound()?.offers.map(\.payload) == [1])
+    }
+
+    @Test func `within a shard nothing overtakes`() {
+        var fixture = self.fixture(perSecond: 1000)
+        #expect(fixture.offer(3, from: self.start, to: self.old, occurrences: 10, payload: 1) == nil)
+        #expect(fixture.offer(3, from: self.old, to: self.recent, occurrences: 10, payload: 2) == nil)
+        #expect(fixture.lane.beginRound()?.offers.map(\.payload) == [1, 2])
+        fixture.lane.checkInvariants()
+    }
+
+    @Test func `catching up keeps its pace, and what is due now does not wait for it`() {
+        var fixture = self.fixture(perSecond: 10)
+        var now = MonotonicInstant(nanoseconds: 0)
+        #expect(fixture.offer(3, from: self.start, to: self.older, occurrences: 30, payload: 1) == nil)
+        #expect(fixture.offer(3, from: self.older, to: self.old, occurrences: 30, payload: 2) == nil)
+        #expect(fixture.lane.beginRound(now: now)?.offers.map(\.payload) == [1])
+        _ = fixture.lane.commitRound()
+        #expect(fixture.lane.beginRound(now: now)?.offers.count == nil, "20 fires over the budget")
+        #expect(fixture.offer(4, from: self.start, to: self.recent, payload: 9) == nil)
+        #expect(fixture.lane.beginRound(now: now)?.offers.map(\.payload) == [9])
+        _ = fixture.lane.commitRound()
+        now = now.advanced(by: .milliseconds(2100))
+        #expect(fixture.lane.beginRound(now: now)?.offers.map(\.payload) == [2])
+        fixture.lane.checkInvariants()
+    }
+}

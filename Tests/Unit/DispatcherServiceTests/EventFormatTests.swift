@@ -6,8 +6,8 @@ import Testing
 import WireProtocol
 
 @Suite struct EventFormatTests {
-    @Test func `binary mode is exactly the documented message`() {
-        let record = EventFormat().record(of: Samples.fire(), topic: "escapement.fires", now: Samples.produced)
+    @Test func `binary mode is exactly the documented message`() throws {
+        let record = try EventFormat().record(of: Samples.fire(), topic: "escapement.fires", now: Samples.produced)
         let headers = record.headers.map { "\($0.name): \($0.value)" }
         #expect(
             headers == [
@@ -40,7 +40,7 @@ import WireProtocol
     }
 
     @Test func `structured mode holds the same attributes and the payload byte for byte`() throws {
-        let record = EventFormat(mode: .structured).record(
+        let record = try EventFormat(mode: .structured).record(
             of: Samples.fire(), topic: "t", now: Samples.produced)
         #expect(
             String(buffer: record.value) == #"{"specversion":"1.0","id":"9d0c1f6e2b7a4c55a1f0e3d2c4b59687","#
@@ -56,27 +56,27 @@ import WireProtocol
         #expect(!record.headers.contains { $0.name.hasPrefix("ce_") })
     }
 
-    @Test func `text and bytes have their own form in structured mode`() {
+    @Test func `text and bytes have their own form in structured mode`() throws {
         var template = Samples.template
         template.contentType = "text/plain; charset=utf-8"
         template.payload = ByteBuffer(string: "a\"b")
-        let text = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        let text = try EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
         #expect(String(buffer: text.value).hasSuffix(#""data":"a\"b"}"#))
         template.contentType = "application/octet-stream"
         template.payload = ByteBuffer(bytes: [0, 255, 254, 1])
-        let bytes = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        let bytes = try EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
         #expect(String(buffer: bytes.value).hasSuffix(#""data_base64":"AP/+AQ=="}"#))
         template.contentType = "application/json"
         template.payload = ByteBuffer(string: "{not json")
-        let broken = EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        let broken = try EventFormat(mode: .structured).record(of: Samples.fire(template), topic: "t", now: Samples.due)
         #expect(String(buffer: broken.value).contains(#""data_base64":""#), "what is not JSON must not break the event")
     }
 
-    @Test func `a timer has a type and source of its own`() {
+    @Test func `a timer has a type and source of its own`() throws {
         var template = Samples.template
         template.origin = .timer
         template.name = "order-8841"
-        let headers = EventFormat(sourcePrefix: "//escapement.example").record(
+        let headers = try EventFormat(sourcePrefix: "//escapement.example").record(
             of: Samples.fire(template, kind: .delay), topic: "t", now: Samples.due
         ).headers
         #expect(headers.contains(.init("ce_type", "escapement.timer.fired.v1")))
@@ -84,24 +84,24 @@ import WireProtocol
         #expect(headers.contains(.init("ce_firekind", "delay")))
     }
 
-    @Test func `a fire that catches up says so`() {
-        let headers = EventFormat().record(of: Samples.fire(caughtUp: true), topic: "t", now: Samples.due).headers
+    @Test func `a fire that catches up says so`() throws {
+        let headers = try EventFormat().record(of: Samples.fire(caughtUp: true), topic: "t", now: Samples.due).headers
         #expect(headers.contains(.init("ce_firekind", "catchup")))
     }
 
     @Test(arguments: ["", "null", " null\n"])
-    func `a null payload is never a null record`(payload: String) {
+    func `a null payload is never a null record`(payload: String) throws {
         var template = Samples.template
         template.payload = ByteBuffer(string: payload)
-        let record = EventFormat().record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        let record = try EventFormat().record(of: Samples.fire(template), topic: "t", now: Samples.due)
         #expect(String(buffer: record.value) == "{}")
     }
 
-    @Test func `the schedule's own format and key win`() {
+    @Test func `the schedule's own format and key win`() throws {
         var template = Samples.template
         template.format = "cloudevents-structured"
         template.key = "order-8841"
-        let record = EventFormat(mode: .binary).record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        let record = try EventFormat(mode: .binary).record(of: Samples.fire(template), topic: "t", now: Samples.due)
         #expect(record.key == "order-8841")
         #expect(String(buffer: record.value).hasPrefix(#"{"specversion""#))
     }

@@ -5,7 +5,7 @@ import NIOCore
 import Synchronization
 
 /// A broker that knows topics, transactions and fencing, and does what a test tells it to do wrong.
-final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader {
+final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader, ParkedReader, TopicProbe {
     struct Stored {
         var record: OutgoingRecord
         var isCommitted: Bool
@@ -32,6 +32,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var faults: [Fault] = []
         var sessions = 0
         var aborts = 0
+        /// Topics whose partitions have no leader.
+        var leaderless: Set<String> = []
     }
 
     let state = Mutex(State())
@@ -74,6 +76,7 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
     }
 
     func delivery(_ record: OutgoingRecord, isCommitted: Bool) -> RecordDelivery {
+        if self.state.withLock({ $0.leaderless.contains(record.topic) }) { return .unavailable("no leader") }
         if self.missing.contains(record.topic) { return .refused(.unknownTopic, detail: "no such topic") }
         if record.value.readableBytes > self.recordBytesMax { return .refused(.tooLarge, detail: "too large") }
         let partition = record.partition ?? 0
@@ -111,6 +114,26 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
             }
         }
     }
+
+    // MARK: Parked fires
+
+    func readParked(
+        _ lane: LaneID, from: Int64, max: Int
+    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
+        self.state.withLock { state in
+            let all = state.partitions["escapement.test.parked/\(lane)"] ?? []
+            var records: [ByteBuffer] = []
+            var next = from
+            for (offset, stored) in all.enumerated().dropFirst(Int(from)) where records.count < max {
+                guard stored.isSettled else { break }
+                next = Int64(offset) + 1
+                if stored.isCommitted { records.append(stored.record.value) }
+            }
+            return (records, next)
+        }
+    }
+
+    func isAvailable(_ topic: String) async -> Bool { !self.state.withLock { $0.leaderless.contains(topic) } }
 
     // MARK: JournalReader
 

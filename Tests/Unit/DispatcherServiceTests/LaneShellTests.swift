@@ -54,14 +54,18 @@ struct LaneFixture {
     let replies = Replies()
     let shell: LaneShell
 
-    init(epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks()) {
+    init(
+        epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks(),
+        web: WebDelivery? = nil
+    ) {
         self.topics = topics
         self.clocks = clocks
         let replies = self.replies
         self.shell = LaneShell(
             id: LaneID(0), epoch: Epoch(epoch),
             environment: LaneShell.Environment(
-                producers: Producers(topics: topics, clocks: clocks), journal: topics, clocks: clocks,
+                producers: Producers(topics: topics, clocks: clocks), journal: topics, parked: topics,
+                keeper: ParkedKeeper(probe: topics, web: web, clocks: clocks), clocks: clocks,
                 rules: Samples.rules, metrics: DispatcherMetrics(MetricsRegistry()), logger: Samples.logger, seed: 1),
             reply: { replies.add($0) }, settled: { _ in })
     }
@@ -166,10 +170,10 @@ struct LaneFixture {
         await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
         for _ in 0..<1000 { fixture.topics.inject(.produceUnavailable) }
         fixture.offer(from: .start, to: self.a)
-        // The restater and the publish that waits.
-        await fixture.clocks.untilSleeping(2)
-        fixture.shell.stop()
+        // The restater, the pace and the publish that waits.
         await fixture.clocks.untilSleeping(3)
+        fixture.shell.stop()
+        await fixture.clocks.untilSleeping(4)
         fixture.clocks.advance(by: LaneShell.releasePatience)
         #expect(await run.value == .released)
         #expect(fixture.topics.committed("escapement.fires").isEmpty)

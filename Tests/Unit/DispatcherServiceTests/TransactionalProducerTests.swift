@@ -23,7 +23,7 @@ import Testing
     /// Publishes and writes one journal record that holds the fates as text.
     private func publish(_ records: [OutgoingRecord]) async throws(PublishError) -> Settlement {
         try await self.producer.publish(
-            records,
+            records, fallback: { _ in nil },
             settle: { fates in
                 let refused = zip(records, fates).filter { if case .refused = $1 { true } else { false } }.map(\.0)
                 return Settlement(
@@ -119,7 +119,7 @@ import Testing
             + [OutgoingRecord(topic: "gone", key: nil, value: ByteBuffer(string: "c"))]
         let seen = Mutex<[RecordFate]>([])
         _ = try await producer.publish(
-            records,
+            records, fallback: { _ in nil },
             settle: { fates in
                 seen.withLock { $0 = fates }
                 return Settlement(

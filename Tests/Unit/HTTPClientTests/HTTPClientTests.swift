@@ -29,6 +29,17 @@ import Testing
         }
     }
 
+    @Test func `a client for strangers' addresses does not connect to this machine`() async throws {
+        try await ScriptedServer.with([.status(200)]) { server in
+            try await withClient(HTTPClientConfiguration(refusesPrivateAddresses: true)) { client in
+                let refusal = await self.error(client, HTTPRequest(.get, server.url))
+                #expect(refusal?.code == .forbidden)
+                #expect(refusal?.isRetriable == false)
+                #expect(server.received.isEmpty)
+            }
+        }
+    }
+
     @Test func `requests in a row share one connection and arrive as written`() async throws {
         try await ScriptedServer.with([.status(200, headers: ["X-One": "1"], body: Array("hello".utf8))]) { server in
             try await withClient { client in

@@ -105,3 +105,44 @@ import Testing
         }
     }
 }
+
+@Suite struct WebTargetTests {
+    private func read(_ text: String) throws -> (TargetDocument, [String]) {
+        let result = TargetDocument.read(try JSONParser.parse(text), cluster: "prod-eu")
+        return (result.target, result.problems.map { "\($0.pointer) \($0.code)" })
+    }
+
+    @Test(arguments: [
+        #"{"contentType":"application/json","http":{"url":"https://a.example/x","secret":"s"}}"#,
+        #"{"contentType":"application/json","openwhisk":{"trigger":"/guest/nightly"}}"#,
+        #"{"contentType":"text/plain","headers":{"x-a":"1"},"template":true,"openwhisk":{"action":"/guest/p/a"}}"#,
+    ])
+    func `what was read is written as it was`(text: String) throws {
+        let (target, problems) = try self.read(text)
+        #expect(problems == [])
+        #expect(target.write() == (try JSONParser.parse(text)))
+    }
+
+    @Test(arguments: [
+        (#"{"http": {"url": "http://a.example"}}"#, "/target/http/url INVALID_VALUE"),
+        (#"{"http": {"url": "https://user:pass@a.example"}}"#, "/target/http/url INVALID_VALUE"),
+        (#"{"http": {"url": "https://"}}"#, "/target/http/url INVALID_VALUE"),
+        (#"{"http": {}}"#, "/target/http/url MISSING_FIELD"),
+        (#"{"http": {"url": "https://a.example", "secret": "../x"}}"#, "/target/http/secret INVALID_NAME"),
+        (#"{"http": {"url": "https://a.example"}, "topic": "t"}"#, "/target/topic INVALID_VALUE"),
+        (
+            #"{"http": {"url": "https://a.example"}, "openwhisk": {"trigger": "/a/b"}}"#,
+            "/target/openwhisk INVALID_VALUE"
+        ),
+        (#"{"openwhisk": {"trigger": "/a/b/c"}}"#, "/target/openwhisk/trigger INVALID_NAME"),
+        (#"{"openwhisk": {"trigger": "b"}}"#, "/target/openwhisk/trigger INVALID_NAME"),
+        (#"{"openwhisk": {}}"#, "/target/openwhisk INVALID_VALUE"),
+        (#"{"headers": {"ce_id": "1"}}"#, "/target/headers INVALID_NAME"),
+        (#"{"headers": {"a b": "1"}}"#, "/target/headers INVALID_NAME"),
+        (#"{"headers": {"a": "1\n2"}}"#, "/target/headers INVALID_VALUE"),
+        (#"{"headers": {"a": 1}}"#, "/target/headers INVALID_VALUE"),
+    ])
+    func `one fault, one problem at its place`(text: String, problem: String) throws {
+        #expect(try self.read(text).1 == [problem])
+    }
+}

@@ -91,7 +91,7 @@ import Testing
                 "ESCAPEMENT_SERVICE_PORT": "8080", "ESCAPEMENT_SERVICE_PORT_HTTP": "8080",
                 "ESCAPEMENT_PORT_8080_TCP": "tcp://10.0.0.1:8080", "ESCAPEMENT_PORT_8080_TCP_ADDR": "10.0.0.1",
                 "ESCAPEMENT_API_PORT_8080_TCP_PROTO": "tcp", "ESCAPEMENT_COORDINATOR_SERVICE_HOST": "10.0.0.2",
-                "ESCAPEMENT_DISPATCHER_FORMAT": "openwhisk", "ESCAPEMENT_AUTH_MODE": "none",
+                "ESCAPEMENT_DISPATCHER_FORMAT": "plain", "ESCAPEMENT_AUTH_MODE": "none",
                 "ESCAPEMENT_SERVER": "https://x", "ESCAPEMENT_TOKEN_FILE": "/x", "KAFKA_PORT": "tcp://10.0.0.3:9092",
                 "PATH": "/bin",
             ])

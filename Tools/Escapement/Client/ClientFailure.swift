@@ -22,7 +22,7 @@ struct ClientFailure: Error {
             lines.append("--tls-ca names the file with the certificate of its authority.")
         case .brokenConnection, .timeout:
             lines.append("The request may or may not have taken effect.")
-        case .tooLarge, .cancelled, .other: break
+        case .tooLarge, .forbidden, .cancelled, .other: break
         }
         self.lines = lines
         self.exitCode = ExitStatus.unavailable

@@ -114,6 +114,18 @@ extension FireTemplate {
             key: target.key, format: target.format, contentType: target.contentType,
             payload: .init(bytes: target.payloadBytes),
             labels: labels.map { Label(name: $0.name, value: $0.value.stringValue ?? "") },
-            expireAfterMilliseconds: expireAfterMilliseconds, traceparent: traceparent)
+            expireAfterMilliseconds: expireAfterMilliseconds, traceparent: traceparent,
+            headers: target.headers.map { Header(name: $0.name, value: $0.value.stringValue ?? "") },
+            isPattern: target.isPattern, web: target.web.map { Web($0) })
+    }
+}
+
+extension FireTemplate.Web {
+    fileprivate init(_ target: WebTarget) {
+        switch target {
+        case .hook(let url, let secret): self = .hook(url: url, secret: secret)
+        case .trigger(let name): self = .trigger(name)
+        case .action(let name): self = .action(name)
+        }
     }
 }

@@ -54,8 +54,14 @@ enum OpenAPISchemas {
             "Target": self.object(
                 [
                     "action": self.text, "topic": self.text,
-                    "format": ["type": "string", "enum": ["cloudevents-binary", "cloudevents-structured"]],
-                    "key": self.text, "contentType": self.text, "payload": [:],
+                    "format": [
+                        "type": "string",
+                        "enum": ["cloudevents-binary", "cloudevents-structured", "plain", "openwhisk"],
+                    ],
+                    "key": self.text, "contentType": self.text, "payload": [:], "headers": self.texts,
+                    "template": ["type": "boolean"],
+                    "http": self.object(["url": self.text, "secret": self.text], required: ["url"], isClosed: true),
+                    "openwhisk": self.object(["trigger": self.text, "action": self.text], isClosed: true),
                 ], isClosed: true),
             "Policy": self.object([
                 "misfire": [

@@ -1,0 +1,48 @@
+import DispatcherService
+import HTTPClient
+
+/// Sends to HTTP targets with two clients: one for what the operator names, and one for what tenants name, which
+/// connects to public addresses only. Neither follows redirects.
+struct CurlWebSender: WebSender {
+    /// Of one request, its answer included.
+    static let timeout = Duration.seconds(30)
+    /// Of an answer: only its status counts.
+    static let answerBytesMax = 64 * 1024
+    static let connectionsPerHostMax = 8
+
+    private let trusted: HTTPClient
+    private let open: HTTPClient
+
+    init(authorityFile: String?, allowsPrivate: Bool) {
+        func client(_ refusesPrivate: Bool) -> HTTPClient {
+            HTTPClient(
+                configuration: HTTPClientConfiguration(
+                    certificateAuthorityFile: authorityFile, connectionsPerHostMax: Self.connectionsPerHostMax,
+                    refusesPrivateAddresses: refusesPrivate))
+        }
+        self.trusted = client(false)
+        self.open = client(!allowsPrivate)
+    }
+
+    func send(_ request: WebRequest) async -> WebAnswer {
+        var headers = HTTPHeaders()
+        for (name, value) in request.headers { headers.add(name, value) }
+        do throws(HTTPClientError) {
+            let response = try await (request.isTrusted ? self.trusted : self.open).send(
+                HTTPRequest(
+                    .post, request.url, headers: headers, body: request.body, timeout: Self.timeout,
+                    responseByteCountMax: Self.answerBytesMax,
+                    authorization: request.basic.map { .basic(user: $0.uuid, password: $0.key) }))
+            let retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map { Duration.seconds(max(0, $0)) }
+            return .status(response.status, retryAfter: retryAfter)
+        } catch {
+            switch error.code {
+            case .forbidden: return .forbidden(error.description)
+            // The answer was there, and too long to be read: its status is not known.
+            case .unreachable, .brokenConnection, .timeout, .tls, .tooLarge, .cancelled:
+                return .unavailable(error.description)
+            case .other: return .forbidden(error.description)
+            }
+        }
+    }
+}

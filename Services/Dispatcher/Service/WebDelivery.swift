@@ -1,0 +1,212 @@
+import DispatcherDomain
+package import EscapementModel
+import NIOCore
+import WireProtocol
+
+/// One request to an HTTP target.
+package struct WebRequest: Sendable {
+    package var url: String
+    /// In order; names as they are sent.
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+    /// User and password; `nil` without. Never logged.
+    package var basic: WhiskKey?
+    /// Whether the address may be in a private network: true for what the operator configured himself.
+    package var isTrusted: Bool
+}
+
+/// What a target answered.
+package enum WebAnswer: Sendable {
+    /// The status, and what `Retry-After` says, in seconds.
+    case status(Int, retryAfter: Duration?)
+    /// No answer; the request may or may not have had an effect.
+    case unavailable(String)
+    /// The address may not be used: a private network, or a URL that cannot be.
+    case forbidden(String)
+}
+
+/// Sends requests to HTTP targets. Adapters: the HTTP client, test doubles. Bounds requests for each host.
+package protocol WebSender: Sendable {
+    func send(_ request: WebRequest) async -> WebAnswer
+}
+
+/// Delivers fires to HTTP targets: builds requests, judges answers. At least once: an answer that is lost repeats the
+/// request, with the same id.
+package struct WebDelivery: Sendable {
+    /// Attempts until a fire is given up.
+    package static let attemptsMax: UInt32 = 8
+    package static let pauseMin = Duration.seconds(1)
+    package static let pauseMax = Duration.seconds(60)
+
+    /// What became of one attempt.
+    enum Result: Sendable {
+        case delivered(String)
+        case refused(Reason, String)
+        case again(Duration, String)
+    }
+
+    private let sender: any WebSender
+    private let keys: any NamespaceKeys
+    /// `https://controller` of OpenWhisk, without a trailing slash; `nil` refuses triggers and actions.
+    private let whiskHost: String?
+    private let clocks: any Clocks
+
+    package init(sender: any WebSender, keys: any NamespaceKeys, whiskHost: String?, clocks: any Clocks) {
+        self.sender = sender
+        self.keys = keys
+        self.whiskHost = whiskHost
+        self.clocks = clocks
+    }
+
+    func deliver(
+        _ fire: EventFormat.Fire, to target: FireTemplate.Web, format: EventFormat, attempt: UInt32
+    ) async -> Result {
+        let request: WebRequest
+        do throws(FormatError) {
+            request = try self.request(fire, target, format, attempt)
+        } catch {
+            return .refused(error.reason, error.detail)
+        }
+        switch await self.sender.send(request) {
+        case .status(let status, let retryAfter):
+            return self.judge(status, retryAfter, target, jitter: Self.jitter(fire.id, attempt), attempt)
+        case .unavailable(let detail):
+            return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt)), detail)
+        case .forbidden(let detail): return .refused(.targetRefused, detail)
+        }
+    }
+
+    private func request(
+        _ fire: EventFormat.Fire, _ target: FireTemplate.Web, _ format: EventFormat, _ attempt: UInt32
+    ) throws(FormatError) -> WebRequest {
+        let now = self.clocks.wallNow()
+        let words = EventFormat.words(of: fire, attempt: attempt, now: now)
+        let body = Array(try EventFormat.expanded(fire.template, words).readableBytesView)
+        switch target {
+        case .hook(let url, let secret):
+            var headers: [(name: String, value: String)] = []
+            for (name, value) in format.attributes(of: fire, key: EventFormat.key(of: fire.template), now: now) {
+                // The HTTP binding of CloudEvents, binary mode.
+                headers.append(("ce-\(name)", name == "attempt" ? "\(attempt)" : value))
+            }
+            headers.append(("Content-Type", EventFormat.contentType(of: fire.template)))
+            headers.append(("Idempotency-Key", "\"\(fire.id)\""))
+            if !fire.template.traceparent.isEmpty { headers.append(("traceparent", fire.template.traceparent)) }
+            for header in fire.template.headers {
+                headers.append((header.name, try EventFormat.expanded(header.value, fire.template, words)))
+            }
+            if !secret.isEmpty {
+                guard let key = self.keys.signingKey("\(fire.template.namespace).\(secret)") else {
+                    throw FormatError(
+                        .credentialsMissing,
+                        "there is no signing secret \(secret) for the namespace \(fire.template.namespace)")
+                }
+                headers += WebSignature.headers(key: key, id: fire.id, now: now, body: body)
+            }
+            return WebRequest(url: url, headers: headers, body: body, basic: nil, isTrusted: false)
+        case .trigger(let path):
+            return try self.whiskRequest(fire, path, "triggers", body)
+        case .action(let path):
+            return try self.whiskRequest(fire, path, "actions", body)
+        }
+    }
+
+    private func whiskRequest(
+        _ fire: EventFormat.Fire, _ path: String, _ collection: String, _ body: [UInt8]
+    ) throws(FormatError) -> WebRequest {
+        guard let host = self.whiskHost else {
+            throw FormatError(.targetRefused, "ESCAPEMENT_OPENWHISK_API_HOST is not set on the dispatchers")
+        }
+        let parts = path.split(separator: "/")
+        guard parts.count >= 2 else { throw FormatError(.targetRefused, "\(path) is not /namespace/name") }
+        guard let key = self.keys.whiskKey(of: fire.template.namespace) else {
+            throw FormatError(
+                .credentialsMissing, "there is no OpenWhisk key for the namespace \(fire.template.namespace)")
+        }
+        let name = parts.dropFirst().map { Self.escaped($0) }.joined(separator: "/")
+        return WebRequest(
+            url: "\(host)/api/v1/namespaces/\(Self.escaped(parts[0]))/\(collection)/\(name)",
+            headers: [("Content-Type", "application/json"), ("X-Request-ID", fire.id.description)], body: body,
+            basic: key, isTrusted: true)
+    }
+
+    private func judge(
+        _ status: Int, _ retryAfter: Duration?, _ target: FireTemplate.Web, jitter: Double, _ attempt: UInt32
+    ) -> Result {
+        let isWhisk = if case .hook = target { false } else { true }
+        switch status {
+        case 204 where isWhisk:
+            return .delivered("HTTP 204: no active rule")
+        case 200..<300:
+            return .delivered("HTTP \(status)")
+        case 429 where isWhisk:
+            // OpenWhisk counts in minutes of the wall clock.
+            let now = self.clocks.wallNow().milliseconds
+            let boundary = Duration.milliseconds(60_000 - now % 60_000)
+            return .again(boundary + .seconds(5) * jitter, "HTTP 429")
+        case _ where status == 409 && isWhisk, 408, 425, 429, 500...599:
+            let pause = retryAfter.map { min($0, .seconds(600)) } ?? Self.pause(attempt, jitter: jitter)
+            return .again(pause, "HTTP \(status)")
+        case 401, 403:
+            return .refused(isWhisk ? .credentialsMissing : .targetRefused, "HTTP \(status): the key is not accepted")
+        default:
+            // A redirect is not followed: it could lead anywhere.
+            return .refused(.targetRefused, "HTTP \(status)")
+        }
+    }
+
+    /// Doubling; between half and all of the bound.
+    private static func pause(_ attempt: UInt32, jitter: Double) -> Duration {
+        min(self.pauseMin * (1 << Int(min(attempt, 16) - min(attempt, 1))), self.pauseMax) * (0.5 + jitter / 2)
+    }
+
+    /// From 0 to 1, a function of the fire and the attempt: many that wait for one host do not come back together.
+    private static func jitter(_ id: ActivationID, _ attempt: UInt32) -> Double {
+        var random = SplitMix64(seed: id.uid.low ^ UInt64(attempt))
+        return Double.random(in: 0...1, using: &random)
+    }
+
+    /// Percent-encoding of one part of a path.
+    private static func escaped(_ part: Substring) -> String {
+        var text = ""
+        for byte in part.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"), UInt8(ascii: "@"):
+                text.append(Character(UnicodeScalar(byte)))
+            default:
+                text += "%" + Hexadecimal.text([byte]).uppercased()
+            }
+        }
+        return text
+    }
+}
+
+/// Signs a request the way Standard Webhooks does: an HMAC-SHA-256 over id, time and body.
+package enum WebSignature {
+    package static func headers(
+        key: [UInt8], id: ActivationID, now: WallInstant, body: [UInt8]
+    ) -> [(name: String, value: String)] {
+        let timestamp = "\(now.milliseconds / 1000)"
+        let mac = self.hmac(key: key, message: Array("\(id).\(timestamp).".utf8) + body)
+        var text: [UInt8] = []
+        Base64.write(mac, to: &text)
+        return [
+            ("webhook-id", id.description), ("webhook-timestamp", timestamp),
+            ("webhook-signature", "v1," + String(decoding: text, as: UTF8.self)),
+        ]
+    }
+
+    /// RFC 2104 with SHA-256.
+    package static func hmac(key: [UInt8], message: [UInt8]) -> [UInt8] {
+        func hash(_ parts: [UInt8]...) -> [UInt8] {
+            var hash = SHA256()
+            for part in parts { hash.update(part) }
+            return hash.finish()
+        }
+        var block = key.count > 64 ? hash(key) : key
+        block += Array(repeating: 0, count: 64 - block.count)
+        return hash(block.map { $0 ^ 0x5c }, hash(block.map { $0 ^ 0x36 }, message))
+    }
+}

@@ -1,0 +1,122 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import JSON
+import NIOCore
+import Testing
+import WireProtocol
+
+@Suite struct MessageFormatTests {
+    private struct Keys: NamespaceKeys {
+        func whiskKey(of namespace: String) -> WhiskKey? {
+            namespace == "guest" ? WhiskKey(text: "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:SECRET") : nil
+        }
+        func signingKey(_ name: String) -> [UInt8]? { nil }
+    }
+
+    private var whisk: EventFormat {
+        EventFormat(whisk: EventFormat.Whisk(topic: "invoker0", cluster: "prod", keys: Keys()))
+    }
+
+    private func template(_ change: (inout FireTemplate) -> Void) -> FireTemplate {
+        var template = Samples.template
+        change(&template)
+        return template
+    }
+
+    @Test func `plain is the payload and the means to deduplicate`() throws {
+        let record = try EventFormat().record(
+            of: Samples.fire(self.template { $0.format = "plain" }), topic: "t", now: Samples.produced)
+        #expect(record.value == Samples.template.payload)
+        #expect(
+            record.headers.map(\.name) == [
+                "traceparent", "content-type", "esc-activation-id", "esc-schedule", "esc-nominal", "esc-lane",
+                "esc-seq",
+            ])
+    }
+
+    @Test func `OpenWhisk's message has every member that its reader demands`() throws {
+        let record = try self.whisk.record(
+            of: Samples.fire(self.template { $0.format = "openwhisk" }), topic: "invoker0", now: Samples.produced)
+        #expect(
+            String(buffer: record.value)
+                == #"{"transid":["9d0c1f6e2b7a4c55a1f0e3d2c4b59687",1795397400004],"#
+                + #""action":{"path":"guest/reports","name":"nightly"},"revision":null,"user":{"subject":"guest","#
+                + #""namespace":{"name":"guest","uuid":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502"},"#
+                + #""authkey":{"api_key":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502:SECRET"},"#
+                + #""rights":["READ","PUT","DELETE","ACTIVATE"],"limits":{}},"#
+                + #""activationId":"9d0c1f6e2b7a4c55a1f0e3d2c4b59687","#
+                + #""rootControllerIndex":{"asString":"escapement-prod","instanceType":"controller"},"#
+                + #""blocking":false,"content":{"report":"daily","limit":9007199254740993},"initArgs":[],"#
+                + #""lockedArgs":{},"traceContext":{"traceparent":"\#(Samples.trace)"}}"#)
+    }
+
+    @Test func `a message with a key goes to the one topic that the operator named`() {
+        let fire = Samples.fire(self.template { $0.format = "openwhisk" })
+        for (format, topic) in [(self.whisk, "other"), (EventFormat(), "invoker0")] {
+            #expect(throws: FormatError.self) { try format.record(of: fire, topic: topic, now: Samples.due) }
+        }
+        let stranger = Samples.fire(
+            self.template { template in
+                template.format = "openwhisk"
+                template.namespace = "stranger"
+            })
+        #expect(throws: FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace stranger")) {
+            try self.whisk.record(of: stranger, topic: "invoker0", now: Samples.due)
+        }
+    }
+
+    @Test func `words are replaced where the schedule asks for it, and nowhere else`() throws {
+        let text = #"{"id":"{{id}}","at":"{{scheduledAt}}","now":"{{firedAt}}","who":"{{namespace}}/{{schedule}}"}"#
+        let plain = self.template { $0.payload = ByteBuffer(string: text) }
+        let untouched = try EventFormat().record(of: Samples.fire(plain), topic: "t", now: Samples.produced)
+        #expect(String(buffer: untouched.value) == text)
+        var pattern = plain
+        pattern.isPattern = true
+        pattern.headers = [.init(name: "x-kind", value: "{{kind}}-{{generation}}-{{attempt}}")]
+        let record = try EventFormat().record(of: Samples.fire(pattern), topic: "t", now: Samples.produced)
+        #expect(
+            String(buffer: record.value)
+                == #"{"id":"9d0c1f6e2b7a4c55a1f0e3d2c4b59687","at":"2026-11-23T01:30:00.000Z","#
+                + #""now":"2026-11-23T01:30:00.004Z","who":"guest/nightly-report"}"#)
+        #expect(record.headers.contains(.init("x-kind", "cron-3-1")))
+    }
+
+    @Test func `an unknown word is a recorded failure with its dead letter`() throws {
+        let template = self.template { template in
+            template.payload = ByteBuffer(string: "{{secret}}")
+            template.isPattern = true
+        }
+        let plan = RoundPlan(
+            Samples.round([Samples.occurrence(template)]), lane: LaneID(13), laneEpoch: Epoch(1), rules: Samples.rules,
+            now: Samples.due)
+        let settlement = plan.settlement([], now: Samples.due)
+        #expect(settlement.outcomes.map(\.reason) == [.invalidTemplate])
+        #expect(settlement.outcomes[0].error.contains("{{secret}}"))
+        #expect(settlement.deadLetters.map { String(buffer: $0.value) } == ["{{secret}}"])
+    }
+
+    @Test(arguments: ["{{", "}}", "{{id", "a {{ b", "{}{", ""])
+    func `braces without a partner stay`(text: String) throws {
+        let template = self.template { template in
+            template.payload = ByteBuffer(string: text.isEmpty ? "x" : text)
+            template.isPattern = true
+        }
+        let record = try EventFormat().record(of: Samples.fire(template), topic: "t", now: Samples.due)
+        #expect(record.value == template.payload)
+    }
+
+    @Test func `the template survives its encoding`() throws {
+        for web: FireTemplate.Web? in [
+            nil, .hook(url: "https://a.example/x?y=z", secret: "s"), .hook(url: "https://a.example", secret: ""),
+            .trigger("/guest/t"), .action("/guest/p/a"),
+        ] {
+            let template = self.template { template in
+                template.headers = [.init(name: "x-a", value: "1"), .init(name: "x-b", value: "")]
+                template.isPattern = true
+                template.web = web
+            }
+            #expect(try FireTemplate(decoding: template.encoded()) == template)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import NIOCore
+import Synchronization
+import Testing
+import WireProtocol
+
+@Suite struct ParkedFireTests {
+    private let session = SessionID(1)
+    private let a = Samples.cursor(Samples.due.milliseconds - 2000)
+    private let b = Samples.cursor(Samples.due.milliseconds - 1000)
+
+    @Test func `a parked fire comes back as it was`() throws {
+        let fire = ParkedFire(
+            occurrence: Samples.occurrence(), shard: ShardID(7), epoch: Epoch(9), ticker: NodeID("t"), attempts: 3,
+            notBefore: Samples.produced, detail: "HTTP 503")
+        #expect(try ParkedFire(decoding: fire.encoded()) == fire)
+        #expect(throws: WireError.self) { try ParkedFire(decoding: ByteBuffer(bytes: [1, 2, 3])) }
+    }
+
+    /// Publishes one fire for `topic` at a lane whose other topics work.
+    private func publish(_ topic: String, _ fixture: LaneFixture, from: Cursor, to: Cursor) async {
+        var template = Samples.template
+        template.topic = topic
+        fixture.shell.offer(
+            .init(
+                session: self.session, shard: ShardID(0), epoch: Epoch(5), from: from, to: to, byteCount: 100,
+                occurrenceCount: 1,
+                payload: FireWork(
+                    occurrences: [Samples.occurrence(template, scheduled: to.cron.instant)], ticker: NodeID("t"))))
+        await self.passing(fixture) {
+            await fixture.replies.wait(for: .acknowledged(self.session, ShardID(0), Epoch(5), to))
+        }
+    }
+
+    /// Moves time in the background while `body` waits for something.
+    private func passing(_ fixture: LaneFixture, _ body: () async -> Void) async {
+        let time = Task {
+            while !Task.isCancelled {
+                fixture.clocks.advance(by: .milliseconds(500))
+                await Task.yield()
+            }
+        }
+        await body()
+        time.cancel()
+        await time.value
+    }
+
+    private func wait(_ fixture: LaneFixture, until condition: @escaping () -> Bool) async {
+        await self.passing(fixture) {
+            while !condition() { await Task.yield() }
+        }
+    }
+
+    @Test func `a topic that is away holds up nobody, and its fires arrive once when it is back`() async {
+        let fixture = LaneFixture()
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+        await fixture.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
+        fixture.topics.state.withLock { $0.leaderless = ["team.away"] }
+        await self.publish("team.away", fixture, from: .start, to: self.a)
+        await self.publish("", fixture, from: self.a, to: self.b)
+        #expect(fixture.topics.committed("escapement.fires").count == 1)
+        #expect(fixture.topics.committed("team.away").isEmpty)
+        #expect(fixture.topics.committed("escapement.test.parked").isEmpty == false)
+        fixture.topics.state.withLock { $0.leaderless = [] }
+        await self.wait(fixture) { !fixture.topics.committed("team.away").isEmpty }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(fixture.topics.committed("team.away").count == 1)
+        let ids = fixture.topics.journal().flatMap { record -> [ActivationID] in
+            if case .entry(_, let outcomes) = record.body { outcomes.map(\.id) } else { [] }
+        }
+        #expect(ids.count == 2 && Set(ids).count == 2, "each has one outcome")
+    }
+
+    @Test func `a successor goes on with the parked fires where the journal stands`() async {
+        let topics = FakeTopics()
+        let one = LaneFixture(epoch: 1, topics: topics)
+        let run = Task { await one.shell.run() }
+        one.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+        await one.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
+        topics.state.withLock { $0.leaderless = ["team.away"] }
+        await self.publish("team.away", one, from: .start, to: self.a)
+        one.shell.stop()
+        _ = await run.value
+        topics.state.withLock { $0.leaderless = [] }
+        for epoch: UInt64 in 2...3 {
+            let next = LaneFixture(epoch: epoch, topics: topics)
+            let run = Task { await next.shell.run() }
+            await self.wait(next) { !topics.committed("team.away").isEmpty }
+            next.shell.stop()
+            _ = await run.value
+        }
+        #expect(topics.committed("team.away").count == 1)
+    }
+
+    @Test func `an HTTP target is delivered to apart from the lane and its outcome recorded`() async {
+        let clocks = ManualClocks()
+        let sender = ScriptedSender([.status(503, retryAfter: nil), .status(202, retryAfter: nil)])
+        let fixture = LaneFixture(
+            clocks: clocks,
+            web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+        await fixture.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
+        var template = Samples.template
+        template.web = .hook(url: "https://example.com/hook", secret: "")
+        template.expireAfterMilliseconds = 0
+        fixture.shell.offer(
+            .init(
+                session: self.session, shard: ShardID(0), epoch: Epoch(5), from: .start, to: self.a, byteCount: 100,
+                occurrenceCount: 1,
+                payload: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
+        await fixture.replies.wait(for: .acknowledged(self.session, ShardID(0), Epoch(5), self.a))
+        func outcomes() -> [OutcomeRecord] {
+            fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
+                if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
+            }
+        }
+        await self.wait(fixture) { !outcomes().isEmpty }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(outcomes().map(\.outcome) == [.dispatched])
+        #expect(outcomes().map(\.attempts) == [2])
+        #expect(outcomes().map(\.error) == ["HTTP 202"])
+        #expect(sender.requests.map(\.url) == ["https://example.com/hook", "https://example.com/hook"])
+    }
+}

@@ -1,0 +1,145 @@
+@testable import DispatcherService
+import EscapementModel
+import NIOCore
+import Synchronization
+import Testing
+import WireProtocol
+
+/// Answers as told, and keeps what it was sent.
+final class ScriptedSender: WebSender {
+    private let answers: Mutex<[WebAnswer]>
+    private let sent = Mutex<[WebRequest]>([])
+
+    init(_ answers: [WebAnswer]) { self.answers = Mutex(answers) }
+
+    var requests: [WebRequest] { self.sent.withLock { $0 } }
+
+    func send(_ request: WebRequest) async -> WebAnswer {
+        self.sent.withLock { $0.append(request) }
+        return self.answers.withLock { $0.isEmpty ? .unavailable("no more answers") : $0.removeFirst() }
+    }
+}
+
+private struct Keys: NamespaceKeys {
+    func whiskKey(of namespace: String) -> WhiskKey? { namespace == "guest" ? WhiskKey(text: "uuid:secret") : nil }
+    func signingKey(_ name: String) -> [UInt8]? { name == "guest.hook" ? Array("key".utf8) : nil }
+}
+
+@Suite struct WebDeliveryTests {
+    private func attempt(
+        _ target: FireTemplate.Web, _ answer: WebAnswer, attempt: UInt32 = 1, namespace: String = "guest",
+        host: String? = "https://whisk"
+    ) async -> (result: WebDelivery.Result, request: WebRequest?) {
+        let sender = ScriptedSender([answer])
+        let delivery = WebDelivery(sender: sender, keys: Keys(), whiskHost: host, clocks: ManualClocks())
+        var template = Samples.template
+        template.namespace = namespace
+        template.web = target
+        let result = await delivery.deliver(
+            Samples.fire(template), to: target, format: EventFormat(), attempt: attempt)
+        return (result, sender.requests.first)
+    }
+
+    private func isAgain(_ result: WebDelivery.Result) -> Bool { if case .again = result { true } else { false } }
+    private func isRefused(_ result: WebDelivery.Result) -> Bool { if case .refused = result { true } else { false } }
+    private func isDelivered(_ result: WebDelivery.Result) -> Bool {
+        if case .delivered = result { true } else { false }
+    }
+
+    @Test func `a trigger is fired with the namespace's key`() async throws {
+        let (result, sent) = await self.attempt(.trigger("/guest/night ly"), .status(202, retryAfter: nil))
+        #expect(self.isDelivered(result))
+        let request = try #require(sent)
+        #expect(request.url == "https://whisk/api/v1/namespaces/guest/triggers/night%20ly")
+        #expect(request.basic?.uuid == "uuid")
+        #expect(request.isTrusted)
+        #expect("\(request)".contains("secret") == false)
+    }
+
+    @Test func `an action in a package has a path of its own`() async {
+        let sent = await self.attempt(.action("/guest/reports/nightly"), .status(202, retryAfter: nil)).request
+        #expect(sent?.url == "https://whisk/api/v1/namespaces/guest/actions/reports/nightly")
+    }
+
+    @Test func `a trigger without a rule counts as delivered and says so`() async {
+        guard
+            case .delivered(let detail) = await self.attempt(.trigger("/guest/t"), .status(204, retryAfter: nil)).result
+        else {
+            Issue.record("204 is not a success")
+            return
+        }
+        #expect(detail.contains("no active rule"))
+    }
+
+    @Test(arguments: [408, 409, 429, 500, 503])
+    func `what may pass is tried again`(status: Int) async {
+        #expect(self.isAgain(await self.attempt(.trigger("/guest/t"), .status(status, retryAfter: nil)).result))
+    }
+
+    @Test(arguments: [301, 400, 401, 403, 404, 413])
+    func `what will not pass is refused at once`(status: Int) async {
+        #expect(self.isRefused(await self.attempt(.trigger("/guest/t"), .status(status, retryAfter: nil)).result))
+    }
+
+    @Test func `throttling waits for the next minute`() async {
+        guard case .again(let pause, _) = await self.attempt(.trigger("/guest/t"), .status(429, retryAfter: nil)).result
+        else {
+            Issue.record("429 is not tried again")
+            return
+        }
+        #expect(pause > .seconds(60) - .seconds(1) && pause <= .seconds(65), "the clock stands at a full minute")
+    }
+
+    @Test func `a hook's answer names its pause`() async {
+        guard
+            case .again(let pause, _) = await self.attempt(
+                .hook(url: "https://a.example", secret: ""), .status(503, retryAfter: .seconds(7))
+            ).result
+        else {
+            Issue.record("503 is not tried again")
+            return
+        }
+        #expect(pause == .seconds(7))
+    }
+
+    @Test func `without a key or a host nothing is sent`() async {
+        let noKey = await self.attempt(.trigger("/other/t"), .status(202, retryAfter: nil), namespace: "other")
+        #expect(self.isRefused(noKey.result) && noKey.request == nil)
+        let noHost = await self.attempt(.trigger("/guest/t"), .status(202, retryAfter: nil), host: nil)
+        #expect(self.isRefused(noHost.result) && noHost.request == nil)
+        let noSecret = await self.attempt(
+            .hook(url: "https://a.example", secret: "none"), .status(202, retryAfter: nil))
+        #expect(self.isRefused(noSecret.result) && noSecret.request == nil)
+    }
+
+    @Test func `a hook gets the event's attributes, its id for repetitions and a signature`() async throws {
+        let sent = await self.attempt(
+            .hook(url: "https://a.example/x", secret: "hook"), .status(200, retryAfter: nil), attempt: 3
+        ).request
+        let request = try #require(sent)
+        func header(_ name: String) -> String? { request.headers.first { $0.name == name }?.value }
+        #expect(header("ce-id") == Samples.id.description)
+        #expect(header("ce-attempt") == "3")
+        #expect(header("Idempotency-Key") == "\"\(Samples.id)\"")
+        #expect(header("Content-Type") == "application/json")
+        #expect(header("traceparent") == Samples.trace)
+        #expect(header("webhook-id") == Samples.id.description)
+        #expect(header("webhook-timestamp") == "1795397400")
+        let signature = WebSignature.headers(
+            key: Array("key".utf8), id: Samples.id, now: Samples.due, body: request.body)
+        #expect(header("webhook-signature") == signature[2].value)
+        #expect(!request.isTrusted)
+        #expect(request.basic == nil)
+    }
+
+    @Test func `the signature's function is that of RFC 4231`() {
+        let mac = WebSignature.hmac(key: Array("Jefe".utf8), message: Array("what do ya want for nothing?".utf8))
+        #expect(
+            Hexadecimal.text(mac) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        let long = WebSignature.hmac(
+            key: Array(repeating: 0xaa, count: 131),
+            message: Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8))
+        #expect(
+            Hexadecimal.text(long) == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
+    }
+}
