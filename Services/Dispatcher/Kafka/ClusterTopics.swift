@@ -26,9 +26,10 @@ package struct ClusterTopics: Sendable {
     ) {
         let inSync = KafkaClientSettings.Property("min.insync.replicas", "\(max(1, replicaCount - 1))")
         let safe = [inSync, KafkaClientSettings.Property("unclean.leader.election.enable", "false")]
-        let kept: [KafkaClientSettings.Property] = safe + [
-            .init("cleanup.policy", "delete"), .init("retention.ms", "\(Self.journalRetentionMilliseconds)"),
-        ]
+        let kept: [KafkaClientSettings.Property] =
+            safe + [
+                .init("cleanup.policy", "delete"), .init("retention.ms", "\(Self.journalRetentionMilliseconds)"),
+            ]
         self.all = [
             Topic(
                 name: PublishingRules.journalTopic(of: cluster), purpose: "journal", partitionCount: laneCount,
