@@ -2,6 +2,7 @@ import CoordinatorService
 import EscapementModel
 import JSON
 import NIOCore
+import Store
 import Testing
 import TestSupport
 import WireProtocol
