@@ -10,6 +10,8 @@ final class ChildProcess: Sendable {
         var environment: [String: String]
         /// Both output streams are appended to it.
         var logFile: String
+        /// Lets it outlive the terminal.
+        var hasOwnSession = false
     }
 
     /// How a process ended.
@@ -24,6 +26,9 @@ final class ChildProcess: Sendable {
             }
         }
     }
+
+    /// `POSIX_SPAWN_SETSID`, which the headers hide without `_GNU_SOURCE`.
+    private static let setSession: Int32 = 0x80
 
     let name: String
     let pid: pid_t
@@ -50,7 +55,9 @@ final class ChildProcess: Sendable {
         sigemptyset(&noSignals)
         posix_spawnattr_setsigmask(&attributes, &noSignals)
         posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
+        // A session leader leads its process group too.
+        let group = launch.hasOwnSession ? Self.setSession : Int32(POSIX_SPAWN_SETPGROUP)
+        posix_spawnattr_setflags(&attributes, Int16(group | Int32(POSIX_SPAWN_SETSIGMASK)))
         var pid: pid_t = 0
         let arguments = [launch.executable] + launch.arguments
         let environment = launch.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

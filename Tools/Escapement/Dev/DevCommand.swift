@@ -3,6 +3,7 @@ import ArgumentParser
 import Glibc
 import HTTPClient
 import JSON
+import Synchronization
 
 /// `escapement dev`: the whole product on one machine.
 struct DevCommand: AsyncParsableCommand {
@@ -78,9 +79,8 @@ struct DevCommand: AsyncParsableCommand {
             let child = try ChildProcess(
                 name: "supervisor",
                 ChildProcess.Launch(
-                    executable: "/usr/bin/setsid",
-                    arguments: ["\(try DevFiles.executableFolder())/escapement"] + arguments,
-                    environment: DevFiles.variables { _ in true }, logFile: log))
+                    executable: "\(try DevFiles.executableFolder())/escapement", arguments: Array(arguments),
+                    environment: DevFiles.variables { _ in true }, logFile: log, hasOwnSession: true))
             while true {
                 if let report = DevStatus.report(in: folder), report["ready"]?.boolValue == true {
                     print((try? DevFiles.read(log)) ?? "")
@@ -158,22 +158,52 @@ struct DevCommand: AsyncParsableCommand {
 
 /// The first Ctrl-C or SIGTERM asks to stop; the second one ends the program at once.
 final class Interruption: Sendable {
-    private let stream: AsyncStream<Void>
-    private let sources: [any DispatchSourceSignal]
+    private struct State {
+        var isRaised = false
+        var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+    private let sources = Mutex<[any DispatchSourceSignal]>([])
 
     init() {
-        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        self.stream = stream
-        self.sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+        for number in [SIGINT, SIGTERM, SIGHUP] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { continuation.yield() }
+            source.setEventHandler { self.raise() }
             source.activate()
-            return source
+            self.sources.withLock { $0.append(source) }
         }
     }
 
+    private func raise() {
+        let waiters = self.state.withLock { state in
+            if state.isRaised { _exit(1) }
+            state.isRaised = true
+            defer { state.waiters = [:] }
+            return state.waiters.values
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns when a signal has come, or the task is cancelled.
     func wait() async {
-        for await _ in self.stream { return }
+        let id = self.state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = self.state.withLock { state in
+                    if state.isRaised || Task.isCancelled { return true }
+                    state.waiters[id] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            self.state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
     }
 }
