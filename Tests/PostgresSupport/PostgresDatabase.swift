@@ -8,6 +8,12 @@ package struct PostgresDatabase: Sendable {
     package let settings: PostgresConnectionSettings
     package let schema: String
 
+    /// A schema that is there already.
+    package init(settings: PostgresConnectionSettings, schema: String) {
+        self.settings = settings
+        self.schema = schema
+    }
+
     /// Whether tests against PostgreSQL can run on this machine.
     package static var isAvailable: Bool { Self.isNamed || PostgresServer.programs != nil }
 

@@ -22,7 +22,39 @@ package final class PostgresServer: Sendable {
     ///
     /// - Parameter durable: whether commits reach the disk. Off for tests: what they break is processes, not
     ///   machines, and the system keeps what a killed process wrote.
-    package init(durable: Bool = false) async throws {
+    package convenience init(durable: Bool = false) async throws {
+        try self.init(prepared: ())
+        try await self.run(
+            "initdb",
+            ["-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+        let durability = durable ? "on" : "off"
+        try self.configure([
+            "listen_addresses": "", "unix_socket_directories": self.folder, "max_connections": "200",
+            "shared_buffers": durable ? "256MB" : "64MB", "fsync": durability, "full_page_writes": durability,
+            "max_wal_size": "4GB", "wal_level": "replica", "max_wal_senders": "4", "timezone": "UTC",
+            "log_min_messages": "warning",
+        ])
+        try await self.start()
+    }
+
+    /// A standby as of now that never hears of the primary again: what an asynchronous standby is that lacks the last
+    /// commits. Read-only until it is promoted.
+    package convenience init(lagging primary: PostgresServer) async throws {
+        try self.init(prepared: ())
+        try await self.run(
+            "pg_basebackup",
+            ["-h", primary.folder, "-p", "5432", "-U", "postgres", "-D", self.data, "-c", "fast", "-X", "stream"])
+        try self.configure(["unix_socket_directories": self.folder])
+        let signal = open("\(self.data)/standby.signal", O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard signal >= 0 else { throw PostgresServerError("no standby.signal: errno \(errno)") }
+        close(signal)
+        try await self.start()
+    }
+
+    /// Makes a standby a primary, on a timeline of its own.
+    package func promote() async throws { try await self.run("pg_ctl", ["-D", self.data, "-w", "promote"]) }
+
+    private init(prepared: Void) throws {
         guard let programs = Self.programs else {
             throw PostgresServerError("PostgreSQL is not installed; as root: apt-get install postgresql-15")
         }
@@ -41,17 +73,6 @@ package final class PostgresServer: Sendable {
         self.lifeline = ends[1]
         try self.guardLife(reading: ends[0])
         close(ends[0])
-        try await self.run(
-            "initdb",
-            ["-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
-        let durability = durable ? "on" : "off"
-        try self.configure([
-            "listen_addresses": "", "unix_socket_directories": self.folder, "max_connections": "200",
-            "shared_buffers": durable ? "256MB" : "64MB", "fsync": durability, "full_page_writes": durability,
-            "max_wal_size": "4GB", "wal_level": "replica", "max_wal_senders": "4", "timezone": "UTC",
-            "log_min_messages": "warning",
-        ])
-        try await self.start()
     }
 
     deinit { close(self.lifeline) }

@@ -1,0 +1,78 @@
+import EscapementModel
+import PostgresStore
+import PostgresSupport
+import Store
+import Testing
+
+/// Counters that must never go back: across a fail-over to a standby that lacks the last commits.
+@Suite(.enabled(if: PostgresServer.programs != nil, "PostgreSQL is not installed"))
+struct FailOverTests {
+    private let who = Incarnation(UID(high: 1, low: 1))
+
+    private func lead(_ store: PostgresStore) async throws -> Epoch {
+        try #require(
+            try await store.takeLeadership(
+                from: try await store.observeLeader(), holder: self.who, node: NodeID("c"), address: "c:1"))
+    }
+
+    private func claim(_ store: PostgresStore, _ leader: Epoch, expected: Epoch) async throws -> Epoch {
+        let claim = OwnershipClaim(
+            number: 1, expected: expected, owner: NodeID("t"), incarnation: self.who, reason: "join")
+        guard case .claimed(let epochs) = try await store.claim(.shard, [claim], leaderEpoch: leader) else {
+            throw PostgresServerError("deposed")
+        }
+        return try #require(epochs.first.flatMap { $0 })
+    }
+
+    private func schedule(_ store: PostgresStore, _ name: String) async throws -> StoredSchedule? {
+        var random = SystemRandomNumberGenerator()
+        let new = NewSchedule(
+            uid: UID.random(using: &random), shard: ShardID(1), namespace: "guest", name: name,
+            createdAt: WallInstant(milliseconds: 1), createdBy: "test",
+            body: ScheduleBody(
+                kind: .cron, when: [1], misfirePolicy: 0, misfireToleranceMilliseconds: 0,
+                misfireWindowMilliseconds: 0, misfireLimit: 0, template: [], document: []))
+        guard case .created(let stored) = try await store.createSchedule(new) else { return nil }
+        return stored
+    }
+
+    @Test func `epochs and revisions stay ahead when a standby takes over without the last commits`() async throws {
+        let primary = try await PostgresServer()
+        let database = try await PostgresDatabase.make(in: primary)
+        let store = database.store()
+        _ = try await store.establish(ClusterSettings(cluster: "test", shardCount: 4, laneCount: 2))
+        _ = try await self.lead(store)
+        let standby = try await PostgresServer(lagging: primary)
+        // What the standby never hears of.
+        var leader = Epoch.none
+        var epoch = Epoch.none
+        var revision = Revision.none
+        for number in 0..<5 {
+            leader = try await self.lead(store)
+            epoch = try await self.claim(store, leader, expected: epoch)
+            revision = try #require(try await self.schedule(store, "s\(number)")).createdRevision
+        }
+        try await primary.stop(.immediate)
+        await store.close()
+
+        try await standby.promote()
+        let survivor = PostgresDatabase(settings: standby.settings, schema: database.schema).store()
+        let before = try await survivor.observeLeader()
+        #expect(before.epoch < leader, "the last commits are gone")
+        let next = try await self.lead(survivor)
+        #expect(next > leader)
+        #expect(try await self.claim(survivor, next, expected: .none) > epoch)
+        #expect(try #require(try await self.schedule(survivor, "s0")).createdRevision > revision)
+        await survivor.close()
+    }
+
+    @Test func `a standby is not taken for the primary`() async throws {
+        let primary = try await PostgresServer()
+        let database = try await PostgresDatabase.make(in: primary)
+        let standby = try await PostgresServer(lagging: primary)
+        let store = PostgresDatabase(settings: standby.settings, schema: database.schema).store()
+        let error = await #expect(throws: StoreError.self) { try await store.observeLeader() }
+        #expect(error?.code == .unavailable)
+        await store.close()
+    }
+}
