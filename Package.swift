@@ -9,13 +9,14 @@ import PackageDescription
 let removal: [SwiftSetting] =
     Context.environment["ESCAPEMENT_DEFENCE_REMOVAL"] == "1" ? [.define("DEFENCE_REMOVAL")] : []
 
-let settings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("ExistentialAny"),
-    .treatAllWarnings(as: .error),
-] + removal
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("ExistentialAny"),
+        .treatAllWarnings(as: .error),
+    ] + removal
 
 func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
@@ -59,7 +60,10 @@ let shared: [Target] = [
     library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
     library(
         "Transport", "Shared/Transport",
-        ["EscapementModel", "WireProtocol", "TLS", "Observability", "ServiceConfiguration", nioCore, nioPosix, nioTLS, logging]),
+        [
+            "EscapementModel", "WireProtocol", "TLS", "Observability", "ServiceConfiguration", nioCore, nioPosix,
+            nioTLS, logging,
+        ]),
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
     library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", "CZlib", logging]),
     library(
@@ -68,6 +72,9 @@ let shared: [Target] = [
             "TLS", "Observability", "ServiceConfiguration", "JSON", "CZlib", hummingbird, hummingbirdCore, nioCore,
             nioPosix, logging, lifecycle,
         ]),
+    library(
+        "Discovery", "Shared/Discovery",
+        ["EscapementModel", "HTTPClient", "JSON", "Observability", "ServiceConfiguration", logging, lifecycle]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
     library("ElasticsearchStore", "Shared/ElasticsearchStore", ["EscapementModel", "HTTPClient", "JSON"]),
     .systemLibrary(
@@ -118,7 +125,8 @@ let ticker: [Target] = [
     executable(
         "escapement-ticker", "Services/Ticker/Main",
         [
-            "TickerService", "MemberLink", "EscapementModel", "Scheduling", "Transport", "TLS", "HTTPServer",
+            "TickerService", "MemberLink", "Discovery", "EscapementModel", "Scheduling", "Transport", "TLS",
+            "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", arguments, logging, lifecycle,
         ]),
 ]
@@ -141,7 +149,8 @@ let dispatcher: [Target] = [
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
         [
-            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "KafkaClient", "HTTPClient",
+            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "Discovery",
+            "KafkaClient", "HTTPClient",
             "ElasticsearchStore", "Transport", "TLS", "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle, nioCore,
             nioPosix,
@@ -203,6 +212,12 @@ let testTargets: [Target] = [
         ["Transport", "TLS", "WireProtocol", "COpenSSL", nioCore, nioPosix, nioEmbedded, logging]),
     tests(
         "PostgresStoreTests", "Tests/Unit/PostgresStoreTests", ["PostgresStore", "PostgresSupport", "Store", logging]),
+    tests(
+        "DiscoveryTests", "Tests/Unit/DiscoveryTests",
+        [
+            "Discovery", "ServiceConfiguration", "HTTPServer", "TLS", "JSON", "Observability", hummingbird, nioCore,
+            logging, lifecycle,
+        ]),
     tests("HTTPClientTests", "Tests/Unit/HTTPClientTests", ["HTTPClient", nioCore, nioPosix, logging]),
     tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", logging]),
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),

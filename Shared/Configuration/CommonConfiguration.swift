@@ -96,6 +96,7 @@ package struct CommonConfiguration: Sendable {
     package var advertise: PeerAddress?
     /// Where to ask who leads; each may be a name with several addresses.
     package var coordinators: [PeerAddress]
+    package var discovery: DiscoverySettings
     /// Written when everything listens, for a supervisor.
     package var readyFile: String?
     /// How long a shutdown may hand over what it owns. Below the platform's grace period.
@@ -109,7 +110,8 @@ package struct CommonConfiguration: Sendable {
         adminListen: ListenAddress = ListenAddress(host: "0.0.0.0", port: 9090),
         zoneInfoDirectory: String = "/usr/share/zoneinfo",
         clusterListen: ListenAddress = ListenAddress(host: "0.0.0.0", port: CommonConfiguration.memberPort),
-        advertise: PeerAddress? = nil, coordinators: [PeerAddress] = [], readyFile: String? = nil,
+        advertise: PeerAddress? = nil, coordinators: [PeerAddress] = [],
+        discovery: DiscoverySettings = DiscoverySettings(), readyFile: String? = nil,
         drainLimit: Duration = .seconds(40), revision: String = "unknown"
     ) {
         self.cluster = cluster
@@ -123,6 +125,7 @@ package struct CommonConfiguration: Sendable {
         self.clusterListen = clusterListen
         self.advertise = advertise
         self.coordinators = coordinators
+        self.discovery = discovery
         self.readyFile = readyFile
         self.drainLimit = drainLimit
         self.revision = revision
@@ -147,7 +150,9 @@ package struct CommonConfiguration: Sendable {
         self.advertise = reader.value(
             "ESCAPEMENT_CLUSTER_ADVERTISE", default: nil, expected: "host:port", show: { $0?.description ?? "" },
             parse: { text in PeerAddress(text: text).map { .some($0) } })
-        self.coordinators = Self.coordinators(&reader, needed: needsCoordinators)
+        self.discovery = DiscoverySettings(reading: &reader)
+        self.coordinators = Self.coordinators(
+            &reader, needed: needsCoordinators && self.discovery.mode == .static)
         self.readyFile = reader.text("ESCAPEMENT_READY_FILE")
         self.drainLimit = reader.duration(
             "ESCAPEMENT_DRAIN_TIMEOUT", default: self.drainLimit, in: .seconds(1)...(.seconds(3600)))

@@ -18,6 +18,7 @@ final class CurlTransfer: @unchecked Sendable {
     let request: HTTPRequest
     let isCancelled = Atomic(false)
 
+    private let receive: (@Sendable ([UInt8]) -> Bool)?
     private let continuation: CheckedContinuation<Result<HTTPResponse, HTTPClientError>, Never>
     /// libcurl writes here until the transfer ends, so it needs an address that stays.
     private let errorText: UnsafeMutablePointer<CChar>
@@ -28,12 +29,15 @@ final class CurlTransfer: @unchecked Sendable {
     private var body: [UInt8] = []
     private var isTooLarge = false
     private var isForbidden = false
+    private var isUnwanted = false
 
+    /// - Parameter receive: takes the body of a successful answer instead of the answer itself.
     init(
-        _ request: HTTPRequest,
+        _ request: HTTPRequest, receive: (@Sendable ([UInt8]) -> Bool)? = nil,
         continuation: CheckedContinuation<Result<HTTPResponse, HTTPClientError>, Never>
     ) {
         self.request = request
+        self.receive = receive
         self.continuation = continuation
         self.errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -91,6 +95,8 @@ final class CurlTransfer: @unchecked Sendable {
             self.fail(.tooLarge, "the answer exceeds \(self.request.responseByteCountMax) bytes")
         } else if self.isForbidden, result != CURLE_OK {
             self.fail(.forbidden, "the host is in a private network")
+        } else if self.isUnwanted {
+            self.fail(.cancelled, "ended by who received it")
         } else if result == CURLE_OK {
             self.continuation.resume(
                 returning: .success(HTTPResponse(status: self.status, headers: self.headers, body: self.body)))
@@ -175,6 +181,10 @@ final class CurlTransfer: @unchecked Sendable {
 
     /// - Returns: the count taken; fewer than given makes libcurl end the transfer.
     private func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let receive = self.receive, (200..<300).contains(self.status) {
+            self.isUnwanted = !receive(Array(bytes))
+            return self.isUnwanted ? 0 : bytes.count
+        }
         if self.body.count + bytes.count > self.request.responseByteCountMax {
             self.isTooLarge = true
             return 0

@@ -24,6 +24,25 @@ package final class HTTPClient: Sendable {
     ///
     /// - Throws: `HTTPClientError`, for a request that got no answer. Never repeats anything by itself.
     package func send(_ request: HTTPRequest) async throws(HTTPClientError) -> HTTPResponse {
+        try await self.send(request, receive: nil)
+    }
+
+    /// Sends one request and hands on the body of a successful answer as it arrives, for answers that last.
+    ///
+    /// `responseByteCountMax` does not apply to what is handed on. Any other status is answered as by `send`.
+    ///
+    /// - Parameter receive: called on the client's thread, so it must return soon; `false` ends the transfer.
+    /// - Returns: the answer, without a body when it was handed on.
+    /// - Throws: `HTTPClientError`; `.cancelled` when `receive` answered `false`.
+    package func stream(
+        _ request: HTTPRequest, receive: @escaping @Sendable ([UInt8]) -> Bool
+    ) async throws(HTTPClientError) -> HTTPResponse {
+        try await self.send(request, receive: receive)
+    }
+
+    private func send(
+        _ request: HTTPRequest, receive: (@Sendable ([UInt8]) -> Bool)?
+    ) async throws(HTTPClientError) -> HTTPResponse {
         var request = request
         try self.check(request)
         if let body = request.body, request.compressesBody, body.count >= Gzip.byteCountMin {
@@ -35,7 +54,7 @@ package final class HTTPClient: Sendable {
         let prepared = request
         let result: Result<HTTPResponse, HTTPClientError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let transfer = CurlTransfer(prepared, continuation: continuation)
+                let transfer = CurlTransfer(prepared, receive: receive, continuation: continuation)
                 let isCancelled = started.withLock { state in
                     if case .cancelled = state { return true }
                     state = .started(transfer)

@@ -68,6 +68,7 @@ final class LinkHandler: ChannelDuplexHandler {
             guard let certificate = handler.peerCertificate else {
                 throw LinkError(.wrongPeer, "the peer showed no certificate")
             }
+            try self.policy.checkHost(certificate)
             let peer = try PeerIdentity(certificate)
             try self.policy.check(peer)
             let link = TransportLink(peer: peer, eventLoop: context.eventLoop, handler: self, limits: self.limits)

@@ -1,4 +1,5 @@
 package import EscapementModel
+import TLS
 package import WireProtocol
 
 /// Who may be at the other end of a link.
@@ -6,10 +7,22 @@ package struct PeerPolicy: Sendable {
     /// The only cluster whose members are let in.
     package var cluster: String
     package var roles: Set<Role>
+    /// Where the peer was reached: a certificate that names hosts has to name this one. `nil` for who came by
+    /// itself.
+    var host: String?
 
     package init(cluster: String, roles: Set<Role>) {
         self.cluster = cluster
         self.roles = roles
+    }
+
+    /// A certificate without host names says who its holder is wherever it runs: then cluster and role, signed by
+    /// our own authority, are all there is to check. One with host names is good at those alone.
+    ///
+    /// - Throws: `LinkError` with code `refused`.
+    func checkHost(_ certificate: PeerCertificate) throws(LinkError) {
+        guard let host = self.host, certificate.namesHosts, !certificate.shows(host: host) else { return }
+        throw LinkError(.refused, "the certificate at \(host) is for other hosts")
     }
 
     /// - Throws: `LinkError` with code `wrongPeer`.

@@ -30,7 +30,9 @@ package struct TransportConnector: MessageConnector {
     }
 
     package func connect(to address: PeerAddress, expecting role: Role) async throws -> any MessageLink {
-        let policy = PeerPolicy(cluster: self.cluster, roles: [role])
+        var policy = PeerPolicy(cluster: self.cluster, roles: [role])
+        policy.host = address.host
+        let expected = policy
         let context = self.contexts.current
         let limits = self.limits
         var bootstrap = ClientBootstrap(group: self.group).connectTimeout(limits.connectTimeout)
@@ -41,7 +43,7 @@ package struct TransportConnector: MessageConnector {
             attempt = try await bootstrap.connect(host: address.host, port: address.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try LinkAttempt(
-                        channel: channel, tls: context, mode: .client(serverName: address.host), policy: policy,
+                        channel: channel, tls: context, mode: .client(serverName: nil), policy: expected,
                         limits: limits)
                 }
             }

@@ -34,7 +34,8 @@ struct CoordinatorAssembly {
         var random = SystemRandomNumberGenerator()
         let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
         let listener = try await TransportListener.bind(
-            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port), contexts: contexts.server,
+            to: PeerAddress(host: common.clusterListen.host, port: common.clusterListen.port),
+            contexts: contexts.server,
             admitting: PeerPolicy(cluster: common.cluster.name, roles: Set(Role.allCases)),
             group: MultiThreadedEventLoopGroup.singleton, logger: self.logger)
         let advertised = common.advertise ?? PeerAddress(host: common.instance, port: listener.address.port)
@@ -62,7 +63,8 @@ struct CoordinatorAssembly {
         return [
             admin, StoreRun(store: store),
             CertificateWatch(
-                slots: [contexts.server, contexts.client] + (web.map { [$0] } ?? []), clocks: self.clocks, logger: self.logger),
+                slots: [contexts.server, contexts.client] + (web.map { [$0] } ?? []), clocks: self.clocks,
+                logger: self.logger),
             CoordinatorRun(coordinator: coordinator),
             self.api(store: store, cluster: coordinator, tls: web) { ready.note("api", $0) },
             RotationPause(

@@ -1,6 +1,7 @@
 import DispatcherDomain
 import DispatcherKafka
 import DispatcherService
+import Discovery
 import EscapementModel
 import HTTPServer
 import KafkaClient
@@ -42,13 +43,14 @@ struct DispatcherAssembly {
             listeners: ["admin", "cluster"])
         let advertised = common.advertise ?? PeerAddress(host: common.instance, port: listener.address.port)
         let kafka = try self.kafka()
+        let discovery = try DiscoveryService(common, clocks: self.clocks, logger: logger, seed: random.next())
         let dispatcher = self.dispatcher(
             description: MemberDescription(
                 cluster: common.cluster.name, incarnation: Incarnation(.random(using: &random)),
                 listenAddress: advertised.description, shardCount: UInt32(common.cluster.shardCount),
                 laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone,
                 instance: common.instance),
-            kafka: kafka, listener: listener,
+            kafka: kafka, listener: listener, discovery: discovery,
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: contexts.client, group: MultiThreadedEventLoopGroup.singleton),
             logger: logger, seed: random.next())
@@ -67,6 +69,7 @@ struct DispatcherAssembly {
             })
         return [
             admin, CertificateWatch(slots: [contexts.server, contexts.client], clocks: self.clocks, logger: logger),
+            discovery,
             KafkaKeeper(
                 topics: { [configuration] replicaCount in
                     ClusterTopics(
@@ -97,7 +100,7 @@ struct DispatcherAssembly {
 
     private func dispatcher(
         description: MemberDescription, kafka: KafkaConnection, listener: TransportListener,
-        connector: TransportConnector, logger: Logger, seed: UInt64
+        discovery: DiscoveryService, connector: TransportConnector, logger: Logger, seed: UInt64
     ) -> Dispatcher {
         let configuration = self.configuration
         let common = configuration.common
@@ -142,7 +145,7 @@ struct DispatcherAssembly {
                     connection: kafka, topic: rules.journalTopic,
                     group: PublishingRules.recorderGroup(of: common.cluster.name)),
                 store: ElasticsearchActivationStore(configuration, logger: self.observability.logger("elasticsearch")),
-                listener: listener, connector: connector, coordinators: { common.coordinators },
+                listener: listener, connector: connector, coordinators: { await discovery.addresses() },
                 indexPrefix: configuration.activationIndex, health: self.observability.health, logger: logger,
                 kafkaTrouble: { kafka.trouble }, deadLetter: { await deadLetters.keep($0, because: $1) }))
     }

@@ -49,7 +49,8 @@ package struct DispatcherMetrics: Sendable {
         }
         self.fires = byKey
         let skipped = registry.counters(
-            "escapement_fires_skipped_total", "Due instants that were not fired, by reason.", labels: ["kind", "reason"])
+            "escapement_fires_skipped_total", "Due instants that were not fired, by reason.",
+            labels: ["kind", "reason"])
         var bySkip: [SkipKey: Counter] = [:]
         for kind in FireKind.allCases {
             for reason in Self.skipReasons {

@@ -1,3 +1,4 @@
+import Discovery
 import EscapementModel
 import HTTPServer
 import Logging
@@ -28,6 +29,7 @@ struct TickerAssembly {
         let logger = self.observability.logger("ticker")
         var random = SystemRandomNumberGenerator()
         let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
+        let discovery = try DiscoveryService(common, clocks: self.clocks, logger: logger, seed: random.next())
         let node = TickerNode(
             settings: TickerSettings(
                 member: MemberDescription(
@@ -39,7 +41,7 @@ struct TickerAssembly {
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: contexts.client,
                 group: MultiThreadedEventLoopGroup.singleton),
-            coordinators: { common.coordinators }, clocks: self.clocks,
+            coordinators: { await discovery.addresses() }, clocks: self.clocks,
             zones: ZoneDatabase(directory: common.zoneInfoDirectory), observability: self.observability)
         let readyFile = ReadyFile(
             path: common.readyFile, role: Role.ticker.rawValue, instance: common.instance, listeners: ["admin"])
@@ -51,12 +53,13 @@ struct TickerAssembly {
                     try readyFile.note("admin", port: port)
                 } catch {
                     logger.error(
-                        "the ready file is not written", event: "ready_file_failed", [LogKey.error: .string("\(error)")])
+                        "the ready file is not written", event: "ready_file_failed", [LogKey.error: .string("\(error)")]
+                    )
                 }
             })
         return [
             admin, CertificateWatch(slots: [contexts.client], clocks: self.clocks, logger: logger),
-            TickerRun(node: node),
+            discovery, TickerRun(node: node),
         ]
     }
 }

@@ -20,7 +20,8 @@ final class TopicReader: Sendable {
     init(_ settings: KafkaClientSettings, topic: String, partitions: Int32) async throws {
         let logger = Logger(label: "integration")
         self.consumer = try KafkaConsumer(
-            settings: settings, group: "integration", logger: logger, health: KafkaHealthMonitor(settings: settings) { _ in })
+            settings: settings, group: "integration", logger: logger,
+            health: KafkaHealthMonitor(settings: settings) { _ in })
         var offsets: [KafkaPartition: KafkaOffset] = [:]
         for partition in 0..<partitions { offsets[KafkaPartition(topic, partition)] = .beginning }
         try await self.consumer.assign(offsets)

@@ -107,6 +107,21 @@ import WireProtocol
         await listener.close()
     }
 
+    @Test func `a server whose certificate names no host is good wherever it runs, by cluster and role`() async throws {
+        let uri = try #require(Cluster.identity(.dispatcher, "*").uri)
+        let leaf = try self.cluster.certificate(uris: [uri], names: [], addresses: [])
+        let contexts = try TLSContextSlot(self.cluster.configuration(.server, leaf))
+        let listener = try await self.cluster.listen(contexts: contexts)
+        let connector = try self.cluster.connector()
+        let link = try await connector.connect(to: listener.address, expecting: .dispatcher)
+        #expect(link.peer.role == .dispatcher)
+        link.close()
+        #expect(
+            await self.code { try await connector.connect(to: listener.address, expecting: .coordinator) }
+                == .wrongPeer)
+        await listener.close()
+    }
+
     @Test func `a client without a certificate is refused`() async throws {
         let listener = try await self.cluster.listen()
         var configuration = try self.cluster.tickerConfiguration()

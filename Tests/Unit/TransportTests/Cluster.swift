@@ -28,11 +28,12 @@ struct Cluster {
     }
 
     func certificate(
-        uris: [String], addresses: [String] = ["127.0.0.1", "::1"], authority: CertificateAuthority? = nil
+        uris: [String], names: [String] = ["localhost"], addresses: [String] = ["127.0.0.1", "::1"],
+        authority: CertificateAuthority? = nil
     ) throws -> IssuedCertificate {
         try (authority ?? self.authority).issue(
             CertificateRequest(
-                commonName: "node", dnsNames: ["localhost"], ipAddresses: addresses, uris: uris,
+                commonName: "node", dnsNames: names, ipAddresses: addresses, uris: uris,
                 notBefore: Self.start, validity: .seconds(7000)))
     }
 
