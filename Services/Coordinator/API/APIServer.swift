@@ -21,7 +21,7 @@ package struct APIServer: Sendable {
     package typealias Gunzip = @Sendable (_ bytes: [UInt8], _ byteCountMax: Int) -> Decompressed
 
     let settings: APISettings
-    let store: any ScheduleStore
+    let store: any ScheduleStore & LockStore
     let cluster: any ClusterGateway
     let clocks: any Clocks
     let zones: ZoneDatabase
@@ -29,6 +29,7 @@ package struct APIServer: Sendable {
     let identity: ProcessIdentity
     let logger: Logger
     let gunzip: Gunzip
+    let limits: NamespaceLimits
     private let authenticator: Authenticator
 
     /// - Parameters:
@@ -36,7 +37,7 @@ package struct APIServer: Sendable {
     ///   - programs: shared with whoever else compiles schedules in this process.
     ///   - gunzip: from the driver that links zlib.
     package init(
-        settings: APISettings, store: any ScheduleStore, cluster: any ClusterGateway, clocks: any Clocks,
+        settings: APISettings, store: any ScheduleStore & LockStore, cluster: any ClusterGateway, clocks: any Clocks,
         zones: ZoneDatabase, programs: ProgramCache = ProgramCache(), observability: Observability,
         gunzip: @escaping Gunzip
     ) {
@@ -49,6 +50,7 @@ package struct APIServer: Sendable {
         self.identity = observability.identity
         self.logger = observability.logger("api")
         self.gunzip = gunzip
+        self.limits = NamespaceLimits(store: store, clocks: clocks)
         self.authenticator = Authenticator(settings.authentication, clocks: clocks, logger: self.logger)
     }
 
@@ -60,8 +62,9 @@ package struct APIServer: Sendable {
     ) -> Router<APIRequestContext> {
         let table = RouteTable(self.routes)
         let router = Router(context: APIRequestContext.self)
-        router.add(middleware: RequestShell(logger: self.logger, clocks: self.clocks, routes: table))
+        router.add(middleware: RequestShell(logger: self.logger, clocks: self.clocks))
         for layer in middleware { router.add(middleware: layer) }
+        router.add(middleware: ProblemLayer(logger: self.logger, routes: table))
         for route in table.routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await route.handler(self.call(route, request, context))
@@ -71,8 +74,10 @@ package struct APIServer: Sendable {
     }
 
     var routes: [Route] {
-        self.scheduleRoutes + self.timerRoutes + self.previewRoutes + self.activationRoutes + self.clusterRoutes
-            + self.descriptionRoutes
+        [
+            self.scheduleRoutes, self.actionRoutes, self.revisionRoutes, self.timerRoutes, self.previewRoutes,
+            self.activationRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes, self.descriptionRoutes,
+        ].flatMap { $0 }
     }
 
     /// Authenticates and authorises a request. The namespace comes from the path and must be one of the

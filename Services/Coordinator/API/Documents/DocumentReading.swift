@@ -11,6 +11,8 @@ struct DocumentReading: Sendable {
     let zones: ZoneDatabase
     let namespace: String
     let now: WallInstant
+    /// The shortest period that the namespace may have; `nil` for no such limit.
+    let intervalMinMilliseconds: UInt64?
 
     /// Letters of the key of a label or annotation, and its bytes.
     private static let keyLengthMax = 128

@@ -14,7 +14,8 @@ struct ScheduleDraft: Sendable {
     var definition: ScheduleDefinition
     var target: TargetDocument
     var policy: PolicyDocument
-    var paused: Bool
+    /// `nil` when the document does not say.
+    var paused: Bool?
 
     /// Members that the server adds and that come back when an object that was read is sent again.
     private static let serverFields = [
@@ -26,9 +27,10 @@ struct ScheduleDraft: Sendable {
     /// - Parameters:
     ///   - name: the name in the path, with which the document's must agree; `nil` requires one in the document.
     ///   - uid: what `H` is drawn from.
+    ///   - known: the definition in force; one that is as it was need not have anything left to fire.
     /// - Throws: everything that is wrong with it.
     static func read(
-        _ value: JSONValue, name: String?, uid: UID, _ reading: DocumentReading
+        _ value: JSONValue, name: String?, uid: UID, known: ScheduleDefinition? = nil, _ reading: DocumentReading
     ) throws(Problem) -> ScheduleDraft {
         var reader = ObjectReader(value, at: "")
         if !reader.problems.isEmpty { throw Problem.invalid(reader.problems) }
@@ -45,11 +47,11 @@ struct ScheduleDraft: Sendable {
         let labels = reading.labels(&reader)
         let annotations = reading.annotations(&reader)
         reader.require("when")
-        let definition = self.definition(&reader, uid: uid, reading)
+        let definition = self.definition(&reader, uid: uid, known: known, reading)
         let target = reading.target(&reader)
         let (policy, problems) = PolicyDocument.read(reader.value("policy"), scope: .schedule)
         reader.note(problems)
-        let paused = reader.boolean("paused") ?? false
+        let paused = reader.boolean("paused")
         let all = reader.finish()
         guard all.isEmpty, let definition, let name = name ?? given else { throw Problem.invalid(all) }
         return ScheduleDraft(
@@ -58,21 +60,44 @@ struct ScheduleDraft: Sendable {
     }
 
     private static func definition(
-        _ reader: inout ObjectReader, uid: UID, _ reading: DocumentReading
+        _ reader: inout ObjectReader, uid: UID, known: ScheduleDefinition?, _ reading: DocumentReading
     ) -> ScheduleDefinition? {
         guard let when = reader.value("when") else { return nil }
         let (definition, problems) = WhenDocument.read(when, now: reading.now)
         reader.note(problems)
         guard let definition else { return nil }
-        var errors = definition.problems(zones: reading.zones, uid: uid, now: reading.now)
+        var errors = definition.problems(
+            zones: reading.zones, uid: uid, now: definition == known ? nil : reading.now)
         if let conflict = definition.zoneConflict(explicitTimeZone: when["timeZone"]?.stringValue),
             !errors.contains(conflict)
         {
             errors.append(conflict)
         }
         reader.note(WhenDocument.problems(errors, in: when))
+        if errors.isEmpty, let fault = self.tooFast(definition, uid: uid, reading) { reader.note([fault]) }
         return definition
     }
+
+    /// Whether two of the next occurrences lie closer together than the namespace may have them.
+    private static func tooFast(
+        _ definition: ScheduleDefinition, uid: UID, _ reading: DocumentReading
+    ) -> DocumentProblem? {
+        guard let least = reading.intervalMinMilliseconds,
+            let compiled = try? CompiledSchedule(definition, uid: uid, createdAt: reading.now, zones: reading.zones)
+        else { return nil }
+        let next = compiled.upcoming(after: reading.now, count: self.paceSample)
+        for (earlier, later) in zip(next, next.dropFirst())
+        where later.scheduled.milliseconds - earlier.scheduled.milliseconds < Int64(clamping: least) {
+            let most = DurationText.format(.milliseconds(Int64(clamping: least)))
+            return DocumentProblem(
+                pointer: "/when", code: "INTERVAL_TOO_SHORT",
+                detail: "when fires at \(earlier.scheduled) and \(later.scheduled); this namespace's least interval is \(most)")
+        }
+        return nil
+    }
+
+    /// Occurrences looked at; enough to see the seconds of a minute.
+    private static let paceSample = 70
 
     /// What the user wrote, with defaults filled in and in one order.
     var document: JSONValue {
@@ -96,6 +121,8 @@ struct ScheduleDraft: Sendable {
             misfireToleranceMilliseconds: UInt64(clamping: misfire.toleranceMilliseconds),
             misfireWindowMilliseconds: UInt64(clamping: misfire.windowMilliseconds),
             misfireLimit: UInt32(clamping: misfire.limit), template: Array(template.encoded().readableBytesView),
-            document: self.document.bytes)
+            document: self.document.bytes,
+            labels: Dictionary(
+                uniqueKeysWithValues: self.labels.map { ($0.name, $0.value.stringValue ?? "") }))
     }
 }

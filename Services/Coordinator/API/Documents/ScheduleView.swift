@@ -35,7 +35,9 @@ struct ScheduleView: Sendable {
     }
 
     /// The object as the API serves it.
-    func document(_ stored: StoredSchedule) throws -> JSONValue {
+    ///
+    /// - Parameter isDeleted: whether the version is the last one of a schedule that is gone.
+    func document(_ stored: StoredSchedule, isDeleted: Bool = false) throws -> JSONValue {
         guard case .object(let written) = try JSONParser.parse(stored.body.document) else {
             throw StoreError(.corrupt, operation: "read schedule", detail: "the document is not an object")
         }
@@ -43,16 +45,33 @@ struct ScheduleView: Sendable {
             "uid": .string(stored.uid.uuid), "namespace": .string(stored.namespace), "name": .string(stored.name),
             "generation": .integer(stored.generation), "createdAt": .string(stored.createdAt.description),
             "createdBy": .string(stored.createdBy), "updatedAt": .string(stored.updatedAt.description),
+            "updatedBy": .string(stored.updatedBy),
         ])
-        guard case .object(let members) = head else { preconditionFailure("a record is an object") }
-        return .object(members + written + [JSONMember("status", self.status(stored))])
+        let isPaused = stored.isPaused(at: self.now)
+        let tail = JSONValue.record([
+            "paused": .bool(isPaused), "pause": isPaused ? stored.pause.map(Self.document) : nil,
+            "status": self.status(stored, isDeleted: isDeleted),
+        ])
+        return .object((head.objectValue ?? []) + written + (tail.objectValue ?? []))
     }
 
-    private func status(_ stored: StoredSchedule) -> JSONValue {
+    /// Why it does not fire.
+    static func document(_ pause: SchedulePause) -> JSONValue {
+        .record([
+            "scope": .string(pause.scope == .namespace ? "namespace" : "schedule"),
+            "since": .string(pause.since.description), "until": pause.until.map { .string($0.description) },
+            "reason": pause.reason.map { .string($0) },
+        ])
+    }
+
+    private func status(_ stored: StoredSchedule, isDeleted: Bool) -> JSONValue {
         do {
             let compiled = try self.compiled(stored)
             let upcoming = self.upcoming(compiled, of: stored, after: self.now, count: Self.upcomingCount)
-            let state = stored.until != nil ? "deleted" : upcoming.isEmpty ? "exhausted" : "active"
+            let state =
+                isDeleted
+                ? "deleted"
+                : stored.isPaused(at: self.now) ? "paused" : upcoming.isEmpty ? "exhausted" : "active"
             return .record([
                 "state": .string(state), "shard": .integer(stored.shard.rawValue), "text": .string(compiled.text),
                 "nextFireAt": upcoming.first.map { .string($0.due.description) } ?? .null,

@@ -69,12 +69,18 @@ struct APICall: Sendable {
         }
     }
 
-    /// The body as JSON. An empty one is an empty object when `mayBeEmpty`.
-    func document(mayBeEmpty: Bool = false) async throws -> JSONValue {
+    /// The body as JSON.
+    func document() async throws -> JSONValue { try self.parse(try await self.documentBytes()) }
+
+    /// The bytes of a body that is to be JSON.
+    func documentBytes() async throws -> [UInt8] {
         try self.requireMediaType(["application/json", "application/merge-patch+json"])
-        let bytes = try await self.bytes(byteCountMax: self.settings.bodyByteCountMax)
-        if mayBeEmpty, bytes.isEmpty { return .object([]) }
-        return try self.parse(bytes)
+        return try await self.bytes(byteCountMax: self.settings.bodyByteCountMax)
+    }
+
+    /// As `parse`; an empty body is an empty object.
+    func parseOrEmpty(_ bytes: [UInt8]) throws(Problem) -> JSONValue {
+        bytes.isEmpty ? .object([]) : try self.parse(bytes)
     }
 
     /// Reads JSON with the API's bounds.

@@ -28,11 +28,15 @@ enum PageToken {
         }
         let text = String(decoding: bytes, as: UTF8.self)
         guard isFine, text.first == kind else {
-            throw Problem(
-                400, Problem.Code.badPageToken, "use the nextPageToken of an earlier answer of the same list",
-                faults: [.init(.parameter("pageToken"), Problem.Code.badPageToken, "pageToken is not one of ours")])
+            throw .badPageToken
         }
         return String(text.dropFirst())
+    }
+
+    /// A number that `token` holds.
+    static func number(_ kind: Character, _ token: String) throws(Problem) -> UInt64 {
+        guard let number = UInt64(try self.key(kind, token)) else { throw .badPageToken }
+        return number
     }
 
     /// A timer's place in the order of its list.
@@ -43,7 +47,7 @@ enum PageToken {
     static func watermark(_ token: String) throws(Problem) -> Watermark {
         let parts = try self.key("t", token).split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2, let milliseconds = Int64(parts[0]), let tie = UID(text: parts[1]) else {
-            throw Problem(400, Problem.Code.badPageToken, "use the nextPageToken of an earlier answer of the same list")
+            throw .badPageToken
         }
         return Watermark(instant: WallInstant(milliseconds: milliseconds), tie: tie)
     }

@@ -1,6 +1,5 @@
 import CoordinatorService
 import Hummingbird
-import NIOCore
 import Store
 
 extension Problem {
@@ -11,8 +10,6 @@ extension Problem {
         case let problem as Problem: self = problem
         case let error as StoreError: self.init(error)
         case let error as ClusterError: self.init(error)
-        case is NIOTooManyBytesError:
-            self = .tooLarge("the body", limit: 0, remedy: "send less at once")
         case let error as any HTTPResponseError: self.init(error)
         default: self.init(500, Code.internalError, "the request failed; the log has more under its request id")
         }
@@ -49,7 +46,7 @@ extension Problem {
     private init(_ error: any HTTPResponseError) {
         switch error.status.code {
         case 404: self = .notFound("such resource")
-        case 413: self = .tooLarge("the body", limit: 0, remedy: "send less at once")
+        case 413: self.init(413, Code.payloadTooLarge, "the body is too large; send less at once")
         case 400..<500:
             self.init(error.status.code, Code.validationFailed, "the request is not valid HTTP for this API")
         default: self.init(500, Code.internalError, "the request failed; the log has more under its request id")

@@ -132,6 +132,10 @@ extension Problem {
     package static let notAuthenticated = Problem(
         401, Code.unauthenticated, "send 'Authorization: Bearer TOKEN' with a token of this cluster")
 
+    package static let badPageToken = Problem(
+        400, Code.badPageToken, "use the nextPageToken of an earlier answer of the same list",
+        faults: [Fault(.parameter("pageToken"), Code.badPageToken, "pageToken is not one of ours")])
+
     package static func staleETag(_ given: String, current: UInt64) -> Problem {
         Problem(
             412, Code.staleETag, "If-Match says \(given), the object's ETag is \"\(current)\"; read it again",

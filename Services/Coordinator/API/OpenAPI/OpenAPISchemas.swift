@@ -74,6 +74,19 @@ enum OpenAPISchemas {
             ]),
             "ScheduleInput": self.object(
                 self.scheduleMembers, required: ["when"]),
+            "SchedulePatch": self.object(self.scheduleMembers),
+            "PauseInput": self.object(
+                ["reason": self.text, "until": self.nullable(OpenAPI.instant)], isClosed: true),
+            "ResumeInput": self.object(
+                ["reason": self.text, "catchUp": ["type": "string", "enum": ["none"]]], isClosed: true),
+            "TriggerInput": self.object(["reason": self.text, "payload": [:]], isClosed: true),
+            "NamespaceInput": self.object([
+                "quota": self.object(
+                    [
+                        "schedules": self.number, "pendingTimers": self.number, "creationsPerSecond": self.number,
+                        "payloadBytes": self.number, "minInterval": self.duration,
+                    ], isClosed: true)
+            ]),
             "TimerInput": self.object(
                 [
                     "id": self.name, "delay": self.duration, "at": OpenAPI.instant,
@@ -134,6 +147,52 @@ enum OpenAPISchemas {
                     "warnings": self.list(of: OpenAPI.reference("Warning")), "tzdata": self.nullable(self.text),
                 ], required: ["text", "fires", "warnings"]),
             "Warning": self.object(["code": self.text, "detail": self.text], required: ["code", "detail"]),
+            "Explanation": self.object(
+                [
+                    "schedule": self.text, "at": OpenAPI.instant,
+                    "verdict": [
+                        "type": "string",
+                        "enum": ["fired", "skipped", "failed", "not-due", "will-fire", "pending"],
+                    ],
+                    "reason": ["type": "string", "enum": .array(Reason.allCases.map { .string($0.code) })],
+                    "summary": self.text,
+                    "checks": self.list(
+                        of: self.object(["check": self.text, "ok": ["type": "boolean"], "detail": self.text])),
+                    "evidence": self.list(of: ["type": "object"]), "suggest": self.list(of: self.text),
+                ], required: ["schedule", "at", "verdict", "summary", "checks"]),
+            "Reconciliation": self.object(
+                [
+                    "items": self.list(
+                        of: self.object(
+                            [
+                                "schedule": self.name, "expected": self.number, "recorded": self.number,
+                                "pending": self.number, "differences": self.number,
+                                "items": self.list(of: ["type": "object"]),
+                            ])), "nextPageToken": self.nullable(self.text),
+                ], required: ["items"]),
+            "Triggered": self.object(
+                [
+                    "schedule": self.name, "timer": self.name, "dueAt": OpenAPI.instant, "activationId": self.text,
+                ], required: ["schedule", "timer", "dueAt", "activationId"]),
+            "Revision": self.object(
+                [
+                    "generation": self.number, "uid": self.text, "at": OpenAPI.instant, "by": self.text,
+                    "reason": self.text, "from": OpenAPI.instant, "until": OpenAPI.instant,
+                    "pause": ["type": "object"], "changes": self.list(of: ["type": "object"]),
+                    "document": ["type": "object"],
+                ], required: ["generation", "at", "by", "changes", "document"]),
+            "AuditEntry": self.object(
+                [
+                    "id": self.number, "at": OpenAPI.instant, "object": self.text, "name": self.text,
+                    "action": self.text, "generation": self.number, "by": self.text, "address": self.text,
+                    "reason": self.text, "changes": self.list(of: ["type": "object"]),
+                ], required: ["id", "at", "object", "name", "action", "by"]),
+            "Namespace": self.object(
+                [
+                    "namespace": self.name, "generation": self.number, "quota": ["type": "object"],
+                    "paused": ["type": "boolean"], "pause": ["type": "object"], "usage": ["type": "object"],
+                    "updatedAt": OpenAPI.instant, "updatedBy": self.text,
+                ], required: ["namespace", "generation", "quota", "paused"]),
             "Activation": ["type": "object", "description": "A record as it is in the activation store"],
             "Cluster": ["type": "object"], "Shards": ["type": "object"],
             "Member": ["type": "object"], "Rebalance": ["type": "object"],
@@ -164,7 +223,8 @@ enum OpenAPISchemas {
                 required: ["items"])
         }
         return [
-            "ScheduleList": page("Schedule"), "TimerList": page("Timer"), "ActivationList": page("Activation"),
+            "ScheduleList": page("Schedule"), "RevisionList": page("Revision"), "AuditList": page("AuditEntry"),
+            "NamespaceList": page("Namespace"), "TimerList": page("Timer"), "ActivationList": page("Activation"),
             "FireList": self.object(
                 [
                     "text": self.text, "items": self.list(of: OpenAPI.reference("Fire")),

@@ -7,15 +7,18 @@ import Scheduling
 import Store
 
 extension APIServer {
-    /// Schedules: create, read, list, delete.
+    /// Schedules: create, read, list, replace, merge, delete.
     var scheduleRoutes: [Route] {
         let collection = "/v1/namespaces/{namespace}/schedules"
         let item = "\(collection)/{name}"
         return [
             Route(
                 .get, collection, id: "listSchedules", "Schedules in order of name", needs: .read,
-                query: [Route.Parameter("q", ["type": "string"], "Only names that hold this text")] + OpenAPI.paging,
-                answers: [200: "ScheduleList"], handler: { try await self.listSchedules($0) }),
+                query: [
+                    Route.Parameter("q", ["type": "string"], "Only names that hold this text"),
+                    Route.Parameter("labelSelector", ["type": "string"], "As of Kubernetes: team=billing,!legacy"),
+                    Route.Parameter("state", ["type": "string", "enum": ["active", "paused"]], "Only in this state"),
+                ] + OpenAPI.paging, answers: [200: "ScheduleList"], handler: { try await self.listSchedules($0) }),
             Route(
                 .post, collection, id: "createSchedule", "Creates a schedule", needs: .write,
                 query: [OpenAPI.dryRun], body: "ScheduleInput", answers: [201: "Schedule", 200: "Schedule"],
@@ -23,6 +26,14 @@ extension APIServer {
             Route(
                 .get, item, id: "getSchedule", "One schedule", needs: .read, answers: [200: "Schedule"],
                 handler: { try await self.getSchedule($0) }),
+            Route(
+                .put, item, id: "putSchedule", "Creates or replaces a schedule", needs: .write,
+                query: [OpenAPI.dryRun], body: "ScheduleInput", answers: [200: "Schedule", 201: "Schedule"],
+                handler: { try await self.putSchedule($0) }),
+            Route(
+                .patch, item, id: "patchSchedule", "Merges into a schedule (RFC 7396)", needs: .write,
+                query: [OpenAPI.dryRun], body: "SchedulePatch", bodyMediaType: "application/merge-patch+json",
+                answers: [200: "Schedule"], handler: { try await self.patchSchedule($0) }),
             Route(
                 .delete, item, id: "deleteSchedule", "Ends a schedule; its name is free again", needs: .write,
                 query: [OpenAPI.dryRun], answers: [200: "Schedule"], handler: { try await self.deleteSchedule($0) }),
@@ -35,38 +46,56 @@ extension APIServer {
 
     var view: ScheduleView { ScheduleView(zones: self.zones, programs: self.programs, now: self.clocks.wallNow()) }
 
-    func reading(_ call: APICall) -> DocumentReading {
-        DocumentReading(
-            settings: self.settings, zones: self.zones, namespace: call.namespace, now: self.clocks.wallNow())
+    func shard(namespace: String, name: String) -> ShardID {
+        ShardPlacement.shard(namespace: namespace, name: name, shardCount: self.settings.shardCount)
     }
 
-    func path(of stored: StoredSchedule) -> String { "/v1/namespaces/\(stored.namespace)/schedules/\(stored.name)" }
-
-    func answer(_ stored: StoredSchedule, status: HTTPResponse.Status = .ok) throws -> Response {
-        var headers: HTTPFields = [.eTag: "\"\(stored.generation)\""]
-        if status == .created { headers[.location] = self.path(of: stored) }
-        return Answer.json(try self.view.document(stored), status: status, headers: headers)
+    func answer(_ stored: StoredSchedule, status: Int = 200, isDeleted: Bool = false) throws -> WriteAnswer {
+        WriteAnswer(
+            status, try self.view.document(stored, isDeleted: isDeleted), etag: "\"\(stored.generation)\"",
+            location: status == 201 ? "/v1/namespaces/\(stored.namespace)/schedules/\(stored.name)" : nil)
     }
 
-    /// The live schedule of the path.
+    /// The current version of the path's schedule.
     func existing(_ call: APICall) async throws -> StoredSchedule {
         let name = call.parameter("name")
         guard let stored = try await self.store.schedule(namespace: call.namespace, name: name) else {
-            throw Problem.notFound("schedule '\(ObjectReader.clipped(name))' in the namespace '\(call.namespace)'")
+            throw Self.noSchedule(name, call.namespace)
         }
         return stored
     }
 
+    static func noSchedule(_ name: String, _ namespace: String) -> Problem {
+        .notFound("schedule '\(ObjectReader.clipped(name))' in the namespace '\(namespace)'")
+    }
+
+    // MARK: Reading
+
+    /// The filters of lists and of what is done to many at once.
+    func filter(_ query: inout QueryReader) -> ScheduleFilter {
+        var filter = ScheduleFilter(containing: query.text("q"), at: self.clocks.wallNow())
+        if let text = query.text("labelSelector") {
+            do throws(LabelSelector.Fault) {
+                filter.labels = try LabelSelector.parse(text)
+            } catch {
+                query.note("labelSelector", ProblemCode.invalidValue, error.detail)
+            }
+        }
+        filter.state = query.word("state", ScheduleFilter.State.allCases.map(\.rawValue))
+            .flatMap { ScheduleFilter.State(rawValue: $0) }
+        return filter
+    }
+
     private func listSchedules(_ call: APICall) async throws -> Response {
         var query = QueryReader(call)
-        let text = query.text("q")
+        let filter = self.filter(&query)
         let size = query.integer("pageSize", in: 1...self.settings.pageSizeMax) ?? self.settings.pageSizeDefault
         let token = query.text("pageToken")
         try query.finish()
         let after = try token.map { (token: String) throws(Problem) in try PageToken.key("s", token) }
         // One more than a page, to know whether there is another.
         let found = try await self.store.schedules(
-            namespace: call.namespace, after: after, containing: text, limit: size + 1)
+            namespace: call.namespace, matching: filter, after: after, limit: size + 1)
         let view = self.view
         let items = try found.prefix(size).map { try view.document($0) }
         return Answer.json([
@@ -75,59 +104,12 @@ extension APIServer {
         ])
     }
 
-    private func createSchedule(_ call: APICall) async throws -> Response {
-        let document = try await call.document()
-        var generator = SystemRandomNumberGenerator()
-        let uid = UID.random(using: &generator)
-        let reading = self.reading(call)
-        let draft = try ScheduleDraft.read(document, name: nil, uid: uid, reading)
-        let new = NewSchedule(
-            uid: uid, shard: self.shard(namespace: call.namespace, name: draft.name), namespace: call.namespace,
-            name: draft.name, createdAt: reading.now, createdBy: call.caller.identity,
-            body: draft.body(namespace: call.namespace))
-        if call.isDryRun { return try self.answer(StoredSchedule(preview: new)) }
-        switch try await self.store.createSchedule(new) {
-        case .created(let stored):
-            self.cluster.changed(stored.shard)
-            return try self.answer(stored, status: .created)
-        case .duplicate(let stored):
-            return try self.answer(stored)
-        case .conflict(let stored):
-            throw Problem(
-                409, Problem.Code.alreadyExists,
-                "the schedule '\(stored.name)' exists with other content; PUT replaces it, another name avoids it",
-                faults: [.init(.pointer("/name"), Problem.Code.alreadyExists, "the name is taken")])
-        }
-    }
-
-    func shard(namespace: String, name: String) -> ShardID {
-        ShardPlacement.shard(namespace: namespace, name: name, shardCount: self.settings.shardCount)
-    }
-
     private func getSchedule(_ call: APICall) async throws -> Response {
         let stored = try await self.existing(call)
         if call.knows("\"\(stored.generation)\"") {
             return Response(status: .notModified, headers: [.eTag: "\"\(stored.generation)\""])
         }
-        return try self.answer(stored)
-    }
-
-    private func deleteSchedule(_ call: APICall) async throws -> Response {
-        let expected = try call.expectedGeneration()
-        let stored = try await self.existing(call)
-        if let expected, expected != stored.generation {
-            throw Problem.staleETag("\"\(expected)\"", current: stored.generation)
-        }
-        if call.isDryRun { return try self.answer(stored) }
-        let ended = try await self.store.deleteSchedule(
-            namespace: call.namespace, name: stored.name, ifGeneration: expected, at: self.clocks.wallNow())
-        guard let ended else {
-            // Somebody else was faster.
-            let current = try await self.existing(call)
-            throw Problem.staleETag("\"\(stored.generation)\"", current: current.generation)
-        }
-        self.cluster.changed(ended.shard)
-        return try self.answer(ended)
+        return try self.answer(stored).response()
     }
 
     private func listUpcoming(_ call: APICall) async throws -> Response {
@@ -145,14 +127,66 @@ extension APIServer {
             "text": .string(compiled.text), "items": .array(list.documents), "warnings": .array(list.warnings),
         ])
     }
-}
 
-extension StoredSchedule {
-    /// What storing `new` would lead to, for dry runs.
-    init(preview new: NewSchedule) {
-        self.init(
-            uid: new.uid, shard: new.shard, namespace: new.namespace, name: new.name, generation: 1,
-            createdRevision: .none, replaces: false, from: new.createdAt, endedRevision: nil, until: nil,
-            createdAt: new.createdAt, createdBy: new.createdBy, updatedAt: new.createdAt, body: new.body)
+    // MARK: Creating
+
+    private func createSchedule(_ call: APICall) async throws -> Response {
+        let bytes = try await call.documentBytes()
+        let reading = try await self.reading(call)
+        let repetition = try Repetition(call, body: bytes, now: reading.now)
+        var generator = SystemRandomNumberGenerator()
+        let uid = repetition?.uid(0) ?? UID.random(using: &generator)
+        let draft = try ScheduleDraft.read(try call.parse(bytes), name: nil, uid: uid, reading)
+        let new = self.new(draft, uid: uid, call, reading)
+        if call.isDryRun { return try self.answer(StoredSchedule(new, revision: .none)).response() }
+        try await self.checkScheduleQuota(call.namespace)
+        return try await self.once(repetition) { key in
+            let origin = self.origin(call, at: reading.now, key: key)
+            switch try await self.store.createSchedule(new, origin: origin) {
+            case .outcome(.created(let stored)):
+                self.cluster.changed(stored.shard)
+                return .answered(try self.answer(stored, status: 201))
+            case .outcome(.duplicate(let stored)): return .answered(try self.answer(stored))
+            case .outcome(.conflict(let stored)): throw Self.nameTaken(stored.name)
+            case .repeated: return .repeated
+            }
+        }
+    }
+
+    func new(_ draft: ScheduleDraft, uid: UID, _ call: APICall, _ reading: DocumentReading) -> NewSchedule {
+        NewSchedule(
+            uid: uid, shard: self.shard(namespace: call.namespace, name: draft.name), namespace: call.namespace,
+            name: draft.name, createdAt: reading.now, createdBy: call.caller.identity,
+            body: draft.body(namespace: call.namespace),
+            pause: draft.paused == true
+                ? SchedulePause(scope: .schedule, since: reading.now, until: nil, reason: "created paused") : nil)
+    }
+
+    static func nameTaken(_ name: String) -> Problem {
+        Problem(
+            409, Problem.Code.alreadyExists,
+            "the schedule '\(name)' exists with other content; PUT replaces it, another name avoids it",
+            faults: [.init(.pointer("/name"), Problem.Code.alreadyExists, "the name is taken")])
+    }
+
+    // MARK: Deleting
+
+    private func deleteSchedule(_ call: APICall) async throws -> Response {
+        let expected = try call.expectedGeneration()
+        let stored = try await self.existing(call)
+        if let expected, expected != stored.generation {
+            throw Problem.staleETag("\"\(expected)\"", current: stored.generation)
+        }
+        if call.isDryRun { return try self.answer(stored).response() }
+        let outcome = try await self.store.deleteSchedule(
+            namespace: call.namespace, name: stored.name, ifGeneration: expected,
+            origin: self.origin(call, at: self.clocks.wallNow(), key: nil))
+        switch outcome {
+        case .changed(_, let ended), .unchanged(let ended):
+            self.cluster.changed(ended.shard)
+            return try self.answer(ended, isDeleted: true).response()
+        case .stale(let current): throw Problem.staleETag("\"\(expected ?? 0)\"", current: current.generation)
+        case .missing, .repeated: throw Self.noSchedule(stored.name, call.namespace)
+        }
     }
 }

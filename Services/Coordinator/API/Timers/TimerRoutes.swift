@@ -45,38 +45,40 @@ extension APIServer {
     private var timerView: TimerView { TimerView(cluster: self.settings.cluster, now: self.clocks.wallNow()) }
 
     private func answer(
-        _ stored: StoredTimer, status: HTTPResponse.Status = .ok, adding members: [JSONMember] = []
-    ) throws -> Response {
-        var headers: HTTPFields = [.eTag: TimerView.etag(of: stored)]
-        if status == .created { headers[.location] = TimerView.path(of: stored) }
-        guard case .object(let document) = try self.timerView.document(stored) else {
-            preconditionFailure("a timer's document is an object")
-        }
-        return Answer.json(.object(document + members), status: status, headers: headers)
+        _ stored: StoredTimer, status: Int = 200, adding members: [JSONMember] = []
+    ) throws -> WriteAnswer {
+        let document = (try self.timerView.document(stored).objectValue ?? []) + members
+        return WriteAnswer(
+            status, .object(document), etag: TimerView.etag(of: stored),
+            location: status == 201 ? TimerView.path(of: stored) : nil)
     }
 
     private func createTimer(_ call: APICall) async throws -> Response {
-        let reading = self.reading(call)
-        let draft = try TimerDraft.read(try await call.document(), reading)
-        var generator = SystemRandomNumberGenerator()
-        let shard = ShardID(UInt16.random(in: 0..<UInt16(self.settings.shardCount), using: &generator))
+        let bytes = try await call.documentBytes()
+        let reading = try await self.reading(call)
+        let draft = try TimerDraft.read(try call.parse(bytes), reading)
+        let repetition = try Repetition(call, body: bytes, now: reading.now)
+        var uids = TimerUIDs(repetition, shardCount: self.settings.shardCount)
         let new = draft.timer(
-            uid: ShardPlacement.timerUID(shard: shard, using: &generator), namespace: call.namespace, now: reading.now,
-            by: call.caller.identity, traceparent: call.traceparent)
-        if call.isDryRun { return try self.answer(StoredTimer(preview: new)) }
-        guard let outcome = try await self.store.createTimers([new]).first else {
-            throw StoreError(.corrupt, operation: "create timer", detail: "no outcome for the timer")
-        }
-        switch outcome {
-        case .created(let stored):
-            self.cluster.changed(stored.shard)
-            return try self.answer(stored, status: .created)
-        case .duplicate(let stored):
-            return try self.answer(stored)
-        case .conflict(let stored):
-            throw Problem(
-                409, Problem.Code.alreadyExists, "the timer '\(stored.name)' exists with other content",
-                faults: [.init(.pointer("/id"), Problem.Code.alreadyExists, "the id is taken")])
+            uid: uids.next(), namespace: call.namespace, now: reading.now, by: call.caller.identity,
+            traceparent: call.traceparent)
+        if call.isDryRun { return try self.answer(StoredTimer(preview: new)).response() }
+        try await self.checkTimerQuota(call.namespace, adding: 1)
+        return try await self.once(repetition) { key in
+            guard case .outcome(let outcomes) = try await self.store.createTimers([new], key: key) else {
+                return .repeated
+            }
+            switch outcomes.first {
+            case .created(let stored)?:
+                self.cluster.changed(stored.shard)
+                return .answered(try self.answer(stored, status: 201))
+            case .duplicate(let stored)?: return .answered(try self.answer(stored))
+            case .conflict(let stored)?:
+                throw Problem(
+                    409, Problem.Code.alreadyExists, "the timer '\(stored.name)' exists with other content",
+                    faults: [.init(.pointer("/id"), Problem.Code.alreadyExists, "the id is taken")])
+            case nil: throw StoreError(.corrupt, operation: "create timer", detail: "no outcome for the timer")
+            }
         }
     }
 
@@ -92,7 +94,7 @@ extension APIServer {
         let stored = try await self.existingTimer(call)
         let etag = TimerView.etag(of: stored)
         if call.knows(etag) { return Response(status: .notModified, headers: [.eTag: etag]) }
-        return try self.answer(stored)
+        return try self.answer(stored).response()
     }
 
     private func listTimers(_ call: APICall) async throws -> Response {
@@ -115,9 +117,10 @@ extension APIServer {
             throw Problem.staleETag(
                 "\"\(expected)\"", current: max(stored.revision, stored.endedRevision ?? .none).rawValue)
         }
-        if call.isDryRun { return try self.answer(stored) }
+        if call.isDryRun { return try self.answer(stored).response() }
         let ended = try await self.store.cancelTimer(
-            namespace: call.namespace, name: stored.name, at: self.clocks.wallNow())
+            namespace: call.namespace, name: stored.name,
+            origin: self.origin(call, at: self.clocks.wallNow(), key: nil))
         guard let ended, let revision = ended.endedRevision else {
             throw Problem.notFound("timer '\(stored.name)' in the namespace '\(call.namespace)'")
         }
@@ -128,10 +131,10 @@ extension APIServer {
             throw Problem(
                 409, Problem.Code.alreadyFired, "the timer '\(ended.name)' was handed on before the cancellation came")
         case .cancelled:
-            return try self.answer(ended, adding: [JSONMember("confirmed", true)])
+            return try self.answer(ended, adding: [JSONMember("confirmed", true)]).response()
         case .unknown:
             // Stored, so it takes effect; only whether it came in time is not known.
-            return try self.answer(ended, adding: [JSONMember("confirmed", false)])
+            return try self.answer(ended, adding: [JSONMember("confirmed", false)]).response()
         }
     }
 }

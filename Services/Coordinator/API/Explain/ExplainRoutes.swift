@@ -1,0 +1,77 @@
+import CoordinatorService
+import EscapementModel
+import Hummingbird
+import JSON
+import ScheduleDocuments
+import Scheduling
+import Store
+
+extension APIServer {
+    /// Why something happened, and whether everything did.
+    var explainRoutes: [Route] {
+        [
+            Route(
+                .get, "/v1/namespaces/{namespace}/schedules/{name}/explain", id: "explainSchedule",
+                "Why a schedule fired, or did not, at an instant", needs: .read,
+                query: [Route.Parameter("at", OpenAPI.instant, "The instant; required")],
+                answers: [200: "Explanation"], handler: { try await self.explain($0) }),
+            Route(
+                .get, "/v1/namespaces/{namespace}/reconciliation", id: "reconcile",
+                "Compares what should have fired with what is recorded, some schedules at a time", needs: .read,
+                query: [
+                    Route.Parameter("from", OpenAPI.instant, "Scheduled at or after; required"),
+                    Route.Parameter("to", OpenAPI.instant, "Scheduled before; required"),
+                    Route.Parameter("schedule", ["type": "string"], "Only this schedule"),
+                    Route.Parameter("pageToken", ["type": "string"], "nextPageToken of the page before"),
+                ], answers: [200: "Reconciliation"], handler: { try await self.reconcile($0) }),
+        ]
+    }
+
+    private func explain(_ call: APICall) async throws -> Response {
+        var query = QueryReader(call)
+        let instant = query.instant("at")
+        if instant == nil, query.faults.isEmpty { query.note("at", ProblemCode.missingField, "is required") }
+        try query.finish()
+        let name = call.parameter("name")
+        let history = try await self.history(namespace: call.namespace, name: name)
+        let view = self.view
+        var explainer = Explainer(history: history, at: instant ?? view.now, now: view.now)
+        let explanation: Explanation
+        switch try explainer.rule(compile: view.compiled) {
+        case .decided(let decided): explanation = decided
+        case .due(let occurrence, let version):
+            if occurrence.due > view.now {
+                explanation = explainer.ahead(occurrence)
+            } else {
+                explanation = try await self.past(occurrence, version, &explainer)
+            }
+        case .dueOnRecord:
+            let search = RecordSearch(cluster: self.cluster, namespace: call.namespace, name: name)
+            if let record = try await search.record(at: explainer.at) {
+                explanation = explainer.recorded(record)
+            } else {
+                explanation = explainer.explanation(
+                    .notDue, .notDue, "No outcome is recorded for this instant, and the definition of that time is no longer kept.")
+            }
+        }
+        return Answer.json(explanation.document(schedule: "\(call.namespace)/\(name)", at: explainer.at))
+    }
+
+    private func past(
+        _ occurrence: Occurrence, _ version: StoredSchedule, _ explainer: inout Explainer
+    ) async throws -> Explanation {
+        let search = RecordSearch(cluster: self.cluster, namespace: version.namespace, name: version.name)
+        if let record = try await search.record(at: occurrence.scheduled) { return explainer.recorded(record) }
+        let number = version.shard.rawValue
+        let then = try await self.store.assignmentHistory(
+            AssignmentFilter(kind: .shard, number: number, to: occurrence.due), before: nil, limit: 1)
+        let current = try await self.store.assignmentHistory(
+            AssignmentFilter(kind: .shard, number: number), before: nil, limit: 1)
+        var complaints: [String] = []
+        if let status = try? JSONParser.parse(try await self.cluster.status()) {
+            complaints = (status["warnings"]?.arrayValue ?? []).compactMap(\.stringValue)
+        }
+        return explainer.unrecorded(
+            occurrence, shard: version.shard, owner: then.first, current: current.first, complaints: complaints)
+    }
+}

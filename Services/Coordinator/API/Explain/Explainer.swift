@@ -1,0 +1,242 @@
+import EscapementModel
+import JSON
+import ScheduleDocuments
+import Scheduling
+import Store
+
+/// Makes an explanation from facts; asks nobody.
+struct Explainer: Sendable {
+    let history: ScheduleHistory
+    let at: WallInstant
+    let now: WallInstant
+    private(set) var checks: [Explanation.Check] = []
+
+    init(history: ScheduleHistory, at: WallInstant, now: WallInstant) {
+        self.history = history
+        self.at = at
+        self.now = now
+    }
+
+    /// What the rules say, before anything that happened is looked at.
+    enum Rule {
+        /// The rules alone decide.
+        case decided(Explanation)
+        /// The instant is this occurrence of this version.
+        case due(Occurrence, StoredSchedule)
+        /// The trail says that another definition was in force, of which no version is kept.
+        case dueOnRecord
+    }
+
+    private mutating func check(_ name: String, _ isOK: Bool, _ detail: String) {
+        self.checks.append(Explanation.Check(name: name, isOK: isOK, detail: detail))
+    }
+
+    func explanation(
+        _ verdict: Explanation.Verdict, _ reason: Reason?, _ summary: String, evidence: [JSONValue] = [],
+        suggestions: [String] = []
+    ) -> Explanation {
+        Explanation(
+            verdict: verdict, reason: reason, summary: summary, checks: self.checks, evidence: evidence,
+            suggestions: suggestions)
+    }
+
+    /// Goes through what is derived: existence, the calendar, pauses.
+    mutating func rule(compile: (StoredSchedule) throws -> CompiledSchedule) throws -> Rule {
+        let newest = self.history.versions[0]
+        if self.at <= newest.createdAt { return .decided(self.beforeCreation(newest)) }
+        if let deletedAt = self.history.deletedAt, self.at > deletedAt {
+            self.check("existed", false, "deleted at \(deletedAt)")
+            return .decided(
+                self.explanation(.notDue, .deleted, "The schedule was deleted at \(deletedAt)."))
+        }
+        guard let version = self.history.version(at: self.at) else { return self.onRecord() }
+        self.check(
+            "existed", true,
+            "generation \(version.generation) in force since \(min(version.updatedAt, version.from))")
+        let compiled = try compile(version)
+        guard let occurrence = self.occurrence(compiled) else {
+            return .decided(self.notNamed(compiled, version))
+        }
+        self.check("matches", true, compiled.text)
+        if let pause = version.pause, pause.holds(at: self.at) {
+            let until = pause.until.map { " until \($0)" } ?? ""
+            let why = pause.reason.map { ": \($0)" } ?? ""
+            self.check("not-paused", false, "paused since \(pause.since)\(until)\(why)")
+            let isNamespace = pause.scope == .namespace
+            return .decided(
+                self.explanation(
+                    .skipped, isNamespace ? .namespacePaused : .paused,
+                    "\(isNamespace ? "The namespace" : "The schedule") was paused\(until), by \(version.updatedBy)\(why).",
+                    evidence: [["revision": .integer(version.generation)]],
+                    suggestions: isNamespace
+                        ? ["escapement namespace resume \(self.history.namespace)"]
+                        : ["escapement schedule resume \(self.history.name)", "escapement schedule trigger \(self.history.name)"]))
+        }
+        self.check("not-paused", true, "neither the schedule nor its namespace was paused")
+        return .due(occurrence, version)
+    }
+
+    /// The occurrence scheduled at the instant, or due at it.
+    private func occurrence(_ compiled: CompiledSchedule) -> Occurrence? {
+        if case .occurrence(let occurrence) = compiled.standing(of: self.at) { return occurrence }
+        let before = WallInstant(milliseconds: self.at.milliseconds - 1)
+        guard let next = compiled.next(after: before), next.due == self.at else { return nil }
+        return next
+    }
+
+    private mutating func beforeCreation(_ newest: StoredSchedule) -> Explanation {
+        if let entry = self.history.wasDeleted(before: self.at) {
+            self.check("existed", false, "an earlier schedule of this name was deleted at \(entry.at)")
+            return self.explanation(
+                .notDue, .deleted,
+                "An earlier schedule of this name was deleted at \(entry.at); the present one is of \(newest.createdAt).")
+        }
+        self.check("existed", false, "created at \(newest.createdAt)")
+        return self.explanation(
+            .notDue, .notYetCreated, "The schedule was created at \(newest.createdAt), by \(newest.createdBy).")
+    }
+
+    /// No version of that time is kept; the audit trail is.
+    private mutating func onRecord() -> Rule {
+        guard let (entry, _) = self.history.documentOnRecord(at: self.at) else {
+            let oldest = self.history.versions[self.history.versions.count - 1]
+            self.check("existed", false, "the oldest version known is generation \(oldest.generation) of \(oldest.from)")
+            return .decided(
+                self.explanation(
+                    .notDue, .notYetCreated, "Nothing is known of the schedule before \(oldest.from)."))
+        }
+        self.check("existed", true, "changed last before that at \(entry.at), by \(entry.by), as the audit trail says")
+        return .dueOnRecord
+    }
+
+    private mutating func notNamed(_ compiled: CompiledSchedule, _ version: StoredSchedule) -> Explanation {
+        func verdict(_ reason: Reason, _ detail: String, _ summary: String) -> Explanation {
+            self.check("matches", false, detail)
+            return self.explanation(
+                reason == .notDue || reason == .dstGap ? .notDue : .skipped, reason, summary,
+                suggestions: ["escapement schedule preview \(self.history.name) --from \(self.at)"])
+        }
+        switch compiled.standing(of: self.at) {
+        case .occurrence: preconditionFailure("an occurrence is named")
+        case .beforeStart:
+            return verdict(
+                .beforeStart, "starts at \(compiled.definition.startAt?.description ?? version.createdAt.description)",
+                "The schedule had not started yet.")
+        case .afterEnd:
+            let end = compiled.definition.endAt.map { "ends at \($0)" } ?? "its limit of occurrences is used up"
+            return verdict(.afterEnd, end, "The schedule was over: it \(end).")
+        case .excluded:
+            return verdict(
+                .excluded, "one of \(compiled.definition.exclusions.count) exclusions removes it",
+                "The expression names this time, and an exclusion takes it out.")
+        case .clockGap:
+            return verdict(
+                .dstGap, "the clock of \(compiled.zone.name) jumps over the civil time here",
+                "The civil time does not exist on this day: the clock jumps over it.")
+        case .notDue:
+            let before = compiled.previous(before: self.at)?.scheduled.description ?? "none"
+            let after = compiled.next(after: self.at)?.scheduled.description ?? "none"
+            return verdict(
+                .notDue, "\(compiled.text); nearest: \(before) and \(after)",
+                "The schedule names no such instant; the nearest are \(before) and \(after).")
+        }
+    }
+
+    // MARK: What happened
+
+    /// A future occurrence.
+    mutating func ahead(_ occurrence: Occurrence) -> Explanation {
+        self.check("due", true, "due at \(occurrence.due), in \(Self.text(occurrence.due.duration(since: self.now)))")
+        return self.explanation(.willFire, nil, "It will fire at \(occurrence.due).")
+    }
+
+    /// There is a record: it says all.
+    mutating func recorded(_ record: JSONValue) -> Explanation {
+        let id = record["activation_id"]?.stringValue ?? ""
+        let reason = Reason.allCases.first { $0.code == record["reason"]?.stringValue } ?? .dispatched
+        let evidence: [JSONValue] = [["activation": .string(id)]]
+        let count = record["count"]?.integerValue ?? 1
+        self.check("recorded", true, "activation \(id)")
+        switch record["outcome"]?.stringValue {
+        case Outcome.dispatched.name:
+            let kafka = record["kafka"]
+            let place = kafka.map {
+                " to \($0["topic"]?.stringValue ?? "")/\($0["partition"]?.integerValue ?? 0)@\($0["offset"]?.integerValue ?? 0)"
+            }
+            let late = record["lateness_ms"]?.integerValue.map { ", \($0) ms late" } ?? ""
+            return self.explanation(
+                .fired, .dispatched,
+                "Sent\(place ?? "")\(late), by \(record["dispatcher"]?.stringValue ?? "a dispatcher").",
+                evidence: evidence)
+        case Outcome.failed.name:
+            return self.explanation(
+                .failed, reason, "It could not be delivered: \(record["error"]?.stringValue ?? reason.code).",
+                evidence: evidence, suggestions: ["escapement schedule trigger \(self.history.name)"])
+        default:
+            let run = count > 1 ? "one of \(count) that were skipped together" : "skipped"
+            self.check(Self.checkName(of: reason), false, "\(run), settled at \(record["@timestamp"]?.stringValue ?? "?")")
+            return self.explanation(
+                .skipped, reason, Self.skipped(reason), evidence: evidence,
+                suggestions: ["escapement schedule trigger \(self.history.name)"])
+        }
+    }
+
+    /// Due, and nothing is recorded.
+    ///
+    /// - Parameters:
+    ///   - owner: who owned the shard when it was due; `nil` when nobody did.
+    ///   - complaints: what members say is wrong now.
+    mutating func unrecorded(
+        _ occurrence: Occurrence, shard: ShardID, owner: AssignmentRecord?, current: AssignmentRecord?,
+        complaints: [String]
+    ) -> Explanation {
+        let age = Self.text(self.now.duration(since: occurrence.due))
+        self.check("recorded", false, "due \(age) ago, and no outcome is recorded yet")
+        let evidence: [JSONValue] = [["shardHistory": .string("/v1/cluster/shards/\(shard)/history")]]
+        let isOwned = current?.owner != nil
+        if let node = current?.owner {
+            self.check("shard-owned", true, "shard \(shard) is \(node)'s, epoch \(current?.epoch.rawValue ?? 0)")
+        } else {
+            self.check("shard-owned", false, "nobody owns shard \(shard) now")
+        }
+        let then = owner?.owner.map { "\($0.name) owned the shard" } ?? "nobody owned the shard"
+        if !isOwned {
+            return self.explanation(
+                .pending, .shardUnowned,
+                "Nobody owns shard \(shard); when a ticker takes it, the misfire policy decides.", evidence: evidence,
+                suggestions: ["escapement cluster status"])
+        }
+        if let complaint = complaints.first(where: { $0.lowercased().contains("kafka") }) {
+            self.check("kafka", false, complaint)
+            return self.explanation(
+                .pending, .kafkaUnavailable, "Kafka does not take records now (\(complaint)); it waits.",
+                evidence: evidence, suggestions: ["escapement cluster status"])
+        }
+        return self.explanation(
+            .pending, .inFlight, "It was due \(age) ago, when \(then); its outcome is on its way.", evidence: evidence,
+            suggestions: ["escapement schedule explain \(self.history.name) --at \(self.at)"])
+    }
+
+    private static func checkName(of reason: Reason) -> String {
+        switch reason {
+        case .catchupWindow, .catchupLimit, .coalesced: "within-\(reason.code.lowercased().replacing("_", with: "-"))"
+        default: reason.code.lowercased().replacing("_", with: "-")
+        }
+    }
+
+    private static func skipped(_ reason: Reason) -> String {
+        switch reason {
+        case .catchupWindow: "When it could be fired at last, it was older than the misfire window allows."
+        case .catchupLimit: "More occurrences were missed than the policy makes up for; this was one of the older ones."
+        case .coalesced: "Several were missed; the policy 'latest' fired the newest in their stead."
+        case .expired: "When it could be sent at last, its time of usefulness (expireAfter) was over."
+        case .quota: "The namespace's quota of fires was used up."
+        case .cancelled: "It was cancelled before it was due."
+        default: "It was skipped: \(reason.code)."
+        }
+    }
+
+    private static func text(_ duration: Duration) -> String {
+        DurationText.format(.milliseconds(duration.wholeMilliseconds / 1000 * 1000))
+    }
+}

@@ -1,0 +1,64 @@
+import EscapementModel
+import JSON
+import Scheduling
+import Store
+
+/// What should have been settled beside what is recorded, for one schedule.
+struct Reconciliation: Hashable, Sendable {
+    struct Difference: Hashable, Sendable {
+        enum Kind: String, Sendable {
+            /// Due and not recorded.
+            case missing
+            /// Recorded, and no version names it.
+            case unexpected
+            /// Recorded more than once.
+            case doubled
+        }
+
+        var kind: Kind
+        var at: WallInstant
+        var detail: String
+    }
+
+    var expected = 0
+    var recorded = 0
+    /// Due so short a time ago that the record may be on its way.
+    var pending = 0
+    var differences: [Difference] = []
+
+    /// - Parameters:
+    ///   - expected: occurrences by the schedule's versions, in order.
+    ///   - records: own records of the same stretch, runs included.
+    ///   - settledBefore: what was due at or after this may not be recorded yet.
+    init(
+        expected: [Occurrence], records: [JSONValue], from: WallInstant, to: WallInstant, settledBefore: WallInstant
+    ) {
+        var single: [WallInstant: Int] = [:]
+        var runs: [(first: WallInstant, last: WallInstant)] = []
+        for record in records {
+            guard let first = record["scheduled_at"]?.stringValue.flatMap({ WallInstant(text: $0) }) else { continue }
+            if let last = record["through_at"]?.stringValue.flatMap({ WallInstant(text: $0) }) {
+                runs.append((first, last))
+            } else {
+                single[first, default: 0] += 1
+            }
+        }
+        self.expected = expected.count
+        for occurrence in expected {
+            let at = occurrence.scheduled
+            let times = (single.removeValue(forKey: at) ?? 0) + runs.count { $0.first <= at && at <= $0.last }
+            switch times {
+            case 1: self.recorded += 1
+            case 0 where occurrence.due >= settledBefore: self.pending += 1
+            case 0:
+                self.differences.append(Difference(kind: .missing, at: at, detail: "due at \(occurrence.due), not recorded"))
+            default:
+                self.recorded += 1
+                self.differences.append(Difference(kind: .doubled, at: at, detail: "\(times) records"))
+            }
+        }
+        for (at, _) in single.sorted(by: { $0.key < $1.key }) where at >= from && at < to {
+            self.differences.append(Difference(kind: .unexpected, at: at, detail: "recorded, but no version names it"))
+        }
+    }
+}
