@@ -30,7 +30,8 @@ struct DocumentDifference: Hashable, Sendable {
             }
         }
         for member in new where before[member.name] == nil {
-            differences.append(DocumentDifference(pointer: "\(pointer)/\(member.name)", before: nil, after: member.value))
+            differences.append(
+                DocumentDifference(pointer: "\(pointer)/\(member.name)", before: nil, after: member.value))
         }
         return differences
     }

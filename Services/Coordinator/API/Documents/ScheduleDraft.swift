@@ -91,7 +91,9 @@ struct ScheduleDraft: Sendable {
             let most = DurationText.format(.milliseconds(Int64(clamping: least)))
             return DocumentProblem(
                 pointer: "/when", code: "INTERVAL_TOO_SHORT",
-                detail: "when fires at \(earlier.scheduled) and \(later.scheduled); this namespace's least interval is \(most)")
+                detail:
+                    "when fires at \(earlier.scheduled) and \(later.scheduled); this namespace's least interval is \(most)"
+            )
         }
         return nil
     }

@@ -51,7 +51,8 @@ extension APIServer {
                 explanation = explainer.recorded(record)
             } else {
                 explanation = explainer.explanation(
-                    .notDue, .notDue, "No outcome is recorded for this instant, and the definition of that time is no longer kept.")
+                    .notDue, .notDue,
+                    "No outcome is recorded for this instant, and the definition of that time is no longer kept.")
             }
         }
         return Answer.json(explanation.document(schedule: "\(call.namespace)/\(name)", at: explainer.at))

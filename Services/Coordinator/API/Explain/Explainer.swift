@@ -70,7 +70,10 @@ struct Explainer: Sendable {
                     evidence: [["revision": .integer(version.generation)]],
                     suggestions: isNamespace
                         ? ["escapement namespace resume \(self.history.namespace)"]
-                        : ["escapement schedule resume \(self.history.name)", "escapement schedule trigger \(self.history.name)"]))
+                        : [
+                            "escapement schedule resume \(self.history.name)",
+                            "escapement schedule trigger \(self.history.name)",
+                        ]))
         }
         self.check("not-paused", true, "neither the schedule nor its namespace was paused")
         return .due(occurrence, version)
@@ -89,7 +92,8 @@ struct Explainer: Sendable {
             self.check("existed", false, "an earlier schedule of this name was deleted at \(entry.at)")
             return self.explanation(
                 .notDue, .deleted,
-                "An earlier schedule of this name was deleted at \(entry.at); the present one is of \(newest.createdAt).")
+                "An earlier schedule of this name was deleted at \(entry.at); the present one is of \(newest.createdAt)."
+            )
         }
         self.check("existed", false, "created at \(newest.createdAt)")
         return self.explanation(
@@ -100,7 +104,8 @@ struct Explainer: Sendable {
     private mutating func onRecord() -> Rule {
         guard let (entry, _) = self.history.documentOnRecord(at: self.at) else {
             let oldest = self.history.versions[self.history.versions.count - 1]
-            self.check("existed", false, "the oldest version known is generation \(oldest.generation) of \(oldest.from)")
+            self.check(
+                "existed", false, "the oldest version known is generation \(oldest.generation) of \(oldest.from)")
             return .decided(
                 self.explanation(
                     .notDue, .notYetCreated, "Nothing is known of the schedule before \(oldest.from)."))
@@ -174,7 +179,8 @@ struct Explainer: Sendable {
                 evidence: evidence, suggestions: ["escapement schedule trigger \(self.history.name)"])
         default:
             let run = count > 1 ? "one of \(count) that were skipped together" : "skipped"
-            self.check(Self.checkName(of: reason), false, "\(run), settled at \(record["@timestamp"]?.stringValue ?? "?")")
+            self.check(
+                Self.checkName(of: reason), false, "\(run), settled at \(record["@timestamp"]?.stringValue ?? "?")")
             return self.explanation(
                 .skipped, reason, Self.skipped(reason), evidence: evidence,
                 suggestions: ["escapement schedule trigger \(self.history.name)"])

@@ -51,7 +51,8 @@ struct Reconciliation: Hashable, Sendable {
             case 1: self.recorded += 1
             case 0 where occurrence.due >= settledBefore: self.pending += 1
             case 0:
-                self.differences.append(Difference(kind: .missing, at: at, detail: "due at \(occurrence.due), not recorded"))
+                self.differences.append(
+                    Difference(kind: .missing, at: at, detail: "due at \(occurrence.due), not recorded"))
             default:
                 self.recorded += 1
                 self.differences.append(Difference(kind: .doubled, at: at, detail: "\(times) records"))

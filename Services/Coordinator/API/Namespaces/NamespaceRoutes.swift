@@ -154,10 +154,11 @@ extension APIServer {
         func bounded(_ count: Int) -> JSONValue {
             ["value": .integer(count), "relation": .string(count >= Self.usageMax ? "gte" : "eq")]
         }
-        let document = (self.document(settings).objectValue ?? []) + [
-            JSONMember(
-                "usage", ["schedules": bounded(usage.schedules), "pendingTimers": bounded(usage.pendingTimers)])
-        ]
+        let document =
+            (self.document(settings).objectValue ?? []) + [
+                JSONMember(
+                    "usage", ["schedules": bounded(usage.schedules), "pendingTimers": bounded(usage.pendingTimers)])
+            ]
         return WriteAnswer(200, .object(document), etag: "\"\(settings.generation)\"")
     }
 

@@ -22,7 +22,8 @@ extension APIServer {
         guard let most = quota.schedulesMax else { return }
         let usage = try await self.store.usage(of: namespace, upTo: Int(clamping: most) &+ 1)
         if usage.schedules >= most {
-            throw Self.quotaExceeded("the namespace '\(namespace)' has \(usage.schedules) schedules, its quota is \(most)")
+            throw Self.quotaExceeded(
+                "the namespace '\(namespace)' has \(usage.schedules) schedules, its quota is \(most)")
         }
     }
 

@@ -47,7 +47,9 @@ enum LabelSelector {
         }
         if let open = text.firstIndex(of: "("), text.hasSuffix(")") {
             let words = text[..<open].split(separator: " ").map(String.init)
-            let values = text[text.index(after: open)...].dropLast().split(separator: ",").map { self.trimmed(String($0)) }
+            let values = text[text.index(after: open)...].dropLast().split(separator: ",").map {
+                self.trimmed(String($0))
+            }
             guard !values.isEmpty, words.last == "in" else {
                 throw Fault(detail: "'\(ObjectReader.clipped(text))' is not 'name in (value, …)'")
             }

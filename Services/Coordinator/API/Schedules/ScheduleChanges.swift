@@ -26,12 +26,15 @@ extension APIServer {
         }
         let reading = try await self.reading(call)
         guard let existing else {
-            if requiresOne { throw Problem(412, Problem.Code.staleETag, "there is no schedule '\(ObjectReader.clipped(name))'") }
+            if requiresOne {
+                throw Problem(412, Problem.Code.staleETag, "there is no schedule '\(ObjectReader.clipped(name))'")
+            }
             return try await self.putNew(call, document, name: name, reading)
         }
         let known = WhenDocument.read(try JSONParser.parse(existing.body.when)).definition
         let draft = try ScheduleDraft.read(document, name: name, uid: existing.uid, known: known, reading)
-        return try await self.change(call, existing, self.change(of: existing, to: draft, reading), expected: expected, reading)
+        return try await self.change(
+            call, existing, self.change(of: existing, to: draft, reading), expected: expected, reading)
     }
 
     private func putNew(
@@ -64,7 +67,8 @@ extension APIServer {
         let patch = try await call.document()
         guard case .object = patch else {
             throw Problem.invalid([
-                Problem.Fault(.pointer(""), ProblemCode.invalidType, "the patch must be an object, not \(patch.kindName)")
+                Problem.Fault(
+                    .pointer(""), ProblemCode.invalidType, "the patch must be an object, not \(patch.kindName)")
             ])
         }
         let expected = try call.expectedGeneration()

@@ -1,0 +1,165 @@
+import EscapementModel
+import HTTPClient
+import JSON
+import Store
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct ExplainTests {
+    private static let path = "\(Samples.schedules)/hourly/explain?at="
+
+    /// A schedule at every full hour, made at 09:00; paused from 12:10 to 14:10; with an end.
+    private func prepare(_ api: TestAPI, _ calls: Calls) async throws {
+        let created = try await calls.send(
+            .post, Samples.schedules,
+            [
+                "name": "hourly",
+                "when": [
+                    "cron": "0 * * * *", "startAt": "2026-11-23T10:00:00Z", "endAt": "2026-11-25T00:00:00Z",
+                    "excludes": [["cron": "0 17 * * *"]],
+                ],
+            ])
+        #expect(created.status == 201)
+        api.clocks.advance(by: .seconds(3 * 3600 + 600))
+        #expect(try await calls.send(.post, "\(Samples.schedules)/hourly/pause", ["reason": "INC-1"]).status == 200)
+        api.clocks.advance(by: .seconds(2 * 3600))
+        #expect(try await calls.send(.post, "\(Samples.schedules)/hourly/resume", [:]).status == 200)
+        api.clocks.advance(by: .seconds(3600))
+    }
+
+    private func record(_ at: String, _ outcome: Outcome, _ reason: Reason, through: String? = nil) -> JSONValue {
+        .record([
+            "activation_id": .string(String(repeating: "ab", count: 16)), "schedule": "hourly", "kind": "cron",
+            "scheduled_at": .string(at), "outcome": .string(outcome.name), "reason": .string(reason.code),
+            "lateness_ms": outcome == .dispatched ? 21 : nil, "through_at": through.map { .string($0) },
+            "count": through == nil ? nil : 2, "dispatcher": "dispatcher-1",
+        ])
+    }
+
+    @Test func `what the rules decide is derived, without any record`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            for (at, verdict, reason) in [
+                ("2026-11-23T08:00:00Z", "not-due", "NOT_YET_CREATED"),
+                ("2026-11-23T11:30:00Z", "not-due", "NOT_DUE"),
+                ("2026-11-23T13:00:00Z", "skipped", "PAUSED"),
+                ("2026-11-23T14:00:00Z", "skipped", "PAUSED"),
+                ("2026-11-24T17:00:00Z", "skipped", "EXCLUDED"),
+                ("2026-11-25T03:00:00Z", "skipped", "AFTER_END"),
+            ] {
+                let reply = try await calls.send(.get, Self.path + at)
+                #expect(reply.status == 200)
+                #expect(reply.document["verdict"]?.stringValue == verdict, "\(at): \(reply.document.text)")
+                #expect(reply.document["reason"]?.stringValue == reason, "\(at): \(reply.document.text)")
+            }
+            let ahead = try await calls.send(.get, Self.path + "2026-11-24T09:00:00Z")
+            #expect(ahead.document["verdict"]?.stringValue == "will-fire")
+            #expect(ahead.document["reason"] == nil)
+            #expect(api.gateway.state.withLock { $0.questions }.isEmpty, "nobody had to be asked")
+        }
+    }
+
+    @Test func `what happened is told from its record`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            api.gateway.state.withLock {
+                $0.activations = .success(["items": [self.record("2026-11-23T11:00:00.000Z", .dispatched, .dispatched)]]
+                )
+            }
+            let fired = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
+            #expect(fired.document["verdict"]?.stringValue == "fired")
+            #expect(fired.document["reason"]?.stringValue == "DISPATCHED")
+            #expect(fired.document["summary"]?.stringValue?.contains("21 ms late") == true)
+            let checks = (fired.document["checks"]?.arrayValue ?? []).map { $0["check"]?.stringValue }
+            #expect(checks == ["existed", "matches", "not-paused", "recorded"])
+            api.gateway.state.withLock {
+                $0.activations = .success([
+                    "items": [
+                        self.record(
+                            "2026-11-23T10:00:00.000Z", .skipped, .catchupWindow, through: "2026-11-23T11:00:00.000Z")
+                    ]
+                ])
+            }
+            let skipped = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
+            #expect(skipped.document["verdict"]?.stringValue == "skipped")
+            #expect(skipped.document["reason"]?.stringValue == "CATCHUP_WINDOW", "the run of skipped ones covers it")
+        }
+    }
+
+    @Test func `what has no record yet waits for an owner, for Kafka, or for its record`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            let unowned = try await calls.send(.get, Self.path + "2026-11-23T15:00:00Z")
+            #expect(unowned.document["verdict"]?.stringValue == "pending")
+            #expect(unowned.document["reason"]?.stringValue == "SHARD_UNOWNED")
+            let shard = ShardPlacement.shard(namespace: "guest", name: "hourly", shardCount: TestAPI.shardCount)
+            let leader = try await api.store.observeLeader()
+            var generator = SeededRandom(seed: 1)
+            let holder = Incarnation(UID.random(using: &generator))
+            let epoch = try #require(
+                try await api.store.takeLeadership(from: leader, holder: holder, node: NodeID("c"), address: "c:1"))
+            _ = try await api.store.claim(
+                .shard,
+                [
+                    OwnershipClaim(
+                        number: shard.rawValue, expected: .none, owner: NodeID("t1"), incarnation: holder,
+                        reason: "join")
+                ], leaderEpoch: epoch)
+            let inFlight = try await calls.send(.get, Self.path + "2026-11-23T15:00:00Z")
+            #expect(inFlight.document["reason"]?.stringValue == "IN_FLIGHT", "\(inFlight.document.text)")
+            api.gateway.state.withLock { $0.status = .success(["warnings": ["dispatcher-1: Kafka is down"]]) }
+            let waiting = try await calls.send(.get, Self.path + "2026-11-23T15:00:00Z")
+            #expect(waiting.document["reason"]?.stringValue == "KAFKA_UNAVAILABLE")
+        }
+    }
+
+    @Test func `a deleted schedule can still be asked about`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            #expect(try await calls.send(.delete, "\(Samples.schedules)/hourly").status == 200)
+            let later = try await calls.send(.get, Self.path + "2026-11-24T09:00:00Z")
+            #expect(later.document["reason"]?.stringValue == "DELETED")
+            let before = try await calls.send(.get, Self.path + "2026-11-23T13:00:00Z")
+            #expect(before.document["reason"]?.stringValue == "PAUSED")
+            #expect(
+                try await calls.send(.get, "\(Samples.schedules)/never/explain?at=2026-11-24T09:00:00Z").status == 404)
+            #expect(try await calls.send(.get, "\(Samples.schedules)/hourly/explain").faults == ["at MISSING_FIELD"])
+        }
+    }
+
+    @Test func `reconciliation lists exactly what is missing, doubled or unexpected`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            let path = "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z&to=2026-11-24T00:00:00Z"
+            // Made at 09:00 and paused from 12:10 to 14:10, asked at 15:10: 10, 11, 12 and 15 o'clock.
+            func answer(_ times: [String]) {
+                api.gateway.state.withLock {
+                    $0.activations = .success([
+                        "items": .array(times.map { self.record("2026-11-23T\($0):00.000Z", .dispatched, .dispatched) })
+                    ])
+                }
+            }
+            answer(["10:00", "11:00", "12:00", "15:00"])
+            let clean = try await calls.send(.get, path)
+            #expect(clean.document["items"]?[0]?["expected"] == 4, "\(clean.document.text)")
+            #expect(clean.document["items"]?[0]?["differences"] == 0)
+            answer(["10:00", "12:00", "12:00", "13:30"])
+            let faulty = try await calls.send(.get, path)
+            let differences = faulty.document["items"]?[0]?["items"]?.arrayValue ?? []
+            let found = differences.map {
+                "\($0["kind"]?.stringValue ?? "") \($0["at"]?.stringValue?.dropFirst(11).prefix(5) ?? "")"
+            }
+            #expect(found == ["missing 11:00", "doubled 12:00", "missing 15:00", "unexpected 13:30"])
+            #expect(
+                try await calls.send(.get, "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z").faults == [
+                    "to MISSING_FIELD"
+                ])
+        }
+    }
+}
