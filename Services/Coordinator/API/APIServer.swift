@@ -76,7 +76,8 @@ package struct APIServer: Sendable {
     var routes: [Route] {
         [
             self.scheduleRoutes, self.actionRoutes, self.revisionRoutes, self.timerRoutes, self.previewRoutes,
-            self.activationRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes, self.descriptionRoutes,
+            self.activationRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes, self.handoverRoutes,
+            self.descriptionRoutes,
         ].flatMap { $0 }
     }
 

@@ -7,7 +7,13 @@ enum Console {
 
     static func tell(_ text: String) { self.write(text + "\n", to: 2) }
 
-    static var outputIsTerminal: Bool { isatty(1) == 1 }
+    /// Asks on the terminal; without one the answer is no.
+    static func confirms(_ question: String) -> Bool {
+        guard isatty(0) == 1, isatty(2) == 1 else { return false }
+        self.write("\(question) [y/N] ", to: 2)
+        let answer = readLine(strippingNewline: true)?.lowercased() ?? ""
+        return answer == "y" || answer == "yes"
+    }
 
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)[...]

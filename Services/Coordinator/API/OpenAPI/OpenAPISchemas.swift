@@ -170,6 +170,12 @@ enum OpenAPISchemas {
                                 "items": self.list(of: ["type": "object"]),
                             ])), "nextPageToken": self.nullable(self.text),
                 ], required: ["items"]),
+            "Handover": self.object(
+                [
+                    "at": OpenAPI.instant, "kind": ["type": "string", "enum": ["shard", "lane"]],
+                    "number": self.number, "epoch": self.number, "owner": self.nullable(self.text),
+                    "incarnation": self.text, "reason": self.text, "leaderEpoch": self.number,
+                ], required: ["at", "kind", "number", "epoch", "owner", "reason"]),
             "Triggered": self.object(
                 [
                     "schedule": self.name, "timer": self.name, "dueAt": OpenAPI.instant, "activationId": self.text,
@@ -224,7 +230,7 @@ enum OpenAPISchemas {
         }
         return [
             "ScheduleList": page("Schedule"), "RevisionList": page("Revision"), "AuditList": page("AuditEntry"),
-            "NamespaceList": page("Namespace"), "TimerList": page("Timer"), "ActivationList": page("Activation"),
+            "NamespaceList": page("Namespace"), "HandoverList": page("Handover"), "TimerList": page("Timer"), "ActivationList": page("Activation"),
             "FireList": self.object(
                 [
                     "text": self.text, "items": self.list(of: OpenAPI.reference("Fire")),
