@@ -6,7 +6,7 @@ struct EscapementCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
         subcommands: [
-            ActivationCommand.self, ClusterCommand.self, CronCommand.self, DatabaseCommand.self, DevCommand.self,
-            ScheduleCommand.self, TimerCommand.self, VersionCommand.self,
+            ActivationCommand.self, AuditCommand.self, ClusterCommand.self, CronCommand.self, DatabaseCommand.self,
+            DevCommand.self, NamespaceCommand.self, ScheduleCommand.self, TimerCommand.self, VersionCommand.self,
         ])
 }

@@ -6,7 +6,8 @@ import JSON
 /// `escapement audit`: what should have fired beside what is recorded.
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "audit", abstract: "Compare what should have fired with what is recorded, and list every difference.",
+        commandName: "audit",
+        abstract: "Compare what should have fired with what is recorded, and list every difference.",
         discussion: "Exit status 8: there are differences.")
 
     @Option(help: "From this instant on, or this long ago: 1h.")

@@ -10,6 +10,7 @@ struct ClusterCommand: AsyncParsableCommand {
         subcommands: [
             ClusterStatusCommand.self, ClusterMembersCommand.self, ClusterShardsCommand.self,
             ClusterDrainCommand.self, ClusterResumeCommand.self, ClusterRebalanceCommand.self,
+            ClusterHandoversCommand.self,
         ])
 }
 

@@ -18,7 +18,9 @@ enum NamespaceText {
     static func lines(_ namespace: JSONValue) -> [String] {
         var lines = ["namespace  \(namespace.cell("namespace"))"]
         if namespace["paused"]?.boolValue == true {
-            lines.append("paused     \(namespace["pause"]?.cell("reason") ?? "-"), since \(namespace["pause"]?.cell("since") ?? "-")")
+            lines.append(
+                "paused     \(namespace["pause"]?.cell("reason") ?? "-"), since \(namespace["pause"]?.cell("since") ?? "-")"
+            )
         }
         for name in ["schedules", "pendingTimers"] {
             let used = namespace["usage"]?[name]?.cell("value") ?? "-"
@@ -83,7 +85,8 @@ struct NamespaceGetCommand: AsyncParsableCommand {
 /// `escapement namespace quota`.
 struct NamespaceQuotaCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "quota", abstract: "Set a namespace's quota; a flag that is not given keeps its value, 'none' removes it.")
+        commandName: "quota",
+        abstract: "Set a namespace's quota; a flag that is not given keeps its value, 'none' removes it.")
 
     @Argument(help: "The namespace.")
     var name: String

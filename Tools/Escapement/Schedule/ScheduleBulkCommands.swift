@@ -7,7 +7,8 @@ import JSON
 struct ScheduleApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply", abstract: "Make schedules be as a file of JSON documents says.",
-        discussion: "The file holds one document, a list of them, or one per line. What it does not name is left alone.")
+        discussion: "The file holds one document, a list of them, or one per line. What it does not name is left alone."
+    )
 
     @Option(name: .shortAndLong, help: "The file; - is standard input.")
     var file: String
@@ -141,7 +142,8 @@ struct ScheduleExportCommand: AsyncParsableCommand {
 /// `escapement schedule import`.
 struct ScheduleImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Create or replace schedules from JSON lines. Exit status 8: some were not taken.")
+        commandName: "import",
+        abstract: "Create or replace schedules from JSON lines. Exit status 8: some were not taken.")
 
     /// What becomes of names that exist.
     enum Mode: String, CaseIterable, ExpressibleByArgument {
@@ -209,7 +211,9 @@ struct ScheduleImportCommand: AsyncParsableCommand {
             if !names.contains(item.cell("name")) { others.append(item.cell("name")) }
         }
         if others.isEmpty { return 0 }
-        if !self.write.dryRun, !self.yes, !Console.confirms("delete \(others.count) schedules that the file does not have?") {
+        if !self.write.dryRun, !self.yes,
+            !Console.confirms("delete \(others.count) schedules that the file does not have?")
+        {
             throw ClientFailure(ExitStatus.usage, "escapement: nothing was deleted; --yes confirms without asking")
         }
         for name in others {

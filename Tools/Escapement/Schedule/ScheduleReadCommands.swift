@@ -28,6 +28,12 @@ struct ScheduleListCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "Only names that hold this text.")
     var query: String?
 
+    @Option(name: [.customShort("l"), .customLong("selector")], help: "Only with these labels: team=billing.")
+    var selector: String?
+
+    @Option(help: "active or paused.")
+    var state: String?
+
     @Option(help: "At most so many.")
     var limit = 1000
 
@@ -37,9 +43,11 @@ struct ScheduleListCommand: AsyncParsableCommand {
     func run() async throws {
         try await self.client.run { api in
             var items: [JSONValue] = []
-            try await api.items("\(api.home)/schedules", query: [("q", self.query)], limit: self.limit) {
-                items.append($0)
-            }
+            try await api.items(
+                "\(api.home)/schedules",
+                query: [("q", self.query), ("labelSelector", self.selector), ("state", self.state)],
+                limit: self.limit
+            ) { items.append($0) }
             Printer(self.client.output).show(items, table: ScheduleText(now: SystemClocks().wallNow()).table)
         }
     }

@@ -230,7 +230,8 @@ enum OpenAPISchemas {
         }
         return [
             "ScheduleList": page("Schedule"), "RevisionList": page("Revision"), "AuditList": page("AuditEntry"),
-            "NamespaceList": page("Namespace"), "HandoverList": page("Handover"), "TimerList": page("Timer"), "ActivationList": page("Activation"),
+            "NamespaceList": page("Namespace"), "HandoverList": page("Handover"), "TimerList": page("Timer"),
+            "ActivationList": page("Activation"),
             "FireList": self.object(
                 [
                     "text": self.text, "items": self.list(of: OpenAPI.reference("Fire")),
