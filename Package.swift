@@ -18,8 +18,10 @@ let settings: [SwiftSetting] =
         .treatAllWarnings(as: .error),
     ] + removal
 
-func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+func library(
+    _ name: String, _ path: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, resources: resources, swiftSettings: settings)
 }
 
 func executable(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -104,7 +106,8 @@ let coordinator: [Target] = [
         [
             "CoordinatorService", "CoordinatorDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "Store",
             "WireProtocol", "JSON", "Observability", hummingbird, nioCore, logging,
-        ]),
+        ],
+        resources: ["index.html", "app.js", "style.css"].map { .embedInCode("Console/Page/\($0)") }),
     executable(
         "escapement-coordinator", "Services/Coordinator/Main",
         [

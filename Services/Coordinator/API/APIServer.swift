@@ -70,6 +70,7 @@ package struct APIServer: Sendable {
                 try await route.handler(self.call(route, request, context))
             }
         }
+        ConsoleRoutes().add(to: router)
         return router
     }
 

@@ -4,6 +4,7 @@ import JSON
 import NIOCore
 import Store
 import Testing
+import Store
 import TestSupport
 import WireProtocol
 

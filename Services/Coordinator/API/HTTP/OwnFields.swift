@@ -7,7 +7,7 @@ extension HTTPFields {
         case idempotencyKey = "Idempotency-Key"
         case idempotencyReplayed = "Idempotency-Replayed"
         case traceparent = "traceparent"
-        case lastEventID = "Last-Event-ID"
+        case referrerPolicy = "Referrer-Policy"
     }
 
     subscript(own field: Own) -> String? {
