@@ -50,15 +50,12 @@ enum LabelSelector {
             let values = text[text.index(after: open)...].dropLast().split(separator: ",").map {
                 self.trimmed(String($0))
             }
-            guard !values.isEmpty, words.last == "in" else {
-                throw Fault(detail: "'\(ObjectReader.clipped(text))' is not 'name in (value, …)'")
+            guard words.count == 2, !values.isEmpty, words[1] == "in" || words[1] == "notin" else {
+                throw Fault(detail: "has '\(ObjectReader.clipped(text))', which is not 'name in (value, …)'")
             }
             try self.check(words[0])
-            if words.count == 2 { return .isOneOf(name: words[0], values: values) }
-            if words.count == 3, words[1] == "not" || words[1] == "notin" {
-                return .isNoneOf(name: words[0], values: values)
-            }
-            throw Fault(detail: "'\(ObjectReader.clipped(text))' is not 'name in (value, …)'")
+            return words[1] == "in"
+                ? .isOneOf(name: words[0], values: values) : .isNoneOf(name: words[0], values: values)
         }
         if text.hasPrefix("!") {
             let name = self.trimmed(String(text.dropFirst()))
