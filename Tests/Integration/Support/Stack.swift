@@ -64,6 +64,23 @@ final class Stack: Sendable {
         try await stack.down()
     }
 
+    /// Stops everything and starts it again on the same data.
+    func restart() async throws {
+        try await Command.escapement(["dev", "down", "--data-dir", self.folder]).succeed()
+        try await Command.escapement(
+            ["dev", "up", "--detach", "--data-dir", self.folder, "--shards", "16", "--lanes", "4"]).succeed()
+    }
+
+    /// The environment in which the command line finds this stack.
+    func clientEnvironment() throws -> [String: String] {
+        let api = try #require(try self.report["api"])
+        return [
+            "PATH": "/usr/bin:/bin", "ESCAPEMENT_SERVER": try #require(api["url"]?.stringValue),
+            "ESCAPEMENT_TOKEN_FILE": try #require(api["tokenFile"]?.stringValue),
+            "ESCAPEMENT_TLS_CA": try #require(api["caFile"]?.stringValue),
+        ]
+    }
+
     // MARK: What runs
 
     /// `dev.json` as it is now.
@@ -167,13 +184,15 @@ final class Stack: Sendable {
         throw last ?? StackError("no coordinator is listed")
     }
 
-    /// The same, again until a coordinator takes it: after faults some answer 503 for a while.
-    func insist(_ method: HTTPMethod, _ path: String, _ body: String? = nil) async throws -> JSONValue {
-        try await Eventually.value("\(path) is taken") {
-            guard let answer = try? await self.call(method, path, body), (200..<300).contains(answer.status) else {
-                return nil
+    /// The same, again until a coordinator takes it: after faults some answer 503 for a while. A repeated request finds what
+    /// an earlier one has made.
+    func insist(_ method: HTTPMethod, _ path: String, _ body: String? = nil) async throws {
+        try await Eventually.holds("\(path) is taken") {
+            guard let answer = try? await self.call(method, path, body) else { return false }
+            if (400..<500).contains(answer.status), answer.status != 409, answer.status != 429 {
+                throw StackError("\(method.rawValue) \(path): \(answer.status) \(answer.body.text)")
             }
-            return answer.body
+            return answer.status < 300 || answer.status == 409
         }
     }
 
@@ -181,16 +200,19 @@ final class Stack: Sendable {
 
     /// Reads a topic from its beginning as a `read_committed` consumer does.
     func consumer(of topic: String, partitions: Int32 = 4) async throws -> TopicReader {
+        try await TopicReader(try self.kafkaSettings(), topic: topic, partitions: partitions)
+    }
+
+    func kafkaSettings() throws -> KafkaClientSettings {
         let kafka = try #require(try self.report["kafka"])
         func text(_ key: String) throws -> String { try #require(kafka[key]?.stringValue) }
         let password = try TextFile.read(try text("passwordFile")).trimmed
-        let settings = KafkaClientSettings(
+        return KafkaClientSettings(
             properties: [
                 .init("bootstrap.servers", try text("bootstrapServers")), .init("security.protocol", "SASL_SSL"),
                 .init("sasl.mechanism", try text("saslMechanism")), .init("sasl.username", try text("username")),
                 .init("ssl.ca.location", try text("caFile")), .init("isolation.level", "read_committed"),
             ], secrets: { [.init("sasl.password", password)] })
-        return try await TopicReader(settings, topic: topic, partitions: partitions)
     }
 
     /// How many documents the activation store has, and their ids.

@@ -112,7 +112,11 @@ struct DevPostgres {
         // Replaces itself by the program, so that our signals reach the server.
         return ChildProcess.Launch(
             executable: "/usr/bin/setpriv",
-            arguments: ["--reuid=postgres", "--regid=postgres", "--init-groups", path] + arguments,
+            // The capability lets it pass folders above the data that only root may enter, such as /root.
+            arguments: [
+                "--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=+dac_override",
+                "--ambient-caps=+dac_override", path,
+            ] + arguments,
             environment: environment, logFile: log)
     }
 
