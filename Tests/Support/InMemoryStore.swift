@@ -86,6 +86,9 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         self.shell.withLock { $0.contents.checkpoints[shard] }
     }
 
+    /// Who holds the lease, by the row.
+    package var leaderNode: NodeID? { self.shell.withLock { $0.contents.leader.node } }
+
     // LockStore.
 
     package func observeLeader() async throws(StoreError) -> LeaderRecord {

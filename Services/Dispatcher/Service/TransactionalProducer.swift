@@ -214,6 +214,9 @@ package actor TransactionalProducer: LaneProducer {
     }
 
     private func discard(_ session: any TransactionSession) async {
+        #if DEFENCE_REMOVAL
+        if Defence.recycle.isRemoved { return }
+        #endif
         self.session = nil
         self.recycled()
         await session.close()

@@ -4,7 +4,7 @@ import EscapementModel
 final class FaultPlan: @unchecked Sendable {
     enum Kind: String, CaseIterable {
         case killProcess, killMachine, pauseProcess, cutOneWay, cutBothWays, breakLink
-        case databaseDown, databaseCut, databaseAnswersLost
+        case databaseDown, databaseCut, databaseAnswersLost, leaderStalls
         case kafkaDown, kafkaLateEnds, kafkaProduceFails
         case elasticsearchDown, elasticsearchBusy, elasticsearchAnswersLost
         case clockStep
@@ -99,6 +99,22 @@ final class FaultPlan: @unchecked Sendable {
             guard let host = cluster.host(of: self.seat()) else { return }
             cluster.database.cut(host)
             simulator.after(self.draw(0.5...15)) { cluster.database.uncut(host) }
+        case .leaderStalls:
+            // A member dies, and the leader is stopped in the middle of giving its work away.
+            let seat = self.seat()
+            guard seat.role != .coordinator else { return }
+            cluster.kill(seat, silently: false)
+            cluster.database.slowness = .milliseconds(400)
+            let (stall, rest) = (self.draw(1.0...2.2), self.draw(7...14))
+            simulator.after(stall) {
+                let leader = cluster.leader()
+                leader?.pause()
+                cluster.database.slowness = .zero
+                simulator.after(rest) {
+                    leader?.resume()
+                    cluster.start(seat)
+                }
+            }
         case .databaseAnswersLost:
             cluster.database.answersLostPerMille = 100
             simulator.after(self.draw(1...10)) { cluster.database.answersLostPerMille = 0 }

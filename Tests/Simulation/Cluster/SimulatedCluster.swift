@@ -96,6 +96,13 @@ final class SimulatedCluster: @unchecked Sendable {
         }
     }
 
+    /// The host of the coordinator that has the lease, by its database row.
+    func leader() -> Host? {
+        self.database.contents.leaderNode.flatMap { node in
+            self.processes.first { $0.key.node == node }?.value.host
+        }
+    }
+
     /// A change of `shard` was committed: the coordinator that served the request says so.
     func changed(_ shard: ShardID) {
         let living = self.processes.filter { $0.key.role == .coordinator && !$0.value.host.isPaused }

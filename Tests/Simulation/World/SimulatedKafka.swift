@@ -294,6 +294,11 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
         guard let producer else { return }
         self.isTainted = true
         do throws(TransactionError) { try await self.reach() } catch { return }
+        if self.kafka.draws(self.kafka.lateEndPercent, of: 100) {
+            let delay = Duration.milliseconds(20) + self.kafka.drawLatency() * 50
+            let transactionalID = self.transactionalID
+            self.kafka.simulator.after(delay) { [kafka] in _ = kafka.end(transactionalID, producer, .aborted) }
+        }
         _ = self.kafka.end(self.transactionalID, producer, .aborted)
         await self.host.pause(self.kafka.drawLatency())
     }

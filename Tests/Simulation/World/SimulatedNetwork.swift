@@ -63,7 +63,12 @@ final class SimulatedNetwork: @unchecked Sendable {
     /// Breaks one connection between two hosts, if there is one.
     func breakLink(between first: Host, and second: Host) {
         for link in self.links where link.host === first && link.remote?.host === second {
-            link.breakOff("reset", after: .zero)
+            // Half of the time one end knows at once, and what it has sent still arrives at the other.
+            if Bool.random(using: &self.random) {
+                link.breakOff("reset", after: .zero)
+            } else {
+                link.breakUnevenly("reset", lateBy: .milliseconds(Int.random(in: 1...3000, using: &self.random)))
+            }
         }
     }
 
@@ -221,6 +226,22 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
         guard let remote, remote.host.isAlive, !remote.isClosed else { return }
         remote.goSilent()
         self.network.simulator.after(delay) { remote.host.deliver { remote.end(error) } }
+    }
+
+    /// This end learns at once that the connection is gone; what it has sent arrives at the other much later, and only
+    /// then does that end learn it too.
+    func breakUnevenly(_ reason: String, lateBy delay: Duration) {
+        guard let remote, !self.isClosed, !self.isSilent else { return }
+        let sent = self.outbound
+        self.outbound = []
+        self.goSilent()
+        remote.goSilent()
+        let error = LinkError(.broken, reason)
+        self.host.deliver { self.end(error) }
+        self.network.simulator.after(delay) {
+            for frame in sent { remote.host.deliver { remote.receive(frame) } }
+            remote.host.deliver { remote.end(error) }
+        }
     }
 
     /// Nothing leaves or arrives any more, and nobody says so.

@@ -55,10 +55,17 @@ final class SimulatedDatabase: @unchecked Sendable {
         self.cutHosts = []
         self.isDown = false
         self.answersLostPerMille = 0
+        self.slowness = .zero
     }
 
     func isCut(_ host: Host) -> Bool { self.cutHosts.contains(host.name) }
-    func drawLatency() -> Duration { .microseconds(Int.random(in: 200...4000, using: &self.random)) }
+    /// Added to every way to it and back.
+    var slowness = Duration.zero
+
+    func drawLatency() -> Duration {
+        .microseconds(Int.random(in: 200...4000, using: &self.random)) + self.slowness
+    }
+
     func losesAnswer() -> Bool {
         self.answersLostPerMille > 0 && Int.random(in: 0..<1000, using: &self.random) < self.answersLostPerMille
     }
