@@ -165,7 +165,8 @@ let tools: [Target] = [
         "escapement", "Tools/Escapement",
         [
             "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "HTTPClient", "PostgresStore", "Store", "TLS",
-            "COpenSSL", "KafkaClient", "ElasticsearchStore", "Observability", "ServiceConfiguration", arguments,
+            "COpenSSL", "KafkaClient", "DispatcherKafka", "ElasticsearchStore", "Observability",
+            "ServiceConfiguration", arguments,
             logging,
         ]),
     library(
@@ -250,6 +251,12 @@ let testTargets: [Target] = [
         [
             "DispatcherService", "DispatcherDomain", "MemberLink", "Observability", "WireProtocol", "JSON", nioCore,
             logging,
+        ]),
+    tests(
+        "DispatcherKafkaTests", "Tests/Unit/DispatcherKafkaTests",
+        [
+            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "DevKafka", "KafkaClient",
+            "ServiceConfiguration", "Observability", nioCore, logging,
         ]),
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],

@@ -42,6 +42,9 @@ package enum ActivationFormat: String, CaseIterable, Sendable {
 
 /// The dispatcher: lanes, Kafka, Elasticsearch.
 package struct DispatcherConfiguration: ReadableConfiguration {
+    package static let defaultTopicName = "escapement.fires"
+    package static let deadLetterTopicName = "escapement.deadletters"
+
     package var common: CommonConfiguration
     package var kafka: KafkaSettings
     package var elasticsearch: ElasticsearchSettings
@@ -75,7 +78,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
 
     package init(
         common: CommonConfiguration, kafka: KafkaSettings, elasticsearch: ElasticsearchSettings,
-        defaultTopic: String = "escapement.fires", deadLetterTopic: String = "escapement.deadletters",
+        defaultTopic: String = Self.defaultTopicName, deadLetterTopic: String = Self.deadLetterTopicName,
         topicAllow: String = #"escapement\.fires(\..+)?"#, format: FireFormat = .cloudEventsBinary,
         cloudEventsSource: String = "", activationIndex: String = "escapement-activations",
         activationRetention: Duration = .seconds(30 * 86_400), payloadStorage: PayloadStorage = .digest,
@@ -151,7 +154,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         }
     }
 
-    private static func topic(_ name: String, _ fallback: String, _ reader: inout ConfigurationReader) -> String {
+    static func topic(_ name: String, _ fallback: String, _ reader: inout ConfigurationReader) -> String {
         reader.value(
             name, default: fallback, expected: "a topic name: 1 to 249 letters, digits, '.', '_' and '-'", show: { $0 },
             parse: { text in

@@ -11,8 +11,8 @@ package final class KafkaAdmin: Sendable {
         .init("log.connection.close", "true"),
     ]
 
-    private let handle: KafkaHandle
-    private let worker: BlockingWorker
+    let handle: KafkaHandle
+    let worker: BlockingWorker
     private let health: KafkaHealthMonitor
 
     /// - Throws: `KafkaError` when a property is refused.
@@ -108,7 +108,7 @@ package final class KafkaAdmin: Sendable {
         return true
     }
 
-    private static func milliseconds(_ duration: Duration) -> Int32 {
+    static func milliseconds(_ duration: Duration) -> Int32 {
         let (seconds, attoseconds) = duration.components
         return Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
     }
@@ -148,11 +148,13 @@ package struct KafkaMetadata: Equatable, Sendable {
         package var code: KafkaErrorCode
     }
 
-    package var brokerCount: Int
+    /// The brokers that are up.
+    package var brokerIDs: [Int32]
+    package var brokerCount: Int { self.brokerIDs.count }
     package var topics: [Topic]
 
     init(copying metadata: rd_kafka_metadata) {
-        self.brokerCount = Int(metadata.broker_cnt)
+        self.brokerIDs = UnsafeBufferPointer(start: metadata.brokers, count: Int(metadata.broker_cnt)).map(\.id)
         self.topics = UnsafeBufferPointer(start: metadata.topics, count: Int(metadata.topic_cnt)).map { topic in
             let partitions = UnsafeBufferPointer(start: topic.partitions, count: Int(topic.partition_cnt))
             return Topic(

@@ -56,6 +56,26 @@ package final class KafkaTransactionalProducer: Sendable {
         try await self.call { rd_kafka_init_transactions($0, milliseconds) }
     }
 
+    /// Learns where the partitions of `topics` are, so that the first record for one does not wait for it.
+    ///
+    /// - Throws: as a question about metadata does; nothing depends on it.
+    package func prepare(topics: [String], timeout: Duration) async throws(KafkaError) {
+        let milliseconds = Int32(clamping: timeout.wholeMilliseconds)
+        try await self.worker.run { () throws(KafkaError) in
+            for topic in topics {
+                guard let handle = rd_kafka_topic_new(self.producer.handle.pointer, topic, nil) else {
+                    throw KafkaError(KafkaErrorCode(rd_kafka_last_error()))
+                }
+                defer { rd_kafka_topic_destroy(handle) }
+                var answer: UnsafePointer<rd_kafka_metadata>?
+                let code = KafkaErrorCode(
+                    rd_kafka_metadata(self.producer.handle.pointer, 0, handle, &answer, milliseconds))
+                if let answer { rd_kafka_metadata_destroy(answer) }
+                guard code == .none else { throw KafkaError(code) }
+            }
+        }
+    }
+
     /// Begins a transaction. Local.
     package func begin() async throws(KafkaError) {
         try await self.call { rd_kafka_begin_transaction($0) }

@@ -20,9 +20,7 @@ package final class KafkaConnection: Sendable {
     }
 
     package init(_ settings: KafkaSettings, clocks: any Clocks, health: Health, logger: Logger) {
-        let settings = KafkaClientSettings(
-            properties: settings.openProperties.map { .init($0.name, $0.value) },
-            secrets: { try settings.secretProperties().map { .init($0.name, $0.value) } })
+        let settings = KafkaClientSettings(settings)
         let state = TroubleState()
         self.settings = settings
         self.state = state
@@ -50,5 +48,14 @@ package final class KafkaConnection: Sendable {
     /// - Throws: `KafkaError` naming the property.
     package func check() throws(KafkaError) {
         _ = try KafkaProducer(settings: self.settings, logger: self.logger, health: self.monitor)
+    }
+}
+
+extension KafkaClientSettings {
+    /// The settings as a client takes them; secrets are read when it is made.
+    package init(_ settings: KafkaSettings) {
+        self.init(
+            properties: settings.openProperties.map { .init($0.name, $0.value) },
+            secrets: { try settings.secretProperties().map { .init($0.name, $0.value) } })
     }
 }

@@ -8,18 +8,22 @@ import Synchronization
 package final class KafkaLaneProducers: LaneProducerFactory {
     private let connection: KafkaConnection
     private let cluster: String
+    private let topics: [String]
     private let mode: DeliveryMode
     private let clocks: any Clocks
     private let seed: UInt64
     private let recycled: @Sendable () -> Void
     private let shared: SharedProducer
 
+    /// - Parameter topics: where most records go: their partitions are looked up before the first one.
     package init(
-        connection: KafkaConnection, cluster: String, mode: DeliveryMode, clocks: any Clocks, seed: UInt64,
+        connection: KafkaConnection, cluster: String, topics: [String], mode: DeliveryMode, clocks: any Clocks,
+        seed: UInt64,
         recycled: @escaping @Sendable () -> Void
     ) {
         self.connection = connection
         self.cluster = cluster
+        self.topics = topics
         self.mode = mode
         self.clocks = clocks
         self.seed = seed
@@ -32,7 +36,9 @@ package final class KafkaLaneProducers: LaneProducerFactory {
         switch self.mode {
         case .exactlyOnce:
             return TransactionalProducer(
-                lane: lane, sessions: KafkaTransactionSessions(connection: self.connection, cluster: self.cluster),
+                lane: lane,
+                sessions: KafkaTransactionSessions(
+                    connection: self.connection, cluster: self.cluster, topics: self.topics),
                 clocks: self.clocks, seed: seed, recycled: self.recycled)
         case .atLeastOnce:
             return AtLeastOnceProducer(producer: self.shared, clocks: self.clocks, seed: seed)
@@ -70,16 +76,24 @@ package final class SharedProducer: RecordProducer {
 }
 
 /// Sessions whose transactional id is the lane's own: the latest to initialize is the lane's publisher.
-struct KafkaTransactionSessions: TransactionSessionFactory {
-    let connection: KafkaConnection
-    let cluster: String
+package struct KafkaTransactionSessions: TransactionSessionFactory {
+    private let connection: KafkaConnection
+    private let cluster: String
+    private let topics: [String]
 
-    func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+    /// - Parameter topics: looked up before the first transaction.
+    package init(connection: KafkaConnection, cluster: String, topics: [String]) {
+        self.connection = connection
+        self.cluster = cluster
+        self.topics = topics
+    }
+
+    package func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
         do throws(KafkaError) {
             return KafkaTransactionSession(
                 try KafkaTransactionalProducer(
                     settings: self.connection.settings, transactionalID: "esc.\(self.cluster).lane.\(lane)",
-                    logger: self.connection.logger, health: self.connection.monitor))
+                    logger: self.connection.logger, health: self.connection.monitor), topics: self.topics)
         } catch {
             throw .unavailable("\(error)")
         }
@@ -90,19 +104,31 @@ struct KafkaTransactionSessions: TransactionSessionFactory {
 final class KafkaTransactionSession: TransactionSession {
     /// How long a transactional id may take to be initialized: an open transaction of the one before has to end.
     static let initializeMax = Duration.seconds(15)
+    static let prepareMax = Duration.seconds(1)
     /// How long a commit may take until its outcome is looked up in the journal instead.
     static let commitMax = Duration.seconds(10)
     /// How long an abort may take until the successor is left to do it.
     static let abortMax = Duration.seconds(2)
 
     private let producer: Mutex<KafkaTransactionalProducer?>
+    private let topics: [String]
 
-    init(_ producer: KafkaTransactionalProducer) { self.producer = Mutex(producer) }
+    init(_ producer: KafkaTransactionalProducer, topics: [String]) {
+        self.producer = Mutex(producer)
+        self.topics = topics
+    }
 
     var isTainted: Bool { self.producer.withLock { $0?.doubt != nil } }
 
     func initialize() async throws(TransactionError) {
         let producer = try self.open()
+        do throws(KafkaError) {
+            // First, because an initialization that begins before a connection is there waits for a timer of half a
+            // second. What is not learnt now is learnt with the first record.
+            try await producer.prepare(topics: self.topics, timeout: Self.prepareMax)
+        } catch {
+            if error.isFatal { throw self.failure(error, producer) }
+        }
         do throws(KafkaError) {
             try await producer.initialize(timeout: Self.initializeMax)
         } catch {

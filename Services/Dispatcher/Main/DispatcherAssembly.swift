@@ -131,7 +131,8 @@ struct DispatcherAssembly {
             connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
-                connection: kafka, cluster: common.cluster.name, mode: configuration.deliveryMode,
+                connection: kafka, cluster: common.cluster.name,
+                topics: [rules.journalTopic, configuration.defaultTopic], mode: configuration.deliveryMode,
                 clocks: self.clocks, seed: seed, recycled: { metrics.producersRecycled.increment() }),
             journal: journal, parked: journal,
             keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: kafka), web: web, clocks: self.clocks),

@@ -1,0 +1,52 @@
+import DispatcherKafka
+import KafkaClient
+import Testing
+
+@Suite struct InspectionTests {
+    @Test func `topics that are missing are created once and then found sound`() async throws {
+        try await KafkaFixture.with { fixture in
+            let topics = { (_: Int) in
+                ClusterTopics(
+                    cluster: "other", laneCount: 3, defaultTopic: "other.fires", deadLetterTopic: "other.dead")
+            }
+            let admin = try fixture.connection.makeAdmin()
+            let inspection = KafkaInspection(admin: admin)
+            let before = try await inspection.run(topics: topics, creates: false)
+            #expect(before.count { $0.level == .problem } == 4)
+            #expect(before.contains { $0.text.contains("escapement.other.journal") && $0.text.contains("kafka setup") })
+            let during = try await inspection.run(topics: topics, creates: true)
+            #expect(during.count { $0.level == .problem } == 0)
+            let after = try await inspection.run(topics: topics, creates: false)
+            #expect(after.count { $0.level == .problem } == 0)
+            await admin.close()
+        }
+    }
+
+    @Test func `a journal with another number of partitions is a problem`() async throws {
+        try await KafkaFixture.with { fixture in
+            let admin = try fixture.connection.makeAdmin()
+            let findings = try await KafkaInspection(admin: admin).run(
+                topics: { _ in
+                    ClusterTopics(
+                        cluster: KafkaFixture.cluster, laneCount: 5, defaultTopic: "escapement.fires",
+                        deadLetterTopic: "escapement.deadletters")
+                }, creates: false)
+            let problems = findings.filter { $0.level == .problem }.map(\.text)
+            #expect(problems.count == 2)
+            #expect(problems.allSatisfy { $0.contains("has 2 partitions, but the cluster has 5 lanes") })
+            await admin.close()
+        }
+    }
+
+    @Test(arguments: [
+        (["inter.broker.protocol.version": "3.5-IV2"], KafkaInspection.Finding.Level.warning),
+        (["inter.broker.protocol.version": "3.6"], .ok), (["inter.broker.protocol.version": "4.0-IV3"], .ok),
+        (["message.max.bytes": "500000"], .problem), (["transaction.max.timeout.ms": "10000"], .problem),
+        (["transaction.state.log.replication.factor": "1"], .warning),
+    ])
+    func `unsafe broker settings are named`(settings: [String: String], level: KafkaInspection.Finding.Level) {
+        let findings = KafkaInspection.judge(brokerSettings: settings)
+        #expect(findings.map(\.level) == [level])
+        #expect(findings.allSatisfy { finding in settings.values.contains { finding.text.contains($0) } })
+    }
+}

@@ -1,0 +1,128 @@
+import DevKafka
+import DispatcherDomain
+import DispatcherKafka
+import DispatcherService
+import EscapementModel
+import NIOCore
+import Observability
+import Testing
+
+@Suite struct TransactionsTests {
+    private let fires = "escapement.fires"
+    private let journal = PublishingRules.journalTopic(of: KafkaFixture.cluster)
+
+    private func publish(_ producer: TransactionalProducer, _ records: [OutgoingRecord]) async throws(PublishError) {
+        _ = try await producer.publish(
+            records, fallback: { _ in nil },
+            settle: { fates in
+                let delivered = fates.count { if case .delivered = $0 { true } else { false } }
+                return Settlement(
+                    deadLetters: [],
+                    journal: [
+                        OutgoingRecord(
+                            topic: PublishingRules.journalTopic(of: KafkaFixture.cluster), partition: 0, key: nil,
+                            value: ByteBuffer(string: "\(delivered)/\(fates.count)"))
+                    ], outcomes: [])
+            }, trouble: { _ in })
+    }
+
+    @Test func `a committed transaction is there as a whole, an aborted one is not`() async throws {
+        try await KafkaFixture.with { fixture in
+            let session = try await fixture.sessions.makeSession(for: LaneID(0))
+            try await session.initialize()
+            try await session.begin()
+            let deliveries = await session.produce([KafkaFixture.record("a"), KafkaFixture.record("b")])
+            #expect(deliveries == [.delivered(partition: 0, offset: 0), .delivered(partition: 0, offset: 1)])
+            #expect(try await fixture.texts(self.fires) == [])
+            try await session.commit()
+            #expect(try await fixture.texts(self.fires) == ["a", "b"])
+            #expect(!session.isTainted)
+            try await session.begin()
+            _ = await session.produce([KafkaFixture.record("c")])
+            await session.abort()
+            #expect(session.isTainted, "what was aborted may have requests on their way")
+            #expect(try await fixture.texts(self.fires) == ["a", "b"])
+            #expect(try await fixture.texts(self.fires, isCommittedOnly: false) == ["a", "b", "c"])
+        }
+    }
+
+    @Test func `a zombie's transaction comes to nothing`() async throws {
+        try await KafkaFixture.with { fixture in
+            let zombie = try await fixture.sessions.makeSession(for: LaneID(0))
+            try await zombie.initialize()
+            try await zombie.begin()
+            _ = await zombie.produce([KafkaFixture.record("zombie")])
+            let owner = try await fixture.sessions.makeSession(for: LaneID(0))
+            try await owner.initialize()
+            do throws(TransactionError) {
+                try await zombie.commit()
+                Issue.record("a fenced producer committed")
+            } catch {
+                guard case .fenced = error else {
+                    Issue.record("the error is \(error)")
+                    return
+                }
+            }
+            try await owner.begin()
+            _ = await owner.produce([KafkaFixture.record("owner")])
+            try await owner.commit()
+            #expect(try await fixture.texts(self.fires) == ["owner"])
+        }
+    }
+
+    @Test func `an answer that is lost taints the session, and nothing is there twice`() async throws {
+        try await KafkaFixture.with { fixture in
+            let recycled = Counter()
+            let producer = fixture.producer(recycled: { recycled.increment() })
+            try await producer.begin()
+            for number in 0..<4 {
+                try await fixture.broker.order(Fault(.dropAnswer, api: .endTransaction))
+                try await self.publish(producer, [KafkaFixture.record("\(number)")])
+            }
+            #expect(try await fixture.texts(self.fires) == ["0", "1", "2", "3"])
+            #expect(try await fixture.texts(self.journal) == ["1/1", "1/1", "1/1", "1/1"])
+            #expect(recycled.value >= 3)
+        }
+    }
+
+    @Test func `ends of transactions that arrive again later end no other transaction`() async throws {
+        try await KafkaFixture.with { fixture in
+            let producer = fixture.producer()
+            try await producer.begin()
+            for number in 0..<10 {
+                try await fixture.broker.order(Fault(.dropAnswer, api: .endTransaction))
+                try await fixture.broker.order(Fault(.duplicate(afterMilliseconds: 30), api: .endTransaction))
+                try await self.publish(producer, [KafkaFixture.record("\(number)")])
+            }
+            #expect(try await fixture.texts(self.fires) == (0..<10).map { "\($0)" })
+        }
+    }
+
+    @Test func `a produce that fails is repeated by a new session, visible once`() async throws {
+        try await KafkaFixture.with { fixture in
+            let producer = fixture.producer()
+            try await producer.begin()
+            try await fixture.broker.order(Fault(.disconnect, api: .produce, count: 2))
+            try await fixture.broker.order(Fault(.error(.coordinatorNotAvailable), api: .endTransaction))
+            try await self.publish(producer, [KafkaFixture.record("a"), KafkaFixture.record("b")])
+            #expect(try await fixture.texts(self.fires) == ["a", "b"])
+            #expect(try await fixture.texts(self.journal) == ["2/2"])
+        }
+    }
+
+    @Test func `what Kafka never takes is left out, and the rest arrives`() async throws {
+        try await KafkaFixture.with { fixture in
+            let producer = fixture.producer()
+            try await producer.begin()
+            let large = String(repeating: "x", count: 2_000_000)
+            try await self.publish(
+                producer,
+                [
+                    KafkaFixture.record("a"), KafkaFixture.record("nobody", topic: "no.such.topic"),
+                    KafkaFixture.record(large), KafkaFixture.record("b"),
+                ])
+            #expect(try await fixture.texts(self.fires) == ["a", "b"])
+            #expect(try await fixture.texts(self.journal) == ["2/4"])
+        }
+    }
+}
