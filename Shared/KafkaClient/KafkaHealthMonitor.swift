@@ -47,7 +47,8 @@ package final class KafkaHealthMonitor: Sendable {
         guard let (rank, reason) = self.classify(code, Self.withoutBroker(text)) else { return }
         let changed: Bool = self.state.withLock { state in
             state.isKnown = true
-            guard state.reason == nil || rank >= state.rank, state.reason != reason else { return false }
+            // The same cause in other words is no news: an outage is one line, not one for each attempt.
+            guard state.reason == nil || rank > state.rank else { return false }
             state.reason = reason
             state.rank = rank
             return true

@@ -24,6 +24,8 @@ package struct DispatcherMetrics: Sendable {
     package let unreadableJournalRecords: Counter
     package let laneTakeovers: Histogram
     package let producersRecycled: Counter
+    private let canaryLastFire: Gauge
+    private let canaryLateness: Gauge
 
     private struct Key: Hashable {
         var kind: FireKind
@@ -104,9 +106,18 @@ package struct DispatcherMetrics: Sendable {
         self.laneTakeovers = registry.histogram(
             "escapement_lane_takeover_duration_seconds", "Assignment of a lane to its first publish.",
             buckets: .duration)
+        self.canaryLastFire = registry.gauge(
+            "escapement_canary_last_fire_timestamp_seconds",
+            "When the schedule 'canary' of the namespace 'escapement' fired last.")
+        self.canaryLateness = registry.gauge(
+            "escapement_canary_lateness_seconds", "Due instant to acknowledgement by Kafka, of that fire.")
         self.producersRecycled = registry.counter(
             "escapement_producers_recycled_total", "Transactional producers replaced after a doubt.")
     }
+
+    /// The schedule that proves that fires go all the way round, when an operator has made it.
+    package static let canaryNamespace = "escapement"
+    package static let canaryName = "canary"
 
     /// Counts what a round settled.
     package func settled(_ outcomes: [OutcomeRecord]) {
@@ -116,7 +127,13 @@ package struct DispatcherMetrics: Sendable {
                 self.skipped[SkipKey(kind: outcome.kind, reason: outcome.reason)]?
                     .increment(by: UInt64(outcome.count))
             }
-            if let lateness = outcome.lateness { self.lateness[outcome.kind]?.observe(lateness) }
+            if let lateness = outcome.lateness {
+                self.lateness[outcome.kind]?.observe(lateness)
+                if outcome.name == Self.canaryName, outcome.namespace == Self.canaryNamespace {
+                    self.canaryLastFire.set(Double(outcome.settledAt.milliseconds) / 1000)
+                    self.canaryLateness.set(lateness)
+                }
+            }
             if outcome.outcome == .failed {
                 self.deadLetters[outcome.reason]?.increment()
                 self.error("refused")
