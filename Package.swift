@@ -71,7 +71,8 @@ let shared: [Target] = [
     library(
         "HTTPServer", "Shared/HTTPServer",
         [
-            "TLS", "Observability", "ServiceConfiguration", "JSON", "CZlib", hummingbird, hummingbirdCore, nioCore,
+            "TLS", "EscapementModel", "Scheduling", "Observability", "ServiceConfiguration", "JSON", "CZlib",
+            hummingbird, hummingbirdCore, nioCore,
             nioPosix, logging, lifecycle,
         ]),
     library(

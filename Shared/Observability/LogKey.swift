@@ -50,4 +50,9 @@ package enum LogKey {
     package static let path = "path"
     package static let signal = "signal"
     package static let setting = "setting"
+    package static let timeZone = "time_zone"
+    /// The first instant at which something differs.
+    package static let validFrom = "valid_from"
+    /// Releases of the time-zone data.
+    package static let tzdata = "tzdata"
 }

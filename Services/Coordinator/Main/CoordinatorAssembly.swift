@@ -59,14 +59,16 @@ struct CoordinatorAssembly {
             host: common.adminListen.host, port: common.adminListen.port, observability: self.observability,
             onBound: { ready.note("admin", $0) })
         let web = try self.webContext()
+        let zones = ZoneDatabase(directory: common.zoneInfoDirectory)
         // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
         return [
             admin, StoreRun(store: store),
             CertificateWatch(
                 slots: [contexts.server, contexts.client] + (web.map { [$0] } ?? []), clocks: self.clocks,
                 logger: self.logger),
+            ZoneWatch(zones: zones, clocks: self.clocks, observability: self.observability),
             CoordinatorRun(coordinator: coordinator),
-            self.api(store: store, cluster: coordinator, tls: web) { ready.note("api", $0) },
+            self.api(store: store, cluster: coordinator, zones: zones, tls: web) { ready.note("api", $0) },
             RotationPause(
                 health: self.observability.health, clocks: self.clocks, drainLimit: common.drainLimit),
         ]
@@ -90,7 +92,8 @@ struct CoordinatorAssembly {
     }
 
     private func api(
-        store: PostgresStore, cluster: Coordinator, tls: TLSContextSlot?, onBound: @escaping @Sendable (Int) -> Void
+        store: PostgresStore, cluster: Coordinator, zones: ZoneDatabase, tls: TLSContextSlot?,
+        onBound: @escaping @Sendable (Int) -> Void
     ) -> HTTPListener<APIRequestContext> {
         let configuration = self.configuration
         let common = configuration.common
@@ -100,7 +103,7 @@ struct CoordinatorAssembly {
                 ? .tokens(file: configuration.tokensFile ?? "") : .open)
         let server = APIServer(
             settings: settings, store: store, cluster: cluster, clocks: self.clocks,
-            zones: ZoneDatabase(directory: common.zoneInfoDirectory), observability: self.observability
+            zones: zones, observability: self.observability
         ) { bytes, byteCountMax in
             switch Gunzip.decompress(bytes, byteCountMax: byteCountMax) {
             case .bytes(let content): .bytes(content)

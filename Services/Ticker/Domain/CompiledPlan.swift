@@ -11,6 +11,8 @@ package struct CompiledPlan: OccurrencePlan {
         self.rule = rule
     }
 
+    package func depends(on zones: Set<String>) -> Bool { self.schedule.zoneNames.contains { zones.contains($0) } }
+
     package func next(after due: WallInstant) -> Occurrence? { self.schedule.next(after: due) }
 
     /// The rule of cron-semantics: late by no more than the tolerance is on time; older than the window is

@@ -11,6 +11,12 @@ package protocol OccurrencePlan: Sendable {
     /// The last occurrence due at or before `due`, and how many lie from `first` to it; `nil` when it
     /// would lie before `first`.
     func run(from first: Occurrence, dueThrough due: WallInstant) -> SkippedRun?
+    /// Whether the rules of one of these time zones have a say in it.
+    func depends(on zones: Set<String>) -> Bool
+}
+
+extension OccurrencePlan {
+    package func depends(on zones: Set<String>) -> Bool { false }
 }
 
 /// Neighbouring occurrences that are settled as skipped together.

@@ -182,6 +182,20 @@ package struct ShardFiring<Payload: Sendable & Equatable>: Sendable {
         self.requestedHorizon = horizon
     }
 
+    /// Whether a schedule held here depends on one of these time zones. O(schedules).
+    package func depends(on zones: Set<String>) -> Bool {
+        self.slots.contains { slot in
+            if case .schedule(let schedule) = slot { schedule.entry.plan.depends(on: zones) } else { false }
+        }
+    }
+
+    /// Forgets what was loaded and what is in flight: the lane has to be opened and the snapshot asked for again.
+    package mutating func forget() {
+        guard self.phase != .draining else { return }
+        self.closed()
+        self.clearContents()
+    }
+
     /// Whether the snapshot is complete, so that only changes are needed after a lost link.
     package var hasContents: Bool { self.isLoaded }
 

@@ -68,6 +68,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
     private var holdings: [ShardID: Holding] = [:]
     private var reachableLanes: Set<LaneID> = []
     private var isFeedReachable = false
+    /// Zones whose rules changed while there was no leader to load from.
+    private var changedZones: Set<String> = []
     private var now: WallInstant
 
     /// - Precondition: `laneCount > 0`.
@@ -132,7 +134,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
     /// The link to a leader is up.
     package mutating func feedReachable() -> [TickerAction<Payload>] {
         self.isFeedReachable = true
-        return self.shardsInOrder.flatMap { self.advance($0) }
+        return self.reloadZones() + self.shardsInOrder.flatMap { self.advance($0) }
     }
 
     /// The link to the leader is gone. What is loaded goes on firing.
@@ -141,6 +143,30 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
         for shard in self.shardsInOrder {
             self.holdings[shard]?.isRequested = false
             self.holdings[shard]?.firing.horizonAbandoned()
+        }
+    }
+
+    /// The rules of time zones changed: shards with schedules in them are loaded again, so that all their future
+    /// occurrences are computed anew. Their cursors stay where the lanes have them, so nothing that was fired is
+    /// fired again. Waits for a leader, who has the contents.
+    package mutating func zonesChanged(_ zones: Set<String>) -> [TickerAction<Payload>] {
+        self.changedZones.formUnion(zones)
+        return self.reloadZones()
+    }
+
+    private mutating func reloadZones() -> [TickerAction<Payload>] {
+        guard self.isFeedReachable, !self.changedZones.isEmpty else { return [] }
+        let zones = self.changedZones
+        self.changedZones = []
+        return self.shardsInOrder.flatMap { shard -> [TickerAction<Payload>] in
+            guard let holding = self.holdings[shard], holding.firing.phase != .draining,
+                holding.firing.depends(on: zones)
+            else { return [] }
+            self.holdings[shard]?.firing.forget()
+            self.holdings[shard]?.isOpening = false
+            self.holdings[shard]?.isRequested = false
+            self.holdings[shard]?.wasActive = false
+            return self.advance(shard)
         }
     }
 

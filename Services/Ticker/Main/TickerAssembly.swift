@@ -30,6 +30,7 @@ struct TickerAssembly {
         var random = SystemRandomNumberGenerator()
         let contexts = try MemberContexts(common.tls, now: self.clocks.wallNow())
         let discovery = try DiscoveryService(common, clocks: self.clocks, logger: logger, seed: random.next())
+        let zones = ZoneDatabase(directory: common.zoneInfoDirectory)
         let node = TickerNode(
             settings: TickerSettings(
                 member: MemberDescription(
@@ -42,7 +43,7 @@ struct TickerAssembly {
                 cluster: common.cluster.name, contexts: contexts.client,
                 group: MultiThreadedEventLoopGroup.singleton),
             coordinators: { await discovery.addresses() }, clocks: self.clocks,
-            zones: ZoneDatabase(directory: common.zoneInfoDirectory), observability: self.observability)
+            zones: zones, observability: self.observability)
         let readyFile = ReadyFile(
             path: common.readyFile, role: Role.ticker.rawValue, instance: common.instance, listeners: ["admin"])
         let admin = AdminServer(
@@ -59,6 +60,7 @@ struct TickerAssembly {
             })
         return [
             admin, CertificateWatch(slots: [contexts.client], clocks: self.clocks, logger: logger),
+            ZoneWatch(zones: zones, clocks: self.clocks, observability: self.observability) { node.zonesChanged($0) },
             discovery, TickerRun(node: node),
         ]
     }

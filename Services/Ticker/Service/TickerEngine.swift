@@ -178,6 +178,7 @@ final class TickerEngine: @unchecked Sendable {
         case .horizon(let shard, let epoch, let timers, let through, let last):
             self.perform(self.core.horizonPage(shard, epoch: epoch, timers, through: through, last: last))
         case .laneView(let view): self.follow(view)
+        case .zonesChanged(let zones): self.perform(self.core.zonesChanged(zones))
         case .settledQuery(let query, let correlation):
             self.queries.append(
                 PendingQuery(

@@ -15,6 +15,8 @@ enum TickerEvent: Sendable {
     case horizon(ShardID, Epoch, [TimerEntry<ByteBuffer>], through: WallInstant, last: Bool)
     case laneView(LaneView)
     case settledQuery(SettledQuery, correlation: UInt32)
+    /// The rules of these time zones are new; what is compiled from now on follows them.
+    case zonesChanged(Set<String>)
     case dispatcherUp(Incarnation, any MessageLink)
     case dispatcherDown(Incarnation)
     case opened(Opened)

@@ -109,6 +109,9 @@ package final class TickerNode: Sendable {
         for await _ in ended {}
     }
 
+    /// The rules of time zones changed, and the zone database has them: schedules in these zones are planned anew.
+    package func zonesChanged(_ zones: Set<String>) { self.engine.inbox.post(.zonesChanged(zones)) }
+
     /// Gives the shards back, for at most the drain time-out, then ends the session.
     private func leaveWhenAsked() async {
         guard await self.isLeaving.wait() else { return }

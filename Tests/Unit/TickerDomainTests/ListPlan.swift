@@ -6,6 +6,9 @@ import TickerDomain
 struct ListPlan: OccurrencePlan {
     var dues: [Int64]
     var skipOlderThan: Int64 = .max
+    var zone: String?
+
+    func depends(on zones: Set<String>) -> Bool { self.zone.map(zones.contains) ?? false }
 
     func next(after due: WallInstant) -> Occurrence? {
         self.dues.first { $0 > due.milliseconds }.map(Self.occurrence)
