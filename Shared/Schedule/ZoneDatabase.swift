@@ -7,7 +7,7 @@ package final class ZoneDatabase: Sendable {
     /// What a reload changed in one zone.
     package struct Change: Hashable, Sendable {
         package var zone: String
-        /// The first second since 1970 from which the offsets differ.
+        /// The first second since 1970 from which the offsets differ; 0 when they differ before.
         package var fromSecond: Int
         /// The zone's file is gone or damaged; the rules read before stay in use.
         package var isLost: Bool
@@ -81,7 +81,7 @@ package final class ZoneDatabase: Sendable {
                 let new = try self.load(name, suggesting: false)
                 if let second = new.firstDifference(from: old) {
                     replaced[name] = new
-                    changes.append(Change(zone: name, fromSecond: second, isLost: false))
+                    changes.append(Change(zone: name, fromSecond: max(0, second), isLost: false))
                 }
             } catch {
                 changes.append(Change(zone: name, fromSecond: 0, isLost: true))
