@@ -18,8 +18,13 @@ check() {
     local name=$1 tool=$2
     shift 2
     if ! command -v "$tool" >/dev/null; then
-        say "$name: skipped, '$tool' is missing; ./dev tools installs it"
-        [ -z "$strict" ] || failed=1
+        case "$tool" in
+            kubectl | systemd-analyze) say "$name: skipped, '$tool' is missing on this machine" ;;
+            *)
+                say "$name: skipped, '$tool' is missing; ./dev tools installs it"
+                [ -z "$strict" ] || failed=1
+                ;;
+        esac
         return
     fi
     if "$@" > "$work/output" 2>&1; then
@@ -99,7 +104,7 @@ units() {
 }
 check "systemd units" systemd-analyze units
 
-check "documents against code and files" check-jsonschema python3 scripts/lint/documents.py
+check "documents against code and files" python3 python3 scripts/lint/documents.py
 [ -f docs/openapi.json ] && check "OpenAPI" openapi-spec-validator openapi-spec-validator docs/openapi.json
 mapfile -t migrations < <(git ls-files --cached --others --exclude-standard '*.sql')
 [ "${#migrations[@]}" -gt 0 ] && check "SQL" squawk squawk "${migrations[@]}"
