@@ -81,6 +81,10 @@ for name in "${rendered[@]}"; do
         --framework kubernetes -f "$work/$name.yaml"
 done
 
+settings=(compose/compose.yaml)
+for name in "${rendered[@]}"; do [ -s "$work/$name.yaml" ] && settings+=("$work/$name.yaml"); done
+check "settings of the services" check-jsonschema python3 scripts/lint/configurations.py "${settings[@]}"
+
 check "alert rules" promtool promtool check rules monitoring/prometheus/alerts.yaml
 check "alert tests" promtool promtool test rules monitoring/prometheus/alerts.test.yaml
 prometheus_config() {
