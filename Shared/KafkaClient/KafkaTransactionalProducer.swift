@@ -53,6 +53,14 @@ package final class KafkaTransactionalProducer: Sendable {
     /// - Throws: `timedOut` and others that are retriable: call it again, or make a new producer.
     package func initialize(timeout: Duration) async throws(KafkaError) {
         let milliseconds = Int32(clamping: timeout.wholeMilliseconds)
+        // The library looks for the transaction coordinator at once, and again a whole second later when no broker
+        // is connected yet, as is so in a new instance. A question about metadata waits for the first connection.
+        try await self.worker.run { () throws(KafkaError) in
+            var answer: UnsafePointer<rd_kafka_metadata>?
+            // What goes wrong here shows in the call that follows.
+            _ = rd_kafka_metadata(self.producer.handle.pointer, 0, nil, &answer, milliseconds)
+            if let answer { rd_kafka_metadata_destroy(answer) }
+        }
         try await self.call { rd_kafka_init_transactions($0, milliseconds) }
     }
 
