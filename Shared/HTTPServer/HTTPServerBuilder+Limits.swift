@@ -46,7 +46,7 @@ package struct LimitedHTTPChannel: HTTPChannelHandler {
                 return try await responder(request, writer, channel)
             }
             let problem: JSONValue = [
-                "type": "about:blank", "title": "Content Too Large", "status": 413, "code": "BODY_TOO_LARGE",
+                "type": "about:blank", "title": "Content Too Large", "status": 413, "code": "PAYLOAD_TOO_LARGE",
                 "detail": .string("the body has \(length) bytes, at most \(byteCountMax) are accepted"),
             ]
             let response = Response(

@@ -7,7 +7,7 @@ struct EscapementCommand: AsyncParsableCommand {
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
         subcommands: [
             ActivationCommand.self, AuditCommand.self, ClusterCommand.self, CronCommand.self, DatabaseCommand.self,
-            DevCommand.self, KafkaCommand.self, NamespaceCommand.self, ScheduleCommand.self, TimerCommand.self,
-            VersionCommand.self,
+            DeadLetterCommand.self, DevCommand.self, KafkaCommand.self, NamespaceCommand.self, ScheduleCommand.self,
+            TimerCommand.self, VersionCommand.self,
         ])
 }

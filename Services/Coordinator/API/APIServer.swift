@@ -77,7 +77,8 @@ package struct APIServer: Sendable {
     var routes: [Route] {
         [
             self.scheduleRoutes, self.actionRoutes, self.revisionRoutes, self.timerRoutes, self.previewRoutes,
-            self.activationRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes, self.handoverRoutes,
+            self.activationRoutes, self.deadLetterRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes,
+            self.handoverRoutes,
             self.descriptionRoutes,
         ].flatMap { $0 }
     }

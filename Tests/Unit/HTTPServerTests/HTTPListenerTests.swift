@@ -70,7 +70,7 @@ import Testing
             let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 16777217\r\n\r\n"
             let answer = try await RawHTTP.exchange(port, head)
             #expect(answer.hasPrefix("HTTP/1.1 413 "))
-            #expect(answer.contains("BODY_TOO_LARGE"))
+            #expect(answer.contains("PAYLOAD_TOO_LARGE"))
         }
     }
 

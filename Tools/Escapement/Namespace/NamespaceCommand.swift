@@ -16,10 +16,10 @@ struct NamespaceCommand: AsyncParsableCommand {
 /// Namespaces as people read them.
 enum NamespaceText {
     static func lines(_ namespace: JSONValue) -> [String] {
-        var lines = ["namespace  \(namespace.cell("namespace"))"]
+        var lines = ["\("namespace".padded(to: 20)) \(namespace.cell("namespace"))"]
         if namespace["paused"]?.boolValue == true {
             lines.append(
-                "paused     \(namespace["pause"]?.cell("reason") ?? "-"), since \(namespace["pause"]?.cell("since") ?? "-")"
+                "\("paused".padded(to: 20)) \(namespace["pause"]?.cell("reason") ?? "-"), since \(namespace["pause"]?.cell("since") ?? "-")"
             )
         }
         for name in ["schedules", "pendingTimers"] {

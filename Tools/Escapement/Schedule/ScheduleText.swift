@@ -16,7 +16,8 @@ struct ScheduleText {
         if let action = schedule["target"]?["action"]?.stringValue { lines.append("action      \(action)") }
         if let topic = schedule["target"]?["topic"]?.stringValue { lines.append("topic       \(topic)") }
         if let pause = schedule["pause"], pause["reason"]?.stringValue != nil {
-            lines.append("paused      \(pause.cell("reason")) (by \(pause.cell("by")))")
+            lines.append(
+                "paused      \(pause.cell("reason")) since \(pause.cell("since")), by \(schedule.cell("updatedBy"))")
         }
         if case .object(let labels)? = schedule["labels"], !labels.isEmpty {
             lines.append("labels      " + Self.labels(schedule))

@@ -3,6 +3,7 @@ import EscapementModel
 import Hummingbird
 import JSON
 import Observability
+import Store
 
 extension APIServer {
     /// What the cluster does.
@@ -25,19 +26,30 @@ extension APIServer {
                 "Empty a ticker or dispatcher by planned moves; it stays and gets nothing new", needs: .administer,
                 answers: [200: "Member"],
                 handler: { call in
-                    Answer.bytes(try await self.cluster.ask(.drain(member: call.parameter("member"))))
+                    try await self.operate(call, .drain(member: call.parameter("member")), .drain)
                 }),
             Route(
                 .post, "/v1/cluster/members/{member}/resume", id: "resumeMember", "Let a drained member work again",
                 needs: .administer, answers: [200: "Member"],
                 handler: { call in
-                    Answer.bytes(try await self.cluster.ask(.resume(member: call.parameter("member"))))
+                    try await self.operate(call, .resume(member: call.parameter("member")), .resume)
                 }),
             Route(
                 .post, "/v1/cluster/rebalance", id: "rebalance", "Spread shards and lanes evenly now",
                 needs: .administer, answers: [200: "Rebalance"],
-                handler: { _ in Answer.bytes(try await self.cluster.ask(.rebalance)) }),
+                handler: { call in try await self.operate(call, .rebalance, .rebalance) }),
         ]
+    }
+
+    /// Asks for a change of the cluster and notes who did.
+    private func operate(_ call: APICall, _ request: ClusterRequest, _ action: AuditAction) async throws -> Response {
+        let answer = try await self.cluster.ask(request)
+        let name = call.parameters.get("member") ?? self.settings.cluster
+        try await self.store.record(
+            AuditEntry(
+                self.origin(call, at: self.clocks.wallNow(), key: nil), namespace: "", object: .cluster, name: name,
+                action: action))
+        return Answer.bytes(answer)
     }
 
     /// One member of the status document, as `{"items": …}` when it is a list.

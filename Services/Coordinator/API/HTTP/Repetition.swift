@@ -93,6 +93,14 @@ extension APIServer {
         }
     }
 
+    /// The first answer to a repeated request, before anything of it is read; `nil` when it has to be run.
+    func earlierAnswer(_ repetition: Repetition?) async throws -> Response? {
+        guard let key = repetition?.key, case .answered(let bytes) = try await self.store.recall(key) else {
+            return nil
+        }
+        return try Self.replay(bytes)
+    }
+
     private static func replay(_ bytes: [UInt8]) throws -> Response {
         guard let answer = WriteAnswer(bytes: bytes) else {
             throw StoreError(.corrupt, operation: "recall", detail: "the kept answer does not parse")

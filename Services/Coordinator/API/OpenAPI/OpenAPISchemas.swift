@@ -80,6 +80,9 @@ enum OpenAPISchemas {
             "ResumeInput": self.object(
                 ["reason": self.text, "catchUp": ["type": "string", "enum": ["none"]]], isClosed: true),
             "TriggerInput": self.object(["reason": self.text, "payload": [:]], isClosed: true),
+            "ReplayInput": self.object(
+                ["activationIds": self.list(of: self.text), "reason": self.text], required: ["activationIds"],
+                isClosed: true),
             "NamespaceInput": self.object([
                 "quota": self.object(
                     [
@@ -176,6 +179,19 @@ enum OpenAPISchemas {
                     "number": self.number, "epoch": self.number, "owner": self.nullable(self.text),
                     "incarnation": self.text, "reason": self.text, "leaderEpoch": self.number,
                 ], required: ["at", "kind", "number", "epoch", "owner", "reason"]),
+            "ReplayResult": self.object(
+                [
+                    "items": self.list(
+                        of: self.object(
+                            [
+                                "activationId": self.text,
+                                "status": [
+                                    "type": "string",
+                                    "enum": ["replayed", "replayed-before", "not-found", "not-failed", "gone"],
+                                ],
+                                "detail": self.text, "replayedAs": self.text,
+                            ], required: ["activationId", "status"]))
+                ], required: ["items"]),
             "Triggered": self.object(
                 [
                     "schedule": self.name, "timer": self.name, "dueAt": OpenAPI.instant, "activationId": self.text,

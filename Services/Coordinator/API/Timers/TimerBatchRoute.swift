@@ -17,11 +17,13 @@ extension APIServer {
         ])
         let bytes = try await call.bytes(byteCountMax: self.settings.batchByteCountMax)
         let reading = try await self.reading(call)
+        let repetition = try Repetition(call, body: bytes, now: reading.now)
+        // Reading ten thousand lines is most of the work; a repetition is spared it.
+        if let answer = try await self.earlierAnswer(repetition) { return answer }
         var batch =
             call.mediaType == "application/json"
             ? try TimerBatch.read(document: try call.parse(bytes), reading)
             : try TimerBatch.read(ndjson: bytes, call: call, reading)
-        let repetition = try Repetition(call, body: bytes, now: reading.now)
         var uids = TimerUIDs(repetition, shardCount: self.settings.shardCount)
         let id = "b_\(uids.next().hex.suffix(16))"
         if isAtomic, batch.hasRejected {
