@@ -4,6 +4,7 @@ package import Hummingbird
 import JSON
 import Logging
 package import Observability
+import ScheduleDocuments
 package import Scheduling
 package import Store
 
@@ -83,6 +84,20 @@ package struct APIServer: Sendable {
         ].flatMap { $0 }
     }
 
+    /// Objects in the path have names by the grammar, or they do not exist: no other text goes any further.
+    private static func checkNames(_ route: Route, _ context: APIRequestContext) throws(Problem) {
+        for parameter in ["name", "id"] {
+            guard let given = context.parameters.get(parameter), let fault = NameGrammar.fault(in: given) else {
+                continue
+            }
+            let shown = ObjectReader.clipped(given)
+            if route.method == .put {
+                throw Problem.invalid([Problem.Fault(.pointer("/name"), ProblemCode.invalidName, "name \(fault)")])
+            }
+            throw Problem.notFound("object '\(shown)': a name \(fault)")
+        }
+    }
+
     /// Authenticates and authorises a request. The namespace comes from the path and must be one of the
     /// caller's, whether or not it exists, so that nobody learns of other namespaces.
     private func call(_ route: Route, _ request: Request, _ context: APIRequestContext) throws(Problem) -> APICall {
@@ -102,6 +117,7 @@ package struct APIServer: Sendable {
                         403, Problem.Code.forbidden, "this token has no rights in the namespace '\(namespace)'")
                 }
             }
+            try Self.checkNames(route, context)
             guard caller.role.may(permission) else {
                 throw Problem(
                     403, Problem.Code.forbidden,

@@ -119,8 +119,28 @@ import WireProtocol
             let overBody = try await calls.send(.post, Samples.schedules, bytes: body(payload: 2_100_000))
             #expect(overBody.status == 413)
             #expect(overBody.code == "PAYLOAD_TOO_LARGE")
+            let bomb = try await calls.send(
+                .post, Samples.schedules, bytes: Array(repeating: 0x20, count: 3 << 20), compresses: true)
+            #expect(bomb.status == 413, "a small body may unfold to a large one")
             let fits = try await calls.send(.post, Samples.schedules, bytes: body(payload: 65_000))
             #expect(fits.status == 201)
+        }
+    }
+
+    @Test func `texts that no store takes are refused before one sees them`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            _ = try await calls.send(.post, Samples.schedules, Samples.schedule("nightly"))
+            #expect(try await calls.send(.get, "\(Samples.schedules)/a%00b").status == 404)
+            #expect(
+                try await calls.send(.put, "\(Samples.schedules)/-x", Samples.schedule("-x")).faults == [
+                    "/name INVALID_NAME"
+                ])
+            #expect(try await calls.send(.get, "\(Samples.schedules)?q=a%00b").faults == ["q INVALID_VALUE"])
+            let pause = try await calls.send(.post, "\(Samples.schedules)/nightly/pause", ["reason": "a\u{0}b"])
+            #expect(pause.faults == ["/reason INVALID_VALUE"])
+            let label = try await calls.send(.patch, "\(Samples.schedules)/nightly", ["labels": ["a": "x\u{0}"]])
+            #expect(label.faults == ["/labels/a INVALID_VALUE"])
         }
     }
 

@@ -52,7 +52,7 @@ extension APIServer {
         for (index, text) in texts.enumerated() where UID(text: text) == nil {
             reader.note(at: index, of: "activationIds", ProblemCode.invalidValue, "is not 32 hexadecimal digits")
         }
-        let reason = reader.string("reason")
+        let reason = self.reason(&reader)
         let problems = reader.finish()
         if !problems.isEmpty { throw Problem.invalid(problems) }
         let origin = self.origin(call, at: self.clocks.wallNow(), reason: reason, key: nil)

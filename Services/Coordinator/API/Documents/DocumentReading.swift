@@ -28,7 +28,7 @@ struct DocumentReading: Sendable {
     /// Labels: short texts by which objects are found. Sorted by name.
     func labels(_ reader: inout ObjectReader) -> [JSONMember] {
         self.texts("labels", &reader) { text in
-            text.utf8.count > Self.labelValueMax || text.contains(where: \.isNewline)
+            text.utf8.count > Self.labelValueMax || text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f })
                 ? "must be one line of at most \(Self.labelValueMax) bytes" : nil
         }
     }

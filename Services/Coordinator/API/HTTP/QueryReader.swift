@@ -8,6 +8,7 @@ struct QueryReader {
     private(set) var faults: [Problem.Fault] = []
     private var given: [(name: String, value: String)] = []
     private var asked: [String] = []
+    private static let valueLengthMax = 4096
 
     init(_ call: APICall) {
         for (name, value) in call.request.uri.queryParameters { self.given.append((String(name), String(value))) }
@@ -21,6 +22,10 @@ struct QueryReader {
     mutating func text(_ name: String) -> String? {
         self.asked.append(name)
         guard let value = self.given.first(where: { $0.name == name })?.value, !value.isEmpty else { return nil }
+        if value.utf8.count > Self.valueLengthMax || value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) {
+            self.note(name, ProblemCode.invalidValue, "must be one line of at most \(Self.valueLengthMax) bytes")
+            return nil
+        }
         return value
     }
 

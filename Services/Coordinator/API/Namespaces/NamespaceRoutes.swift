@@ -95,7 +95,7 @@ extension APIServer {
     private func pauseNamespace(_ call: APICall) async throws -> Response {
         let bytes = try await call.documentBytes()
         var reader = ObjectReader(try call.parseOrEmpty(bytes), at: "")
-        let reason = reader.string("reason")
+        let reason = self.reason(&reader)
         let until = reader.instant("until")
         if let until, until <= self.clocks.wallNow() {
             reader.note("until", ProblemCode.outOfRange, "must lie in the future")
@@ -109,7 +109,7 @@ extension APIServer {
     private func resumeNamespace(_ call: APICall) async throws -> Response {
         let bytes = try await call.documentBytes()
         var reader = ObjectReader(try call.parseOrEmpty(bytes), at: "")
-        let reason = reader.string("reason")
+        let reason = self.reason(&reader)
         let problems = reader.finish()
         if !problems.isEmpty { throw Problem.invalid(problems) }
         return try await self.change(

@@ -28,11 +28,12 @@ extension APIServer {
 
     private static let reasonLengthMax = 1000
 
-    /// The member `reason`.
-    private func reason(_ reader: inout ObjectReader) -> String? {
-        let reason = reader.string("reason")
-        if let reason, reason.utf8.count > Self.reasonLengthMax {
-            reader.note("reason", ProblemCode.outOfRange, "must have at most \(Self.reasonLengthMax) bytes")
+    /// The member `reason`: a text for people, kept with what was done.
+    func reason(_ reader: inout ObjectReader) -> String? {
+        guard let reason = reader.string("reason") else { return nil }
+        if reason.utf8.count > Self.reasonLengthMax || reason.utf8.contains(0) {
+            reader.note(
+                "reason", ProblemCode.invalidValue, "must be a text of at most \(Self.reasonLengthMax) bytes")
         }
         return reason
     }
