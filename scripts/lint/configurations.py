@@ -33,7 +33,8 @@ def settings(path):
         container = (document.get("spec") or {}).get("template", {}).get("spec", {}).get("containers", [{}])[0]
         if document.get("kind") != "Deployment" or container.get("name") not in ROLES:
             continue
-        environment = {}
+        # What Kubernetes adds to every pod.
+        environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
         for source in container.get("envFrom", []):
             environment.update(maps[source["configMapRef"]["name"]])
         for variable in container.get("env", []):
