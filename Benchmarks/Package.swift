@@ -16,14 +16,23 @@ let package = Package(
     name: "escapement",
     platforms: [.macOS(.v15)],
     products: [.executable(name: "escapement-bench", targets: ["escapement-bench"])],
+    dependencies: [.package(url: "https://github.com/apple/swift-collections", from: "1.6.0")],
     targets: [
         .target(name: "EscapementModel", path: "Shared/Model", swiftSettings: settings),
         .target(name: "JSON", path: "Shared/JSON", swiftSettings: settings),
         .target(
             name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
+        .target(
+            name: "TickerDomain",
+            dependencies: [
+                "EscapementModel", "Scheduling", .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            path: "Services/Ticker/Domain", swiftSettings: settings),
         .target(name: "AllocationCount", path: "AllocationCount"),
         .executableTarget(
-            name: "escapement-bench", dependencies: ["EscapementModel", "JSON", "Scheduling", "AllocationCount"],
+            name: "escapement-bench",
+            dependencies: ["EscapementModel", "JSON", "Scheduling", "TickerDomain", "AllocationCount"],
             path: "Bench", swiftSettings: settings),
     ]
 )

@@ -10,10 +10,18 @@ let usage = """
 
       cron ZONE K [FILE]       W5: next occurrence of ten expressions at K random instants; one JSON line
       w5 [K]                   W5 in UTC and America/New_York as a table, then as JSON lines
+      w123 N SEED [QUEUE]      W1 insert, W2 cancel half, W3 expire: three JSON lines
+      w4 RATE [QUEUE]          W4: lateness of RATE timers a second for ten seconds; one JSON line
+      herd N [QUEUE]           W4h: N timers due at one instant; one JSON line
+      wheel [--rounds R] [N...]
+                               W1 to W4 and the herd, wheel and heap in turn, as a table of medians and as
+                               JSON lines; N is 1000000 and 10000000 unless given
       fuzz-cron [--seconds N] [--seed S]
                                random and mutated expressions and zone files; stops at the first trap
 
-    The other workloads of the peer benchmark (w123, w4, herd, durable, kafka, tls, http) print nothing.
+    QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
+    Without arguments: 'wheel', then 'w5'. Other workloads of the peer benchmark (durable, kafka, tls, http)
+    print nothing.
 
     """
 
@@ -26,21 +34,41 @@ do {
         let expressions = try rest.count > 2 ? CronWorkload.expressions(file: rest[2]) : CronWorkload.standard
         emit(try CronWorkload(zone: rest[0], count: count, expressions: expressions).run().record)
     case "w5":
-        let count = arguments.dropFirst().first.flatMap { Int($0) } ?? 200_000
-        var results: [CronWorkload.Result] = []
-        for zone in ["UTC", "America/New_York"] {
-            let workload = try CronWorkload(zone: zone, count: count, expressions: CronWorkload.standard)
-            results.append(workload.run())
+        try cronTable(count: arguments.dropFirst().first.flatMap { Int($0) } ?? 200_000)
+    case "w123":
+        let (count, queue) = try queueArguments(named: "N", queueAt: 3)
+        let seed = UInt64(Array(arguments).dropFirst(2).first ?? "1") ?? 1
+        if queue == .heap {
+            WheelWorkload<HeapQueue>.insertCancelExpire(count: count, seed: seed)
+        } else {
+            WheelWorkload<WheelQueue>.insertCancelExpire(count: count, seed: seed)
         }
-        write(CronWorkload.table(results) + "\n", to: 1)
-        for result in results { emit(result.record) }
+    case "w4":
+        let (rate, queue) = try queueArguments(named: "RATE", queueAt: 2)
+        if queue == .heap {
+            WheelWorkload<HeapQueue>.lateness(rate: rate)
+        } else {
+            WheelWorkload<WheelQueue>.lateness(rate: rate)
+        }
+    case "herd":
+        let (count, queue) = try queueArguments(named: "N", queueAt: 2)
+        if queue == .heap {
+            WheelWorkload<HeapQueue>.herd(count: count)
+        } else {
+            WheelWorkload<WheelQueue>.herd(count: count)
+        }
+    case "wheel":
+        try WheelTable(Array(arguments.dropFirst())).run()
     case "fuzz-cron":
         let options = try FuzzOptions(Array(arguments.dropFirst()))
         try CronFuzz(options: options).run()
-    case "w123", "w4", "herd", "durable", "kafka", "tls", "http":
+    case "durable", "kafka", "tls", "http":
         // The harness takes silence and status 0 for "not offered".
         complain("escapement-bench: the workload '\(arguments.first ?? "")' is not offered by this build")
-    case nil, "help", "--help", "-h":
+    case nil:
+        try WheelTable([]).run()
+        try cronTable(count: 200_000)
+    case "help", "--help", "-h":
         complain(usage)
     default:
         complain("escapement-bench: unknown workload '\(arguments.first ?? "")'\n" + usage)
@@ -48,6 +76,36 @@ do {
 } catch let error as BenchError {
     complain("escapement-bench: \(error.message)")
     exit(2)
+}
+
+/// The queue that a workload runs on.
+enum QueueChoice: String {
+    case wheel
+    case heap
+}
+
+/// The first number after the workload's name, and the queue at position `queueAt`.
+func queueArguments(named name: String, queueAt: Int) throws(BenchError) -> (count: Int, queue: QueueChoice) {
+    let all = Array(arguments)
+    guard all.count > 1, let count = Int(all[1]), (1...100_000_000).contains(count) else {
+        throw BenchError("\(all[0]) needs \(name), from 1 to 100000000")
+    }
+    guard all.count > queueAt else { return (count, .wheel) }
+    guard let queue = QueueChoice(rawValue: all[queueAt]) else {
+        throw BenchError("'\(all[queueAt])' is neither 'wheel' nor 'heap'")
+    }
+    return (count, queue)
+}
+
+/// W5 in two zones, as a table and as JSON lines.
+func cronTable(count: Int) throws(BenchError) {
+    var results: [CronWorkload.Result] = []
+    for zone in ["UTC", "America/New_York"] {
+        let workload = try CronWorkload(zone: zone, count: count, expressions: CronWorkload.standard)
+        results.append(workload.run())
+    }
+    write(CronWorkload.table(results) + "\n", to: 1)
+    for result in results { emit(result.record) }
 }
 
 /// What stops a run before it starts.

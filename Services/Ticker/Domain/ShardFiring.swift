@@ -20,7 +20,7 @@ import Scheduling
 /// - The revision of a cursor never covers a late admission that is not in a batch yet.
 /// - Nothing is planned before its due instant, and nothing while the loaded revision is below the
 ///   cursor's.
-package struct ShardFiring<Payload: Sendable & Equatable>: Sendable {
+package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     package enum Phase: Hashable, Sendable {
         /// The lane has not answered `Open` yet. Next: `loading`.
         case opening

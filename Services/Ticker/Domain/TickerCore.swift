@@ -39,7 +39,7 @@ package enum LaneRefusal: Hashable, Sendable {
 /// that `nextWake` names. See `ShardFiring` for one shard.
 ///
 /// **Invariant:** a shard is held under at most one epoch, and only ever under a higher one than before.
-package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
+package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// How far ahead timers are kept in memory.
     package struct Configuration: Hashable, Sendable {
         /// One-shots due within it are loaded; asked for again when half of it is left.
@@ -53,7 +53,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
         }
     }
 
-    private struct Holding {
+    /// An object, so that looking at a shard copies nothing of what it holds; only this core knows it.
+    private final class Holding {
         var firing: ShardFiring<Payload>
         /// An `Open` is on its way.
         var isOpening = false
@@ -61,6 +62,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
         var isRequested = false
         var reopenAt: WallInstant?
         var wasActive = false
+
+        init(firing: consuming ShardFiring<Payload>) { self.firing = firing }
     }
 
     private let configuration: Configuration
@@ -95,7 +98,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
 
     package var residentCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.residentCount } }
     package var overdueCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.overdueCount } }
-    package var oldestOverdue: WallInstant? { self.holdings.values.compactMap(\.firing.oldestOverdue).min() }
+    package var oldestOverdue: WallInstant? { self.holdings.values.compactMap { $0.firing.oldestOverdue }.min() }
     package var shardCount: Int { self.holdings.count }
     package var activeCount: Int { self.holdings.values.count { $0.firing.phase == .active } }
 
@@ -183,7 +186,6 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
     package mutating func delta(
         _ shard: ShardID, _ changes: [ShardChange<Payload>], from: Revision, through: Revision
     ) -> [TickerAction<Payload>] {
-        // No copy of the holding is kept across the change: it would cost a copy of all it holds.
         guard self.holdings[shard]?.firing.hasContents == true else { return [] }
         if self.holdings[shard]?.firing.apply(changes, from: from, through: through) == false {
             self.holdings[shard]?.isRequested = false
@@ -277,12 +279,10 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
                 for action in self.advance(shard) { act(action) }
             }
             if let holding = self.holdings[shard], let due = self.horizonDue(holding), due <= self.now {
-                let firing = holding.firing
+                let loaded = Watermark(through: holding.firing.horizon)
                 let through = self.now.advanced(by: self.configuration.horizon)
-                self.holdings[shard]?.firing.horizonRequested(through: through)
-                act(
-                    .requestHorizon(
-                        shard, firing.epoch, after: Watermark(through: firing.horizon), through: through))
+                holding.firing.horizonRequested(through: through)
+                act(.requestHorizon(shard, holding.firing.epoch, after: loaded, through: through))
             }
         }
         // Round by round, so that no shard waits for all the batches of another one.
@@ -313,25 +313,24 @@ package struct TickerCore<Payload: Sendable & Equatable>: Sendable {
 
     /// Asks for whatever the shard misses next and can be asked for now.
     private mutating func advance(_ shard: ShardID) -> [TickerAction<Payload>] {
-        guard var holding = self.holdings[shard] else { return [] }
-        defer { self.holdings[shard] = holding }
+        guard let holding = self.holdings[shard] else { return [] }
         var actions: [TickerAction<Payload>] = []
         let lane = self.lane(of: shard)
-        let firing = holding.firing
-        if firing.phase == .opening, !holding.isOpening, holding.reopenAt == nil, self.reachableLanes.contains(lane) {
+        let epoch = holding.firing.epoch
+        let phase = holding.firing.phase
+        let hasContents = holding.firing.hasContents
+        if phase == .opening, !holding.isOpening, holding.reopenAt == nil, self.reachableLanes.contains(lane) {
             holding.isOpening = true
-            actions.append(.open(lane, shard, firing.epoch))
+            actions.append(.open(lane, shard, epoch))
         }
         // Contents are asked for once the cursor is known: it bounds what has to be loaded.
-        if self.isFeedReachable, !holding.isRequested, firing.phase != .opening || firing.hasContents,
-            firing.phase != .draining
-        {
+        if self.isFeedReachable, !holding.isRequested, phase != .opening || hasContents, phase != .draining {
             holding.isRequested = true
             let horizon = self.now.advanced(by: self.configuration.horizon)
-            let since = firing.hasContents ? firing.applied : .none
-            if !firing.hasContents { holding.firing.snapshotRequested(horizon: horizon) }
-            actions.append(
-                .requestContents(shard, firing.epoch, cursor: firing.issued, horizon: horizon, since: since))
+            let cursor = holding.firing.issued
+            let since = hasContents ? holding.firing.applied : .none
+            if !hasContents { holding.firing.snapshotRequested(horizon: horizon) }
+            actions.append(.requestContents(shard, epoch, cursor: cursor, horizon: horizon, since: since))
         }
         return actions
     }

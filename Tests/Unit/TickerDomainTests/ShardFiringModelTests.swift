@@ -47,7 +47,7 @@ import TickerDomain
         }
     }
 
-    private struct World {
+    private struct World: ~Copyable {
         static let endOfTime: Int64 = 6000
         var now: Int64 = 100
         var revision: UInt64 = 0
