@@ -245,7 +245,7 @@ let testTargets: [Target] = [
     tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
-        ["TickerService", "TickerDomain", "WireProtocol", "Scheduling", logging]),
+        ["TickerService", "WireProtocol", "MemberLink", "Observability", "Scheduling", nioCore]),
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
     tests(
         "DispatcherServiceTests", "Tests/Unit/DispatcherServiceTests",

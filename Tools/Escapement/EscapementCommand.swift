@@ -6,7 +6,8 @@ struct EscapementCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
         subcommands: [
-            ActivationCommand.self, AuditCommand.self, ClusterCommand.self, CronCommand.self, DatabaseCommand.self,
+            ActivationCommand.self, AuditCommand.self, BenchCommand.self, ClusterCommand.self, CronCommand.self,
+            DatabaseCommand.self,
             DeadLetterCommand.self, DevCommand.self, KafkaCommand.self, NamespaceCommand.self, ScheduleCommand.self,
             TimerCommand.self, VersionCommand.self,
         ])

@@ -69,6 +69,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     private let configuration: Configuration
     private let laneCount: Int
     private var holdings: [ShardID: Holding] = [:]
+    /// The same, by shard: the order in which everything is done, so that a run can be repeated.
+    private var inOrder: [Holding] = []
     private var reachableLanes: Set<LaneID> = []
     private var isFeedReachable = false
     /// Zones whose rules changed while there was no leader to load from.
@@ -87,20 +89,19 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
 
     /// The shards held, in order, with epoch and how far timers are settled.
     package var holdingsInOrder: [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?)] {
-        self.holdings.values.map { holding in
+        self.inOrder.map { holding in
             let isOpen = holding.firing.phase == .active
             return (
                 holding.firing.shard, holding.firing.epoch, isOpen ? holding.firing.settled.delay.instant : nil
             )
         }
-        .sorted { $0.shard < $1.shard }
     }
 
-    package var residentCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.residentCount } }
-    package var overdueCount: Int { self.holdings.values.reduce(0) { $0 + $1.firing.overdueCount } }
-    package var oldestOverdue: WallInstant? { self.holdings.values.compactMap { $0.firing.oldestOverdue }.min() }
+    package var residentCount: Int { self.inOrder.reduce(0) { $0 + $1.firing.residentCount } }
+    package var overdueCount: Int { self.inOrder.reduce(0) { $0 + $1.firing.overdueCount } }
+    package var oldestOverdue: WallInstant? { self.inOrder.compactMap { $0.firing.oldestOverdue }.min() }
     package var shardCount: Int { self.holdings.count }
-    package var activeCount: Int { self.holdings.values.count { $0.firing.phase == .active } }
+    package var activeCount: Int { self.inOrder.count { $0.firing.phase == .active } }
 
     package func phase(of shard: ShardID) -> ShardFiring<Payload>.Phase? { self.holdings[shard]?.firing.phase }
 
@@ -114,7 +115,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// The leader gives a shard.
     package mutating func assigned(_ shard: ShardID, epoch: Epoch) -> [TickerAction<Payload>] {
         if let held = self.holdings[shard], held.firing.epoch >= epoch { return [] }
-        self.holdings[shard] = Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now))
+        self.keep(Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now)), of: shard)
         return [.note(.shardTaken(shard, epoch))] + self.advance(shard)
     }
 
@@ -245,7 +246,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         guard let holding = self.holdings[shard], holding.firing.epoch == epoch else { return [] }
         switch refusal {
         case .staleEpoch(let seen):
-            self.holdings[shard] = nil
+            self.keep(nil, of: shard)
             return [.note(.shardLost(shard, epoch, seen: seen)), .releaseStale(shard, epoch, seen: seen)]
         case .retry(let detail):
             self.holdings[shard]?.isOpening = false
@@ -260,11 +261,14 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// When `tick` has something to do at the latest; `nil` when only news can change anything.
     package var nextWake: WallInstant? {
         var earliest: WallInstant?
-        for holding in self.holdings.values {
-            for candidate in [holding.firing.nextWake, holding.reopenAt, self.horizonDue(holding)] {
-                guard let candidate else { continue }
-                earliest = earliest.map { min($0, candidate) } ?? candidate
-            }
+        func consider(_ candidate: WallInstant?) {
+            guard let candidate else { return }
+            earliest = earliest.map { min($0, candidate) } ?? candidate
+        }
+        for holding in self.inOrder {
+            consider(holding.firing.nextWake)
+            consider(holding.reopenAt)
+            consider(self.horizonDue(holding))
         }
         return earliest
     }
@@ -273,24 +277,28 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// each action in order, so that a batch leaves before the next one is made.
     package mutating func tick(now: WallInstant, _ act: (TickerAction<Payload>) -> Void) {
         self.now = max(self.now, now)
-        for shard in self.shardsInOrder {
-            if let reopenAt = self.holdings[shard]?.reopenAt, reopenAt <= self.now {
-                self.holdings[shard]?.reopenAt = nil
-                for action in self.advance(shard) { act(action) }
+        for holding in self.inOrder {
+            if let reopenAt = holding.reopenAt, reopenAt <= self.now {
+                holding.reopenAt = nil
+                for action in self.advance(holding.firing.shard) { act(action) }
             }
-            if let holding = self.holdings[shard], let due = self.horizonDue(holding), due <= self.now {
+            if let due = self.horizonDue(holding), due <= self.now {
                 let loaded = Watermark(through: holding.firing.horizon)
                 let through = self.now.advanced(by: self.configuration.horizon)
                 holding.firing.horizonRequested(through: through)
-                act(.requestHorizon(shard, holding.firing.epoch, after: loaded, through: through))
+                act(.requestHorizon(holding.firing.shard, holding.firing.epoch, after: loaded, through: through))
             }
         }
-        // Round by round, so that no shard waits for all the batches of another one.
-        var pending = self.shardsInOrder
+        // Round by round, so that no shard waits for all the batches of another one. Most ticks find most
+        // shards with nothing due: they are passed over before a list is made.
+        var pending: [Holding] = []
+        for holding in self.inOrder where holding.firing.nextWake.map({ $0 <= self.now }) == true {
+            pending.append(holding)
+        }
         while !pending.isEmpty {
-            pending.removeAll { shard in
-                guard let batch = self.holdings[shard]?.firing.plan(now: self.now) else { return true }
-                act(.fire(self.lane(of: shard), batch))
+            pending.removeAll { holding in
+                guard let batch = holding.firing.plan(now: self.now) else { return true }
+                act(.fire(self.lane(of: holding.firing.shard), batch))
                 return false
             }
         }
@@ -305,7 +313,13 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
 
     // MARK: - Steps
 
-    private var shardsInOrder: [ShardID] { self.holdings.keys.sorted() }
+    private var shardsInOrder: [ShardID] { self.inOrder.map { $0.firing.shard } }
+
+    /// Takes a shard, or with `nil` lets go of it.
+    private mutating func keep(_ holding: Holding?, of shard: ShardID) {
+        self.holdings[shard] = holding
+        self.inOrder = self.holdings.values.sorted { $0.firing.shard < $1.firing.shard }
+    }
 
     private func shards(of lane: LaneID) -> [ShardID] { self.shardsInOrder.filter { self.lane(of: $0) == lane } }
 
@@ -343,7 +357,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
 
     private mutating func releaseIfDrained(_ shard: ShardID) -> [TickerAction<Payload>] {
         guard let holding = self.holdings[shard], holding.firing.isDrained else { return [] }
-        self.holdings[shard] = nil
+        self.keep(nil, of: shard)
         return [.release(shard, holding.firing.epoch), .note(.shardReleased(shard, holding.firing.epoch))]
     }
 }

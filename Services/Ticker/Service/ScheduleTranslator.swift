@@ -15,6 +15,8 @@ final class ScheduleTranslator: Sendable {
     private static let definitionsMax = 100_000
 
     private let zones: ZoneDatabase
+    /// Equal expressions share one program, however many schedules have them.
+    private let programs = ProgramCache()
     private let definitions = Mutex<[ByteBuffer: ScheduleDefinition]>([:])
 
     init(zones: ZoneDatabase) { self.zones = zones }
@@ -58,7 +60,7 @@ final class ScheduleTranslator: Sendable {
         let schedule: CompiledSchedule
         do throws(ScheduleError) {
             schedule = try CompiledSchedule(
-                definition, uid: version.uid, createdAt: version.createdAt, zones: self.zones)
+                definition, uid: version.uid, createdAt: version.createdAt, zones: self.zones, cache: self.programs)
         } catch {
             throw Unreadable(uid: version.uid, detail: "\(error.path): \(error.detail)")
         }

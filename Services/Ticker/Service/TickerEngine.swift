@@ -29,6 +29,9 @@ final class TickerEngine: @unchecked Sendable {
         var firesPerSecond: UInt32 = 0
     }
 
+    /// What others may know is gathered so often, and at once when shards come and go: not at every tick,
+    /// since it looks at all of them.
+    private static let summaryEvery = Duration.milliseconds(200)
     /// How long a question about a cancelled timer may wait for the change to arrive.
     private static let settledAnswerMax = Duration.milliseconds(1500)
 
@@ -59,6 +62,9 @@ final class TickerEngine: @unchecked Sendable {
     private var queries: [PendingQuery] = []
     private var firesThisSecond: UInt32 = 0
     private var secondStart: WallInstant
+    private var summaryAt: WallInstant
+    /// A shard came, went or became active: the leader should hear of it before the next heartbeat.
+    private var haveHoldingsChanged = false
     private var isStopping = false
     private var isLoaded = false
     private var hasLeader = false
@@ -75,6 +81,7 @@ final class TickerEngine: @unchecked Sendable {
         self.logger = logger
         self.now = clocks.wallNow()
         self.secondStart = self.now
+        self.summaryAt = self.now
         self.core = TickerCore(configuration: configuration, laneCount: laneCount, now: self.now)
         self.links = makeLinks(self.inbox)
         self.session = makeSession()
@@ -149,7 +156,7 @@ final class TickerEngine: @unchecked Sendable {
         self.tick()
         self.answerQueries()
         self.leaveIfAsked()
-        self.publishSummary(isChanged: !self.batch.isEmpty)
+        self.publishSummary()
     }
 
     private var nextDeadline: WallInstant? {
@@ -281,7 +288,9 @@ final class TickerEngine: @unchecked Sendable {
             self.session.send(
                 ShardReleased(
                     leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch, seenEpoch: seen))
-        case .note(let note): self.log(note)
+        case .note(let note):
+            self.haveHoldingsChanged = true
+            self.log(note)
         }
     }
 
@@ -335,9 +344,12 @@ final class TickerEngine: @unchecked Sendable {
 
     // MARK: - Summary
 
-    private func publishSummary(isChanged: Bool) {
+    private func publishSummary() {
+        let isStale = self.now >= self.summaryAt.advanced(by: Self.summaryEvery)
+        guard self.haveHoldingsChanged || isStale else { return }
+        self.haveHoldingsChanged = false
+        self.summaryAt = self.now
         let isNewSecond = self.now >= self.secondStart.advanced(by: .seconds(1))
-        guard isChanged || isNewSecond else { return }
         let holdings = self.core.holdingsInOrder.map { holding in
             WireProtocol.Heartbeat.Holding(
                 number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough)

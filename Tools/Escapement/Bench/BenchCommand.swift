@@ -1,0 +1,140 @@
+import ArgumentParser
+import EscapementModel
+import Glibc
+import HTTPClient
+import JSON
+
+/// `escapement bench`: timers through a running stack, from the API to Kafka's acknowledgement.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure a stack that runs here, end to end.",
+        discussion: """
+            Creates timers in batches through the API of the stack of ./dev up, waits until they have fired, and \
+            reports what its processes say: lateness from due instant to Kafka's acknowledgement, throughput, \
+            processor time a fire, memory. One JSON line a run, and a table.
+            """)
+
+    /// Timers of one request; the API takes no more.
+    private static let batchMax = 10_000
+    /// Requests at a time.
+    private static let requestsMax = 4
+
+    @Option(help: "Fires a second, one run each, separated by commas; empty for none.")
+    var rates = "1000,10000,50000"
+
+    @Option(help: "How long each rate is kept up, in seconds.")
+    var seconds = 10
+
+    @Option(help: "Timers due at one instant; 0 for no such run.")
+    var herd = 100_000
+
+    @Option(help: "Bytes of each payload.")
+    var payloadBytes = 64
+
+    @OptionGroup(title: "Server")
+    var client: ClientOptions
+
+    func validate() throws {
+        guard (1...600).contains(self.seconds), (0...1_000_000).contains(self.herd), self.parsedRates != nil,
+            (0...100_000).contains(self.payloadBytes)
+        else {
+            throw ValidationError(
+                "--rates are numbers from 1 to 1000000, --seconds 1 to 600, --herd 0 to 1000000, --payload-bytes to 100000"
+            )
+        }
+    }
+
+    private var parsedRates: [Int]? {
+        var rates: [Int] = []
+        for part in self.rates.split(separator: ",") {
+            guard let rate = Int(part), (1...1_000_000).contains(rate) else { return nil }
+            rates.append(rate)
+        }
+        return rates
+    }
+
+    func run() async throws {
+        guard let stack = BenchStack.here() else {
+            throw DevError("no stack runs here; start one with './dev up -d'")
+        }
+        try await self.client.run { api in
+            var results: [BenchResult] = []
+            for rate in self.parsedRates ?? [] {
+                results.append(
+                    try await self.measure("\(rate)/s", count: rate * self.seconds, over: self.seconds, stack, api))
+            }
+            if self.herd > 0 {
+                results.append(try await self.measure("herd \(self.herd)", count: self.herd, over: 0, stack, api))
+            }
+            for result in results { print(result.json.text) }
+            print(BenchResult.table(results))
+        }
+        await stack.shutdown()
+    }
+
+    /// Creates `count` timers, due evenly over `seconds` or, with 0, at one instant, and follows them.
+    private func measure(
+        _ name: String, count: Int, over seconds: Int, _ stack: BenchStack, _ api: APIClient
+    ) async throws -> BenchResult {
+        let clocks = SystemClocks()
+        // Far enough ahead that the last batch is stored before the first timer is due.
+        let lead = Duration.seconds(Int64(10 + count / 5000))
+        let start = clocks.wallNow().advanced(by: lead)
+        Console.tell("\(name): creating \(count) timers")
+        let created = clocks.monotonicNow()
+        try await self.create(count, from: start, over: seconds, api)
+        let creation = clocks.monotonicNow().duration(since: created)
+        guard clocks.wallNow() < start else {
+            throw DevError("the timers were not created before the first was due: took \(creation)")
+        }
+        try await clocks.sleep(for: start.duration(since: clocks.wallNow()) - .milliseconds(300))
+        let before = try await stack.sample()
+        let end = start.advanced(by: .seconds(Int64(seconds)))
+        // As long again as the run, and a minute, before those that are missing are given up.
+        let patience = end.advanced(by: .seconds(Int64(seconds + 60)))
+        var after = before
+        while after.fires - before.fires < Double(count), clocks.wallNow() < patience {
+            try await clocks.sleep(for: .milliseconds(100))
+            after = try await stack.sample()
+        }
+        return BenchResult(
+            name: name, expected: count, createdPerSecond: Double(count) / creation.inSeconds,
+            start: start, seconds: max(1, seconds), before: before, after: after)
+    }
+
+    private func create(_ count: Int, from start: WallInstant, over seconds: Int, _ api: APIClient) async throws {
+        let payload = String(repeating: "x", count: self.payloadBytes)
+        let bodies = stride(from: 0, to: count, by: Self.batchMax)
+        func body(_ first: Int) -> [UInt8] {
+            var text = #"{"defaults":{"target":{"action":"/guest/bench","payload":{"filler":"\#(payload)"}}}}"# + "\n"
+            for index in first..<min(first + Self.batchMax, count) {
+                let offset = Int64(index) * Int64(seconds) * 1000 / Int64(count)
+                text += #"{"at":"\#(start.advanced(by: .milliseconds(offset)))"}"# + "\n"
+            }
+            return Array(text.utf8)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var running = 0
+            for first in bodies {
+                if running >= Self.requestsMax {
+                    try await group.next()
+                    running -= 1
+                }
+                running += 1
+                group.addTask {
+                    _ = try await api.send(
+                        .post, "\(api.home)/timers/batch", query: [("mode", "atomic")], body: body(first),
+                        contentType: "application/x-ndjson", compresses: true)
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}
+
+extension Duration {
+    /// Seconds, with a fraction.
+    fileprivate var inSeconds: Double {
+        Double(self.components.seconds) + Double(self.components.attoseconds) * 1e-18
+    }
+}
