@@ -69,10 +69,10 @@ final class Stage: Sendable {
 
     /// Lets time pass until `condition` holds, for at most `limit`.
     func until(
-        _ what: String, limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
+        _ what: String, limit: Duration = .seconds(20), step: Duration = .milliseconds(10),
+        sourceLocation: SourceLocation = #_sourceLocation,
         _ condition: () -> Bool
     ) async throws {
-        let step = Duration.milliseconds(10)
         var passed = Duration.zero
         while !condition() {
             guard passed < limit else {

@@ -143,7 +143,9 @@ import WireProtocol
             let far = stage.timer(1, dueIn: 75_000)
             stage.leader.hold(ShardContents(timers: [far]), revision: 1)
             try await stage.assign()
-            try await stage.until("the far timer", limit: .seconds(80)) { stage.dispatcher.fired == [far.uid] }
+            try await stage.until("the far timer", limit: .seconds(80), step: .milliseconds(500)) {
+                stage.dispatcher.fired == [far.uid]
+            }
             #expect(stage.now >= far.due && stage.now < far.due.advanced(by: .seconds(1)))
             #expect(!stage.leader.received(HorizonRequest.self).isEmpty)
         }

@@ -102,6 +102,7 @@ extension TimerWheel {
         var taken = self.takeSlot(place)
         let total = self.countSlices(&taken)
         self.makeRoom(for: total)
+        self.touchFreed(total)
         var chunk = taken.chunk
         var count = Int(taken.count)
         while chunk != WheelChunk.none {
@@ -177,6 +178,18 @@ extension TimerWheel {
         }
         self.deadCount &-= count &- kept
         return kept
+    }
+
+    /// Writes to each page that the ids of `total` entries will be put on when they expire: a page is given
+    /// its memory at the first write, and a herd should not pay for a thousand of them at its instant.
+    private mutating func touchFreed(_ total: Int) {
+        guard total > 0 else { return }
+        self.freed.reserve(self.freedCount + total)
+        let wordsPerPage = 512
+        for index in stride(from: self.freedCount, to: self.freedCount + total, by: wordsPerPage) {
+            self.freed.address(index).pointee = 0
+        }
+        self.freed.address(self.freedCount + total - 1).pointee = 0
     }
 
     private mutating func makeRoom(for total: Int) {
