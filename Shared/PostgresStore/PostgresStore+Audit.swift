@@ -6,10 +6,16 @@ extension PostgresStore {
         _ filter: AuditFilter, before: UInt64?, limit: Int
     ) async throws(StoreError) -> [AuditEntry] {
         let operation = "read audit trail"
-        let call = self.audit.list(
+        let statement =
+            switch (filter.namespace, filter.name) {
+            case (_?, _?): self.audit.listOfName
+            case (_?, nil): self.audit.listOfNamespace
+            case (nil, _): self.audit.list
+            }
+        let call = statement(
             .text(filter.namespace), .text(filter.object?.rawValue), .text(filter.name),
             .int(filter.from?.milliseconds), .int(filter.to?.milliseconds),
-            .int(before.map { Int64(clamping: $0) }), .int(Int64(max(0, limit))))
+            .int(Int64(clamping: before ?? .max)), .int(Int64(max(0, limit))))
         let result = try await self.run(operation, call)[0]
         return try self.read(operation) { () throws(PostgresFailure) in try result.map(AuditEntry.init(row:)) }
     }

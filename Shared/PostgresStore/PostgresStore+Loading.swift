@@ -106,11 +106,10 @@ extension PostgresStore {
         left -= fired.changedCount
         let cancelled = try await self.run(operation, self.timers.removeCancelled(grace, .int(Int64(left))))[0]
         left -= cancelled.changedCount
+        let retention = PostgresValue.int(StoreRules.endedVersionRetention.wholeMilliseconds)
         let versions = try await self.run(
-            operation,
-            self.schedules.removeVersions(
-                .int(StoreRules.endedVersionRetention.wholeMilliseconds), .int(Int64(left))),
-            self.schedules.removeEnded())[0]
+            operation, self.schedules.removeVersions(retention, .int(Int64(left))),
+            self.schedules.removeEnded(retention))[0]
         left -= versions.changedCount
         let rows = PostgresValue.int(Int64(max(0, limit)))
         _ = try await self.run(

@@ -121,10 +121,11 @@ extension PostgresStore {
         _ filter: AssignmentFilter, before: UInt64?, limit: Int
     ) async throws(StoreError) -> [AssignmentRecord] {
         let operation = "read assignment history"
-        let call = self.locks.history(
+        let isOfNumber = filter.kind != nil && filter.number != nil
+        let call = (isOfNumber ? self.locks.historyOfNumber : self.locks.history)(
             .text(filter.kind?.rawValue), .int(filter.number.map { Int64($0) }), .text(filter.owner?.name),
             .int(filter.from?.milliseconds), .int(filter.to?.milliseconds),
-            .int(before.map { Int64(clamping: $0) }), .int(Int64(max(0, limit))))
+            .int(Int64(clamping: before ?? .max)), .int(Int64(max(0, limit))))
         // People ask this: it must not hold up a renewal.
         let result = try await self.run(operation, call)[0]
         return try self.read(operation) { () throws(PostgresFailure) in

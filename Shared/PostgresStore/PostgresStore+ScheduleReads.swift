@@ -17,7 +17,7 @@ extension PostgresStore {
         let tags = LabelTags.Query(filter.labels)
         let isPaused: PostgresValue = filter.state.map { .bool($0 == .paused) } ?? .null
         let call = self.schedules.list(
-            .text(namespace), .text(after), .text(filter.containing), .int(Int64(max(0, limit))),
+            .text(namespace), .text(after ?? ""), .text(filter.containing), .int(Int64(max(0, limit))),
             .texts(tags.required), .texts(tags.forbidden), .texts(tags.choices.map(\.tag)),
             .ints(tags.choices.map(\.group)), isPaused, .int(filter.at.milliseconds))
         let result = try await self.run(operation, call)[0]

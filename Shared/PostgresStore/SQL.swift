@@ -5,9 +5,11 @@ enum SQL {
     /// functions need no rights and exist on PostgreSQL only: off for its consensus-replicated relatives.
     static func next(_ counter: String, usesTimeline: Bool) -> String {
         guard usesTimeline else { return "\(counter) + 1" }
-        let timeline = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint << 40"
-        return "GREATEST(\(counter), \(timeline)) + 1"
+        return "GREATEST(\(counter), \(Self.timeline) << 40) + 1"
     }
+
+    /// The number of the WAL's timeline: raised by each promotion of a standby.
+    static let timeline = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint"
 
     /// True for the leader only, and holds the leader row until the statement's transaction ends: a take-over waits for
     /// it, and it for a take-over. `$1` is the leader's epoch.

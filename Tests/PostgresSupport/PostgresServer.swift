@@ -86,6 +86,12 @@ package final class PostgresServer: Sendable {
         ])
     }
 
+    /// For programs such as `pg_dump`, run by `run`.
+    package var clientArguments: [String] { ["-h", self.folder, "-p", "5432", "-U", "postgres", "-d", "postgres"] }
+
+    /// A file that the server's programs may write.
+    package func file(_ name: String) -> String { "\(self.folder)/\(name)" }
+
     package func start() async throws {
         try await self.run("pg_ctl", ["-D", self.data, "-l", "\(self.folder)/log", "-w", "-t", "60", "start"])
     }

@@ -114,6 +114,7 @@ extension Migration {
             CREATE INDEX schedule_version_ended ON schedule_version (shard_id, ended_rev)
             WHERE ended_rev IS NOT NULL
             """,
+            "CREATE INDEX schedule_version_until ON schedule_version (shard_id, until_ms) WHERE until_ms IS NOT NULL",
             "CREATE INDEX schedule_version_tags ON schedule_version USING gin (tags)",
             """
             CREATE TABLE namespace (
@@ -181,7 +182,7 @@ extension Migration {
                 autovacuum_analyze_scale_factor = 0.02)
             """,
             "CREATE UNIQUE INDEX timer_name ON timer (namespace, name)",
-            "CREATE INDEX timer_due ON timer (namespace, due_ms, uid)",
+            "CREATE INDEX timer_due ON timer (namespace, due_ms, uid) WHERE ended_rev IS NULL",
             "CREATE INDEX timer_rev ON timer (shard_id, rev)",
             "CREATE INDEX timer_ended ON timer (shard_id, ended_rev) WHERE ended_rev IS NOT NULL",
         ])

@@ -9,15 +9,23 @@ struct AuditStatements: Sendable {
     /// The same for a request's key. A key that is there fails the statement, hence the change.
     static let insertKey = "INSERT INTO idempotency_key (namespace, key, digest, at_ms, answer)"
 
-    let list = PostgresStatement(
-        "audit_list",
-        """
-        SELECT id, at_ms, namespace, object, name, action, generation, by, address, reason, before, after
-        FROM audit_trail WHERE ($1::text IS NULL OR namespace = $1::text) AND ($2::text IS NULL OR object = $2::text)
-        AND ($3::text IS NULL OR name = $3::text) AND ($4::bigint IS NULL OR at_ms >= $4::bigint)
-        AND ($5::bigint IS NULL OR at_ms < $5::bigint) AND ($6::bigint IS NULL OR id < $6::bigint)
-        ORDER BY id DESC LIMIT $7::bigint
-        """)
+    /// Three of them, because a condition that may be absent keeps an index from being used.
+    let list = Self.list("all", "true")
+    let listOfNamespace = Self.list("namespace", "namespace = $1::text")
+    let listOfName = Self.list("name", "namespace = $1::text AND name = $3::text")
+
+    private static func list(_ name: String, _ condition: String) -> PostgresStatement {
+        PostgresStatement(
+            "audit_list_\(name)",
+            """
+            SELECT id, at_ms, namespace, object, name, action, generation, by, address, reason, before, after
+            FROM audit_trail WHERE \(condition) AND id < $6::bigint
+            AND ($1::text IS NULL OR namespace = $1::text) AND ($2::text IS NULL OR object = $2::text)
+            AND ($3::text IS NULL OR name = $3::text) AND ($4::bigint IS NULL OR at_ms >= $4::bigint)
+            AND ($5::bigint IS NULL OR at_ms < $5::bigint) ORDER BY id DESC LIMIT $7::bigint
+            """)
+    }
+
     let record = PostgresStatement(
         "audit_record",
         """

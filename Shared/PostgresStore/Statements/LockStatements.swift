@@ -38,16 +38,22 @@ struct LockStatements: Sendable {
         SET settled_through_ms = GREATEST(c.settled_through_ms, excluded.settled_through_ms), written_at = now()
         """)
 
-    let history = PostgresStatement(
-        "lock_history",
-        """
-        SELECT id, floor(extract(epoch FROM at) * 1000)::bigint, kind, number, epoch, owner, incarnation, reason, leader_epoch
-        FROM assignment_history WHERE ($1::text IS NULL OR kind = $1::text)
-        AND ($2::bigint IS NULL OR number = $2::bigint) AND ($3::text IS NULL OR owner = $3::text)
-        AND ($4::bigint IS NULL OR at >= \(Self.instant("$4"))) AND ($5::bigint IS NULL
-            OR at < \(Self.instant("$5")) + interval '1 millisecond')
-        AND ($6::bigint IS NULL OR id < $6::bigint) ORDER BY id DESC LIMIT $7::bigint
-        """)
+    /// Two of them, because a condition that may be absent keeps an index from being used.
+    let history = Self.history("all", "true")
+    let historyOfNumber = Self.history("number", "kind = $1::text AND number = $2::bigint")
+
+    private static func history(_ name: String, _ condition: String) -> PostgresStatement {
+        PostgresStatement(
+            "lock_history_\(name)",
+            """
+            SELECT id, floor(extract(epoch FROM at) * 1000)::bigint, kind, number, epoch, owner, incarnation, reason,
+                leader_epoch
+            FROM assignment_history WHERE \(condition) AND id < $6::bigint AND ($1::text IS NULL OR kind = $1::text)
+            AND ($2::bigint IS NULL OR number = $2::bigint) AND ($3::text IS NULL OR owner = $3::text)
+            AND ($4::bigint IS NULL OR at >= \(Self.instant("$4"))) AND ($5::bigint IS NULL
+                OR at < \(Self.instant("$5")) + interval '1 millisecond') ORDER BY id DESC LIMIT $7::bigint
+            """)
+    }
 
     /// Within the years that the type can hold.
     private static func instant(_ milliseconds: String) -> String {

@@ -48,14 +48,14 @@ struct NamespaceStatements: Sendable {
             FROM n WHERE $17::text IS NOT NULL)
         SELECT name FROM n
         """)
-    /// Counts up to `$2` each. What is pending is what `TimerStatements.list` lists.
+    /// Counts up to `$2` each. A timer counts as pending until the slowest shard is past it, so that an index alone
+    /// answers.
     let usage = PostgresStatement(
         "namespace_usage",
         """
         SELECT (SELECT count(*) FROM (SELECT FROM schedule
             WHERE namespace = $1::text AND ended_at_ms IS NULL LIMIT $2::bigint) AS s),
-        (SELECT count(*) FROM (SELECT FROM timer AS t LEFT JOIN shard_ckpt AS c ON c.shard_id = t.shard_id
-            WHERE t.namespace = $1::text AND t.ended_rev IS NULL AND (c.settled_through_ms IS NULL
-            OR t.due_ms > c.settled_through_ms OR t.created_at_ms > c.settled_through_ms) LIMIT $2::bigint) AS t)
+        (SELECT count(*) FROM (SELECT FROM timer WHERE namespace = $1::text AND ended_rev IS NULL
+            AND due_ms > COALESCE((SELECT min(settled_through_ms) FROM shard_ckpt), 0) LIMIT $2::bigint) AS t)
         """)
 }

@@ -37,12 +37,13 @@ struct ScheduleStatements: Sendable {
     let create: PostgresStatement
     let find = PostgresStatement(
         "schedule_find", "SELECT \(Self.columns) FROM \(Self.live) AND s.name = $2::text")
-    /// In order of name after `$2`; the filter is a text `$3`, all of the tags `$5`, none of `$6`, of each group `$8` one of
+    /// In order of name after `$2`, which is empty for all (a condition on NULL would keep the index from finding the
+    /// place); the filter is a text `$3`, all of the tags `$5`, none of `$6`, of each group `$8` one of
     /// `$7`, paused or not `$9` as of `$10`.
     let list = PostgresStatement(
         "schedule_list",
         """
-        SELECT \(Self.columns) FROM \(Self.live) AND ($2::text IS NULL OR s.name > $2::text)
+        SELECT \(Self.columns) FROM \(Self.live) AND s.name > $2::text
         AND ($3::text IS NULL OR position($3::text IN s.name) > 0)
         AND v.tags @> $5::text[] AND NOT v.tags && $6::text[]
         AND NOT EXISTS (SELECT FROM unnest($7::text[], $8::bigint[]) AS q(tag, part)
@@ -126,24 +127,30 @@ struct ScheduleStatements: Sendable {
     /// the first revision after `$2`.
     let extent: PostgresStatement
 
-    /// Versions that ended `$1` ms before their shard's checkpoint, at most `$2`.
+    /// Versions that ended `$1` ms before their shard's checkpoint and are not the current one, at most `$2`.
     let removeVersions = PostgresStatement(
         "schedule_remove_versions",
         """
         DELETE FROM schedule_version AS v USING (
-            SELECT v.shard_id, v.uid, v.generation FROM shard_ckpt AS c JOIN schedule_version AS v USING (shard_id)
-            WHERE v.until_ms <= c.settled_through_ms - $1::bigint
-            AND NOT EXISTS (SELECT FROM schedule AS s WHERE s.shard_id = v.shard_id AND s.uid = v.uid
-                AND s.generation = v.generation AND s.ended_at_ms IS NULL)
-            ORDER BY 1, 2, 3 LIMIT $2::bigint FOR UPDATE OF v SKIP LOCKED) AS d
+            SELECT d.* FROM (SELECT shard_id, settled_through_ms - $1::bigint AS cutoff FROM shard_ckpt) AS c
+            CROSS JOIN LATERAL (
+                SELECT v.shard_id, v.uid, v.generation FROM schedule_version AS v
+                WHERE v.shard_id = c.shard_id AND v.until_ms <= c.cutoff AND NOT EXISTS (
+                    SELECT FROM schedule AS s WHERE s.shard_id = v.shard_id AND s.uid = v.uid
+                    AND s.generation = v.generation AND s.ended_at_ms IS NULL)
+                LIMIT $2::bigint FOR UPDATE OF v SKIP LOCKED) AS d
+            LIMIT $2::bigint) AS d
         WHERE v.shard_id = d.shard_id AND v.uid = d.uid AND v.generation = d.generation
         """)
+    /// Schedules that ended `$1` ms before the latest checkpoint, once no version of theirs is left.
     let removeEnded = PostgresStatement(
         "schedule_remove_ended",
         """
-        DELETE FROM schedule AS s WHERE s.ended_at_ms IS NOT NULL AND NOT EXISTS (
+        DELETE FROM schedule AS s
+        WHERE s.ended_at_ms <= (SELECT max(settled_through_ms) FROM shard_ckpt) - $1::bigint AND NOT EXISTS (
             SELECT FROM schedule_version AS v WHERE v.shard_id = s.shard_id AND v.uid = s.uid)
         """)
+
     init(usesTimeline: Bool) {
         let next = SQL.next("r.rev", usesTimeline: usesTimeline)
         self.create = PostgresStatement(

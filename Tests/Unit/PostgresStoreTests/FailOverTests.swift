@@ -75,4 +75,61 @@ struct FailOverTests {
         #expect(error?.code == .unavailable)
         await store.close()
     }
+
+    /// A backup, then changes, then the backup restored: what was given out in between, and a store on what is left.
+    private func withRestoredBackup(
+        _ body: (PostgresDatabase, PostgresStore, _ leader: Epoch, _ epoch: Epoch, _ revision: Revision) async throws
+            -> Void
+    ) async throws {
+        let server = try await PostgresServer()
+        let database = try await PostgresDatabase.make(in: server)
+        let store = database.store()
+        _ = try await store.establish(ClusterSettings(cluster: "test", shardCount: 4, laneCount: 2))
+        var leader = try await self.lead(store)
+        var epoch = try await self.claim(store, leader, expected: .none)
+        var revision = try #require(try await self.schedule(store, "kept")).createdRevision
+        let file = server.file("backup.sql")
+        try await server.run("pg_dump", server.clientArguments + ["-n", database.schema, "-f", file])
+        for number in 0..<5 {
+            leader = try await self.lead(store)
+            epoch = try await self.claim(store, leader, expected: epoch)
+            revision = try #require(try await self.schedule(store, "lost-\(number)")).createdRevision
+        }
+        await store.close()
+        try await database.drop()
+        try await server.run(
+            "psql", server.clientArguments + ["-v", "ON_ERROR_STOP=1", "-q", "-f", file])
+        let restored = database.store()
+        try await body(database, restored, leader, epoch, revision)
+        await restored.close()
+    }
+
+    @Test func `after a restore an epoch that a journal has seen is left behind`() async throws {
+        try await self.withRestoredBackup { _, store, _, seen, _ in
+            let leader = try await self.lead(store)
+            let stored = try await store.loadOwnership().shards[1].epoch
+            let early = try await self.claim(store, leader, expected: stored)
+            #expect(early <= seen, "the dispatcher answers STALE(seen)")
+            try await store.raiseEpoch(.shard, number: 1, to: seen, leaderEpoch: leader)
+            #expect(try await self.claim(store, leader, expected: seen) > seen)
+        }
+    }
+
+    @Test func `counters that were raised after a restore are ahead of all that was given out`() async throws {
+        try await self.withRestoredBackup { database, store, leader, epoch, revision in
+            #expect(try await store.schedule(namespace: "guest", name: "kept") != nil)
+            #expect(try await store.schedule(namespace: "guest", name: "lost-0") == nil)
+            let recovery = PostgresRecovery(settings: database.settings, schema: database.schema)
+            #expect(try await recovery.raiseCounters() == PostgresRecovery.Raised(shards: 4, lanes: 2))
+            #expect(try await store.observeLeader().holder == nil)
+            let next = try await self.lead(store)
+            #expect(next > leader)
+            let stored = try await store.loadOwnership().shards[1].epoch
+            #expect(try await self.claim(store, next, expected: stored) > epoch)
+            #expect(try #require(try await self.schedule(store, "new")).createdRevision > revision)
+            // Nothing has changed by it for those who follow the shard.
+            let page = try await store.changes(of: ShardID(2), after: Revision(1))
+            #expect(page.schedules.isEmpty && page.last && page.revision > revision)
+        }
+    }
 }

@@ -10,7 +10,9 @@ struct DatabaseCommand: AsyncParsableCommand {
             The database is named as for the coordinator: PGHOST, PGUSER, PGPASSWORD_FILE and libpq's other variables, or \
             DATABASE_URL.
             """,
-        subcommands: [DatabaseMigrateCommand.self, DatabaseStatusCommand.self])
+        subcommands: [
+            DatabaseMigrateCommand.self, DatabaseStatusCommand.self, DatabaseRestoredCommand.self,
+        ])
 
     /// Where the database is.
     ///
