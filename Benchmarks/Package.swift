@@ -16,7 +16,10 @@ let package = Package(
     name: "escapement",
     platforms: [.macOS(.v15)],
     products: [.executable(name: "escapement-bench", targets: ["escapement-bench"])],
-    dependencies: [.package(url: "https://github.com/apple/swift-collections", from: "1.6.0")],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
     targets: [
         .target(name: "EscapementModel", path: "Shared/Model", swiftSettings: settings),
         .target(name: "JSON", path: "Shared/JSON", swiftSettings: settings),
@@ -30,9 +33,19 @@ let package = Package(
             ],
             path: "Services/Ticker/Domain", swiftSettings: settings),
         .target(name: "AllocationCount", path: "AllocationCount"),
+        .target(name: "Store", dependencies: ["EscapementModel"], path: "Shared/Store", swiftSettings: settings),
+        .systemLibrary(
+            name: "CLibPQ", path: "Shared/CSystem/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "PostgresStore",
+            dependencies: ["Store", "EscapementModel", "CLibPQ", .product(name: "Logging", package: "swift-log")],
+            path: "Shared/PostgresStore", swiftSettings: settings),
         .executableTarget(
             name: "escapement-bench",
-            dependencies: ["EscapementModel", "JSON", "Scheduling", "TickerDomain", "AllocationCount"],
+            dependencies: [
+                "EscapementModel", "JSON", "Scheduling", "TickerDomain", "AllocationCount", "Store", "PostgresStore",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Bench", swiftSettings: settings),
     ]
 )

@@ -18,9 +18,11 @@ let usage = """
                                JSON lines; N is 1000000 and 10000000 unless given
       fuzz-cron [--seconds N] [--seed S]
                                random and mutated expressions and zone files; stops at the first trap
+      durable N                W6: N timers into the PostgreSQL that PGHOST names, and read as a ticker reads them;
+                               nothing is printed without PGHOST
 
     QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
-    Without arguments: 'wheel', then 'w5'. Other workloads of the peer benchmark (durable, kafka, tls, http)
+    Without arguments: 'wheel', then 'w5'. Other workloads of the peer benchmark (kafka, tls, http)
     print nothing.
 
     """
@@ -62,6 +64,11 @@ do {
     case "fuzz-cron":
         let options = try FuzzOptions(Array(arguments.dropFirst()))
         try CronFuzz(options: options).run()
+    case "durable" where DurableWorkload.isOffered:
+        guard let count = arguments.dropFirst().first.flatMap({ Int($0) }), count > 0 else {
+            throw BenchError("durable needs N")
+        }
+        try await DurableWorkload(count: count).run()
     case "durable", "kafka", "tls", "http":
         // The harness takes silence and status 0 for "not offered".
         complain("escapement-bench: the workload '\(arguments.first ?? "")' is not offered by this build")

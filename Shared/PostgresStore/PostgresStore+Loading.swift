@@ -112,11 +112,11 @@ extension PostgresStore {
             self.schedules.removeEnded(retention))[0]
         left -= versions.changedCount
         let rows = PostgresValue.int(Int64(max(0, limit)))
-        _ = try await self.run(
+        let others = try await self.run(
             operation, self.audit.removeKeys(.int(StoreRules.idempotencyRetention.wholeMilliseconds), rows),
             self.audit.removeLines(.int(StoreRules.auditRetention.wholeMilliseconds), rows),
             self.audit.removeAssignments(.int(StoreRules.assignmentRetention.wholeMilliseconds), rows))
-        return max(0, limit) - left
+        return max(max(0, limit) - left, others.map(\.changedCount).max() ?? 0)
     }
 }
 

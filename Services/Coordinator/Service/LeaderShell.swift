@@ -440,6 +440,7 @@ actor LeaderShell {
                 while removed == limit, self.environment.leads(), !Task.isCancelled {
                     removed = try await self.environment.schedules.removeSettled(limit: limit)
                 }
+                try await self.settleNamespaces()
             } catch {
                 self.environment.logger.info(
                     "settled rows not removed", event: "cleaning_failed", [LogKey.error: .text(error)])

@@ -22,6 +22,27 @@ import WireProtocol
         }
     }
 
+    @Test func `a leader finishes what a namespace's pause has not reached`() async throws {
+        try await Harness.run { harness in
+            harness.coordinator(1) { $0.cleanEvery = .seconds(1) }
+            _ = try await harness.leader()
+            let now = harness.clocks.wallNow()
+            let body = ScheduleBody(
+                kind: .cron, when: [], misfirePolicy: 0, misfireToleranceMilliseconds: 0,
+                misfireWindowMilliseconds: 0, misfireLimit: 0, template: [], document: [])
+            _ = try await harness.store.createSchedule(
+                NewSchedule(
+                    uid: UID(high: 1, low: 1), shard: ShardID(1), namespace: "guest", name: "a", createdAt: now,
+                    createdBy: "test", body: body))
+            // Whoever stored the pause died before the schedules.
+            _ = try await harness.store.changeNamespace(
+                "guest", .pause(until: nil), ifGeneration: nil, origin: ChangeOrigin(at: now, by: "test"))
+            try await harness.until("the schedule is paused") {
+                try await harness.store.schedule(namespace: "guest", name: "a")?.isEmpty == true
+            }
+        }
+    }
+
     @Test func `while claims fail nobody is told, and then everybody once`() async throws {
         try await Harness.run { harness in
             harness.coordinator(1)
