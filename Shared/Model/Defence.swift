@@ -14,6 +14,8 @@ package enum Defence: String, CaseIterable, Sendable {
     case lateAdmission
     /// A producer that has met any doubt is replaced before its next transaction.
     case recycle
+    /// A producer that replaces a doubtful one looks whether the lane is still where it was left.
+    case confirmation
     /// A new owner of a lane fences the former one before it reads where the lane stands, up to its own barrier.
     case barrierRead
     /// Every write of a leader is refused when somebody else leads.

@@ -116,6 +116,8 @@ package struct Lane<Payload: Sendable>: Sendable {
     package var isPublishing: Bool { self.round != nil }
     /// Whether the journal was read.
     package var canWork: Bool { self.isRecovered && !self.isClosed }
+    /// Of the last journal entry that is durable; `nil` until the journal was read.
+    package private(set) var durableSequence: UInt64?
     /// What is durable, sorted by shard.
     package var states: [ShardState] { self.shards.values.map(\.durable).sorted { $0.shard < $1.shard } }
 
@@ -124,6 +126,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         precondition(!self.isRecovered, "lane \(self.id) recovered twice")
         self.isRecovered = true
         self.sequence = sequence
+        self.durableSequence = sequence
         for state in shards { self.shards[state.shard] = Shard(state) }
         // The own epoch and the state behind one record: the next takeover reads one step.
         self.wantsRestatement = true
@@ -230,6 +233,7 @@ package struct Lane<Payload: Sendable>: Sendable {
     package mutating func commitRound() -> [LaneReply] {
         guard let round = self.round else { preconditionFailure("lane \(self.id) has no round to commit") }
         self.round = nil
+        self.durableSequence = round.sequence
         for state in round.shards { self.shards[state.shard]?.durable = state }
         var replies: [LaneReply] = []
         for offer in round.offers {

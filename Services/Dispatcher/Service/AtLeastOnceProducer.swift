@@ -20,7 +20,7 @@ package struct AtLeastOnceProducer: LaneProducer {
         self.seed = seed
     }
 
-    package func begin() async throws(PublishError) {}
+    package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {}
 
     package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
         let fates = try await self.deliver([record], trouble: { _ in })

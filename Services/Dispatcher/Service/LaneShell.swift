@@ -336,22 +336,50 @@ package final class LaneShell: Sendable {
         if Defence.barrierRead.isRemoved {
             let records = try await self.environment.journal.read(self.id, from: 0, through: .max)
             var takeover = LaneTakeover(epoch: self.epoch, low: 0, barrier: .max)
-            try await producer.begin()
+            try await producer.begin(confirm: { await self.standing($0) })
             return takeover.read(records)
         }
         #endif
-        try await producer.begin()
+        try await producer.begin(confirm: { await self.standing($0) })
         return try await self.readState(producer, nonce: nonce)
     }
 
-    /// Barrier, then the tail of the journal up to it.
-    private func readState(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
+    /// Whether the journal ends where this lane does, for a producer whose session was replaced.
+    private func standing(_ append: @Sendable (OutgoingRecord) async -> Int64?) async -> LaneStanding {
+        let known = self.lane.withLock { $0.durableSequence }
+        // Before the takeover has read the journal there is nothing to compare; it reads behind its own barrier.
+        guard let known else { return .stands }
+        var random = SplitMix64(seed: self.environment.seed ^ known << 8 ^ UInt64(self.id.rawValue))
+        guard let offset = await append(self.barrier(nonce: UID.random(using: &random))) else {
+            return .unknown("the barrier was not written")
+        }
+        do {
+            switch try await self.state(before: offset) {
+            case .superseded(let epoch): return .moved("lane epoch \(epoch) is in the journal")
+            case .done(_, let sequence, _):
+                return sequence == known ? .stands : .moved("the journal stands at entry \(sequence), not \(known)")
+            case .read: preconditionFailure("a look at the journal ended in the middle")
+            }
+        } catch {
+            return .unknown("\(error)")
+        }
+    }
+
+    private func barrier(nonce: UID) -> OutgoingRecord {
         let rules = self.environment.rules
         let barrier = JournalRecord(
             lane: self.id, laneEpoch: self.epoch, sequence: 0, dispatcher: rules.dispatcher,
             body: .barrier(nonce: nonce))
-        let offset = try await producer.append(
-            RoundPlan.journalRecord(JournalCodec.encode(barrier), self.id, rules))
+        return RoundPlan.journalRecord(JournalCodec.encode(barrier), self.id, rules)
+    }
+
+    /// Barrier, then the tail of the journal up to it.
+    private func readState(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
+        try await self.state(before: try await producer.append(self.barrier(nonce: nonce)))
+    }
+
+    /// Where the journal stands before the own barrier at `offset`.
+    private func state(before offset: Int64) async throws -> LaneTakeover.Step {
         let low = try await self.environment.journal.firstOffset(of: self.id)
         var takeover = LaneTakeover(epoch: self.epoch, low: low, barrier: offset)
         var step = takeover.first

@@ -31,6 +31,20 @@ package enum RecordRefusal: Hashable, Sendable {
     case invalid
 }
 
+/// Whether a lane still is where its owner left it, found with a barrier that `append` writes.
+///
+/// `append` answers the record's offset, or `nil` when it could not be written.
+package typealias LaneConfirmation =
+    @Sendable (_ append: @Sendable (OutgoingRecord) async -> Int64?) async -> LaneStanding
+
+package enum LaneStanding: Equatable, Sendable {
+    case stands
+    /// Somebody else has written, or we have, without knowing it.
+    case moved(String)
+    /// The journal cannot be read or written now.
+    case unknown(String)
+}
+
 /// Publishes for one lane: the one place that knows the delivery guarantee.
 ///
 /// With the idempotent producer (at least once) the fires are produced until all are settled, then the
@@ -38,7 +52,10 @@ package enum RecordRefusal: Hashable, Sendable {
 /// it, and the rest is sent again without it, before `settle` is asked.
 package protocol LaneProducer: Sendable {
     /// Becomes the lane's producer; with transactions this fences the one before. Called once, first.
-    func begin() async throws(PublishError)
+    ///
+    /// - Parameter confirm: asked whenever a session had to be replaced, before anything is published through the new
+    ///   one: replacing fences whoever came in between, so the journal has to say that nobody did.
+    func begin(confirm: @escaping LaneConfirmation) async throws(PublishError)
 
     /// Appends one journal record on its own and returns its offset.
     func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64

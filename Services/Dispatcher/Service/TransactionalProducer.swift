@@ -18,6 +18,9 @@ package actor TransactionalProducer: LaneProducer {
     private let recycled: @Sendable () -> Void
     private var random: SplitMix64
     private var session: (any TransactionSession)?
+    private var confirm: LaneConfirmation?
+    /// Whether the journal has to be looked at before this session may publish: it is not the first one.
+    private var mustConfirm = false
 
     /// - Parameters:
     ///   - seed: of the jitter.
@@ -33,7 +36,8 @@ package actor TransactionalProducer: LaneProducer {
         self.random = SplitMix64(seed: seed)
     }
 
-    package func begin() async throws(PublishError) {
+    package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {
+        self.confirm = confirm
         _ = try await self.retrying(trouble: { _ in }) { session throws(TransactionError) in session }
     }
 
@@ -210,7 +214,27 @@ package actor TransactionalProducer: LaneProducer {
         let session = try await self.sessions.makeSession(for: self.lane)
         self.session = session
         try await session.initialize()
+        if self.mustConfirm, let confirm, !Defence.confirmation.isRemoved {
+            switch await confirm({ await Self.append($0, to: session) }) {
+            case .stands: break
+            case .moved(let why): throw .fenced(why)
+            case .unknown(let why): throw .unavailable(why)
+            }
+        }
+        self.mustConfirm = true
         return session
+    }
+
+    /// One record in a transaction of its own, without a second try.
+    private static func append(_ record: OutgoingRecord, to session: any TransactionSession) async -> Int64? {
+        do throws(TransactionError) {
+            try await session.begin()
+            guard case .delivered(_, let offset)? = await session.produce([record]).first else { return nil }
+            try await session.commit()
+            return offset
+        } catch {
+            return nil
+        }
     }
 
     private func discard(_ session: any TransactionSession) async {

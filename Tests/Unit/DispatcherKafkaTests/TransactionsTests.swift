@@ -74,7 +74,7 @@ import Testing
         try await KafkaFixture.with { fixture in
             let recycled = Counter()
             let producer = fixture.producer(recycled: { recycled.increment() })
-            try await producer.begin()
+            try await producer.begin(confirm: { _ in .stands })
             for number in 0..<4 {
                 try await fixture.broker.order(Fault(.dropAnswer, api: .endTransaction))
                 try await self.publish(producer, [KafkaFixture.record("\(number)")])
@@ -88,7 +88,7 @@ import Testing
     @Test func `ends of transactions that arrive again later end no other transaction`() async throws {
         try await KafkaFixture.with { fixture in
             let producer = fixture.producer()
-            try await producer.begin()
+            try await producer.begin(confirm: { _ in .stands })
             for number in 0..<10 {
                 try await fixture.broker.order(Fault(.dropAnswer, api: .endTransaction))
                 try await fixture.broker.order(Fault(.duplicate(afterMilliseconds: 30), api: .endTransaction))
@@ -101,7 +101,7 @@ import Testing
     @Test func `a produce that fails is repeated by a new session, visible once`() async throws {
         try await KafkaFixture.with { fixture in
             let producer = fixture.producer()
-            try await producer.begin()
+            try await producer.begin(confirm: { _ in .stands })
             try await fixture.broker.order(Fault(.disconnect, api: .produce, count: 2))
             try await fixture.broker.order(Fault(.error(.coordinatorNotAvailable), api: .endTransaction))
             try await self.publish(producer, [KafkaFixture.record("a"), KafkaFixture.record("b")])
@@ -113,7 +113,7 @@ import Testing
     @Test func `what Kafka never takes is left out, and the rest arrives`() async throws {
         try await KafkaFixture.with { fixture in
             let producer = fixture.producer()
-            try await producer.begin()
+            try await producer.begin(confirm: { _ in .stands })
             let large = String(repeating: "x", count: 2_000_000)
             try await self.publish(
                 producer,

@@ -39,7 +39,7 @@ import Testing
     private func texts(_ topic: String) -> [String] { self.topics.committed(topic).map { String(buffer: $0.value) } }
 
     @Test func `fires and journal become visible together`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         _ = try await self.publish([self.fire("a"), self.fire("b")])
         #expect(self.texts("fires") == ["a", "b"])
         #expect(self.texts(self.journalTopic) == ["2"])
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func `a session in doubt is replaced before the next transaction`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         self.topics.inject(.taint)
         _ = try await self.publish([self.fire("a")])
         _ = try await self.publish([self.fire("b")])
@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test func `what fails on the way is sent again in a new session, visible once`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         self.topics.inject(.produceUnavailable, .commitRefused, .initializeUnavailable)
         _ = try await self.publish([self.fire("a"), self.fire("b")])
         #expect(self.texts("fires") == ["a", "b"])
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test func `a refused record is left out of the transaction that is sent again`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         let large = String(repeating: "x", count: 2000)
         _ = try await self.publish([self.fire("a"), self.fire("lost", topic: "gone"), self.fire(large), self.fire("b")])
         #expect(self.texts("fires") == ["a", "b"])
@@ -77,30 +77,49 @@ import Testing
 
     @Test(arguments: [FakeTopics.Fault.produceFenced, .beginFenced])
     func `any sign of fencing gives the lane up`(fault: FakeTopics.Fault) async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         self.topics.inject(fault)
         await #expect(throws: PublishError.laneLost("fenced")) { try await self.publish([self.fire("a")]) }
         #expect(self.texts("fires") == [])
     }
 
     @Test func `a second producer of the lane fences the first`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         let other = TransactionalProducer(lane: LaneID(0), sessions: self.topics, clocks: SkippingClocks(), seed: 2)
-        try await other.begin()
+        try await other.begin(confirm: { _ in .stands })
         await #expect(throws: PublishError.laneLost("fenced")) { try await self.publish([self.fire("zombie")]) }
         #expect(self.texts("fires") == [])
     }
 
+    /// Found by simulation: seed 225 woke a deposed owner, whose replaced session fenced the new owner and published.
+    @Test func `a replaced session publishes nothing until the journal says that nobody else has`() async throws {
+        let standings = Mutex<[LaneStanding]>([.unknown("no broker"), .stands, .moved("lane epoch 2 is in the journal")])
+        try await self.producer.begin(confirm: { append in
+            guard await append(self.fire("barrier", topic: self.journalTopic)) != nil else { return .unknown("lost") }
+            return standings.withLock { $0.removeFirst() }
+        })
+        self.topics.inject(.taint)
+        _ = try await self.publish([self.fire("a")])
+        #expect(standings.withLock { $0.count } == 3, "the first session has nothing to confirm")
+        self.topics.inject(.taint)
+        _ = try await self.publish([self.fire("b")])
+        #expect(standings.withLock { $0.count } == 1, "what is unknown is asked again, in another session")
+        await #expect(throws: PublishError.laneLost("lane epoch 2 is in the journal")) {
+            try await self.publish([self.fire("zombie")])
+        }
+        #expect(self.texts("fires") == ["a", "b"])
+    }
+
     @Test(arguments: [true, false])
     func `a commit whose outcome nobody knows gives the lane up`(applied: Bool) async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         self.topics.inject(.commitUnknown(applied: applied))
         await #expect(throws: PublishError.self) { try await self.publish([self.fire("a")]) }
         #expect(self.texts("fires") == (applied ? ["a"] : []), "sent again it could be there twice")
     }
 
     @Test func `a cancelled publish ends without a result`() async throws {
-        try await self.producer.begin()
+        try await self.producer.begin(confirm: { _ in .stands })
         for _ in 0..<100 { self.topics.inject(.produceUnavailable) }
         let task = Task { try await self.publish([self.fire("a")]) }
         task.cancel()
