@@ -17,8 +17,6 @@ enum WheelWorkload<Queue: TimerQueue & ~Copyable> {
         let handles = UnsafeMutablePointer<Queue.Handle>.allocate(capacity: count)
         defer { handles.deallocate() }
         memset(handles, 1, count * MemoryLayout<Queue.Handle>.stride)
-        // What the arrays above left behind must not be taken for free memory.
-        malloc_trim(0)
         let memory = Measuring.residentBytes()
         let allocations = escapement_allocation_count()
         let start = Mark()
