@@ -28,7 +28,7 @@ package final class KafkaAdmin: Sendable {
         self.handle.requestClose()
     }
 
-    /// The brokers, and the topic when one is named. Asked from a broker, so that an answer proves that
+    /// The brokers, and the topic when one is named and exists; it is not created by asking. Asked from a broker, so that an answer proves that
     /// connection, TLS and authentication are well; the health monitor learns of it either way.
     package func metadata(topic: String? = nil, timeout: Duration) async throws(KafkaError) -> KafkaMetadata {
         let milliseconds = Self.milliseconds(timeout)
@@ -54,21 +54,19 @@ package final class KafkaAdmin: Sendable {
     }
 
     private func readMetadata(topic: String?, _ milliseconds: Int32) throws(KafkaError) -> KafkaMetadata {
-        var handle: OpaquePointer?
-        if let topic {
-            handle = rd_kafka_topic_new(self.handle.pointer, topic, nil)
-            guard handle != nil else { throw KafkaError(KafkaErrorCode(rd_kafka_last_error())) }
-        }
-        defer { if let handle { rd_kafka_topic_destroy(handle) } }
         var answer: UnsafePointer<rd_kafka_metadata>?
-        let code = KafkaErrorCode(rd_kafka_metadata(self.handle.pointer, 0, handle, &answer, milliseconds))
+        // All topics: asking for one by name makes a broker create it, with whatever partitions are its default.
+        let code = KafkaErrorCode(
+            rd_kafka_metadata(self.handle.pointer, topic == nil ? 0 : 1, nil, &answer, milliseconds))
         guard code == .none, let answer else {
             self.health.failed(code, code.text)
             throw KafkaError(code)
         }
         defer { rd_kafka_metadata_destroy(answer) }
         self.health.succeeded()
-        return KafkaMetadata(copying: answer.pointee)
+        var metadata = KafkaMetadata(copying: answer.pointee)
+        metadata.topics.removeAll { $0.name != topic }
+        return metadata
     }
 
     private func create(_ topic: KafkaNewTopic, _ milliseconds: Int32) throws(KafkaError) -> Bool {

@@ -22,7 +22,7 @@ package actor KafkaTopicProbe: TopicProbe {
             }
             let found = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first
             // A topic that is gone for good is found out by producing to it.
-            return found.map { $0.code.isPermanentForRecord || $0.code == .none && $0.leaderlessCount == 0 } ?? false
+            return found.map { $0.code.isPermanentForRecord || $0.code == .none && $0.leaderlessCount == 0 } ?? true
         } catch {
             self.admin = nil
             return false

@@ -22,6 +22,18 @@ import Testing
         }
     }
 
+    @Test func `looking for a topic does not create it`() async throws {
+        try await KafkaFixture.with(createsTopics: true) { fixture in
+            let admin = try fixture.connection.makeAdmin()
+            #expect(try await admin.metadata(topic: "no.such.topic", timeout: .seconds(5)).topics.isEmpty)
+            #expect(try await admin.metadata(topic: "no.such.topic", timeout: .seconds(5)).topics.isEmpty)
+            #expect(
+                try await admin.metadata(topic: "escapement.fires", timeout: .seconds(5)).topics.map(\.partitionCount)
+                    == [2])
+            await admin.close()
+        }
+    }
+
     @Test func `a journal with another number of partitions is a problem`() async throws {
         try await KafkaFixture.with { fixture in
             let admin = try fixture.connection.makeAdmin()

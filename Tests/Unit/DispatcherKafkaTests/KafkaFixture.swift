@@ -22,14 +22,15 @@ struct KafkaFixture {
 
     /// Runs `body` with a broker that listens on a free port and keeps its data in a folder of its own.
     static func with(
-        password: Secret? = nil, credentials: Credentials? = nil, _ body: (KafkaFixture) async throws -> Void
+        password: Secret? = nil, credentials: Credentials? = nil, createsTopics: Bool = false,
+        _ body: (KafkaFixture) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         var configuration = ClusterConfiguration(
             security: credentials == nil ? .plaintext : .saslPlaintext, credentials: credentials ?? Credentials(),
             dataFolder: folder.path)
-        configuration.autoCreatesTopics = false
+        configuration.autoCreatesTopics = createsTopics
         let broker = try await DevKafkaCluster.start(configuration, logger: self.logger)
         let observability = Observability(
             identity: ProcessIdentity(role: "dispatcher", instance: "d", cluster: self.cluster, revision: ""))
