@@ -67,7 +67,7 @@ let shared: [Target] = [
             nioTLS, logging,
         ]),
     library("PostgresStore", "Shared/PostgresStore", ["Store", "EscapementModel", "CLibPQ", logging]),
-    library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "CCurl", "CZlib", logging]),
+    library("HTTPClient", "Shared/HTTPClient", ["EscapementModel", "JSON", "CCurl", "CZlib", logging]),
     library(
         "HTTPServer", "Shared/HTTPServer",
         [
@@ -224,7 +224,7 @@ let testTargets: [Target] = [
             logging, lifecycle,
         ]),
     tests("HTTPClientTests", "Tests/Unit/HTTPClientTests", ["HTTPClient", nioCore, nioPosix, logging]),
-    tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", logging]),
+    tests("KafkaClientTests", "Tests/Unit/KafkaClientTests", ["KafkaClient", "DevKafka", "TLS", logging]),
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
     tests(
         "DevElasticsearchTests", "Tests/Unit/DevElasticsearchTests",
@@ -262,6 +262,7 @@ let testTargets: [Target] = [
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],
         resources: [.copy("Vectors")]),
+    tests("LiveTests", "Tests/Live", ["KafkaClient", "DevKafka", "TLS", logging]),
     tests(
         "IntegrationTests", "Tests/Integration",
         [

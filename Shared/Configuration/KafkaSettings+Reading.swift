@@ -46,7 +46,7 @@ extension KafkaSettings {
         let source = own == nil ? OpenWhiskKafka.mechanismName : name
         guard let mechanism = Mechanism(rawValue: text.uppercased()) else {
             reader.refuse(
-                source, "is '\(text)'", remedy: "set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+                source, "is '\(text)'", remedy: "set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI")
             return nil
         }
         if own == nil { reader.note(name, mechanism.rawValue, .environment(source)) }
@@ -105,6 +105,7 @@ extension KafkaSettings {
             Self.checkOAuth(&reader, properties)
             return Login(mechanism: mechanism, credentials: nil)
         }
+        if mechanism == .gssapi { return Login(mechanism: mechanism, credentials: nil) }
         if username == nil {
             reader.refuse(
                 "KAFKA_SASL_USERNAME", "is not set though KAFKA_SASL_MECHANISM is \(mechanism.rawValue)",
@@ -125,7 +126,8 @@ extension KafkaSettings {
             if !properties.contains(where: { $0.name == name }) {
                 reader.refuse(
                     Self.variable(of: name), "is not set though KAFKA_SASL_MECHANISM is OAUTHBEARER",
-                    remedy: "set it for librdkafka's OIDC client, with KAFKA_PROPERTY_SASL_OAUTHBEARER_METHOD=oidc")
+                    remedy:
+                        "set it to what the token endpoint knows; KAFKA_PROPERTY_SASL_OAUTHBEARER_SCOPE may be added")
             }
         }
     }
@@ -275,7 +277,7 @@ struct OpenWhiskKafka {
             switch mechanism {
             case .plain: line.module == "PlainLoginModule"
             case .scramSHA256, .scramSHA512: line.module == "ScramLoginModule"
-            case .oauthBearer: false
+            case .oauthBearer, .gssapi: false
             case nil: true
             }
         if !fits {

@@ -16,14 +16,16 @@ package struct KafkaSettings: Sendable {
         case plain = "PLAIN"
         case scramSHA256 = "SCRAM-SHA-256"
         case scramSHA512 = "SCRAM-SHA-512"
-        /// With librdkafka's own OIDC client, set up through `KAFKA_PROPERTY_SASL_OAUTHBEARER_…`.
+        /// With tokens by OAuth's client credentials, set up through `KAFKA_PROPERTY_SASL_OAUTHBEARER_…`.
         case oauthBearer = "OAUTHBEARER"
+        /// Kerberos, set up through `KAFKA_PROPERTY_SASL_KERBEROS_…`; librdkafka must be built with it, as Debian's is.
+        case gssapi = "GSSAPI"
     }
 
     /// How we log in.
     package struct Login: Sendable {
         package var mechanism: Mechanism
-        /// User and password; `nil` for OAUTHBEARER.
+        /// User and password; `nil` for OAUTHBEARER and GSSAPI.
         package var credentials: (username: String, password: Secret)?
 
         package init(mechanism: Mechanism, credentials: (username: String, password: Secret)?) {

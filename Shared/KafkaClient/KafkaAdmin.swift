@@ -47,6 +47,16 @@ package final class KafkaAdmin: Sendable {
         }
     }
 
+    /// Deletes a topic and its records.
+    ///
+    /// - Returns: `false` when there is no such topic.
+    package func delete(topic: String, timeout: Duration) async throws(KafkaError) -> Bool {
+        let milliseconds = Self.milliseconds(timeout)
+        return try await self.worker.run { () throws(KafkaError) in
+            try self.delete(topic, milliseconds)
+        }
+    }
+
     /// Ends the thread and frees the instance, after the calls that wait.
     package func close() async {
         await self.worker.stop()
@@ -103,6 +113,33 @@ package final class KafkaAdmin: Sendable {
                 detail: rd_kafka_topic_result_error_string(first).map { "topic \(topic.name): \(String(cString: $0))" }
                     ?? "topic \(topic.name): \(answer.text)")
         }
+        return true
+    }
+
+    private func delete(_ topic: String, _ milliseconds: Int32) throws(KafkaError) -> Bool {
+        var reason = [CChar](repeating: 0, count: 512)
+        guard let doomed = rd_kafka_DeleteTopic_new(topic) else { throw KafkaError(.invalidArgument) }
+        defer { rd_kafka_DeleteTopic_destroy(doomed) }
+        guard let queue = rd_kafka_queue_new(self.handle.pointer) else { throw KafkaError(.fatal) }
+        defer { rd_kafka_queue_destroy(queue) }
+        let options = rd_kafka_AdminOptions_new(self.handle.pointer, RD_KAFKA_ADMIN_OP_DELETETOPICS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, &reason, reason.count)
+        rd_kafka_AdminOptions_set_operation_timeout(options, milliseconds, &reason, reason.count)
+        var topics: [OpaquePointer?] = [doomed]
+        rd_kafka_DeleteTopics(self.handle.pointer, &topics, 1, options, queue)
+        guard let event = rd_kafka_queue_poll(queue, milliseconds + 1000) else { throw KafkaError(.timedOut) }
+        defer { rd_kafka_event_destroy(event) }
+        let code = KafkaErrorCode(rd_kafka_event_error(event))
+        guard code == .none, let result = rd_kafka_event_DeleteTopics_result(event) else {
+            throw KafkaError(code, detail: String(cString: rd_kafka_event_error_string(event)))
+        }
+        var count = 0
+        guard let results = rd_kafka_DeleteTopics_result_topics(result, &count), count == 1, let first = results[0]
+        else { throw KafkaError(.invalidRecord, detail: "the broker answered for \(count) topics instead of one") }
+        let answer = KafkaErrorCode(rd_kafka_topic_result_error(first))
+        if answer == .unknownTopicOrPartition { return false }
+        guard answer == .none else { throw KafkaError(answer, detail: "topic \(topic): \(answer.text)") }
         return true
     }
 

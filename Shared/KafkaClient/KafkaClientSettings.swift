@@ -11,11 +11,18 @@ package struct KafkaClientSettings: Sendable {
         }
     }
 
+    /// Gets a token, given all properties as they are now.
+    package typealias TokenSource = @Sendable ([Property]) async throws -> KafkaBearerToken
+
     /// Everything but secrets; later entries win.
     package var properties: [Property]
     /// Reads the secrets (`sasl.password`, `ssl.key.password`) when a client is made, so that a rotated
     /// file is used by the next one. Their values appear in no log line and in no error.
     package var secrets: @Sendable () throws -> [Property]
+    /// Where OAUTHBEARER gets its tokens from; `nil` leaves it to librdkafka. With it the
+    /// properties of librdkafka's own OIDC client (`sasl.oauthbearer.client.id`, …) are for the source alone, since
+    /// librdkafka may be built without that client and then refuses them, as Debian's is.
+    package var tokens: TokenSource?
     /// What the client relies on: comes last, so that nobody may change it.
     var forced: [Property] = []
 
@@ -26,6 +33,16 @@ package struct KafkaClientSettings: Sendable {
 
     /// The last value given to `name`.
     package func value(of name: String) -> String? { self.properties.last { $0.name == name }?.value }
+
+    /// Whether a property is for the token source and not for librdkafka.
+    func isForTokens(_ name: String) -> Bool {
+        guard self.tokens != nil else { return false }
+        return [
+            "sasl.oauthbearer.method", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.scope", "sasl.oauthbearer.extensions", "sasl.oauthbearer.token.endpoint.url",
+            "https.ca.location",
+        ].contains(name)
+    }
 
     /// Whether the value of a property of this name must not be seen: hidden from log lines and errors.
     static func isSecretName(_ name: String) -> Bool {

@@ -27,6 +27,7 @@ final class KafkaHandle: @unchecked Sendable {
     private let logger: Logger
     private let health: KafkaHealthMonitor
     private let tap: KafkaLogTap
+    private let tokens: KafkaTokenRefresh
     private let isStopping = Atomic<Bool>(false)
     private let fatalDetail = Mutex<String?>(nil)
     private let closers = Mutex<(isClosed: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
@@ -46,7 +47,9 @@ final class KafkaHandle: @unchecked Sendable {
             throw KafkaError(.invalidArgument, detail: "the Kafka credentials cannot be read: \(error)")
         }
         let configuration = try Self.configuration(settings, secrets: secrets)
-        rd_kafka_conf_set_events(configuration, Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR))
+        var events = Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR)
+        if settings.tokens != nil { events |= Int32(RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH) }
+        rd_kafka_conf_set_events(configuration, events)
         let hidden = secrets.filter { KafkaClientSettings.isSecretName($0.name) && !$0.value.isEmpty }
         let tap = KafkaLogTap(logger: logger, secrets: hidden.map(\.value))
         let installed = tap.install(in: configuration)
@@ -65,6 +68,7 @@ final class KafkaHandle: @unchecked Sendable {
         self.logger = logger
         self.health = health
         self.tap = tap
+        self.tokens = KafkaTokenRefresh(settings: settings)
         let credentials = KafkaCredentials(settings: settings, current: secrets)
         let isStarted = BlockingThread.start {
             self.serve(credentials: credentials, deliveries: deliveries, beforeClose: beforeClose)
@@ -112,6 +116,11 @@ final class KafkaHandle: @unchecked Sendable {
         while !self.isStopping.load(ordering: .acquiring) {
             self.serveOne(Self.pollMilliseconds, deliveries)
             credentials.refresh(self.pointer, self.tap)
+            if let reason = self.tokens.settle(self.pointer, self.tap) {
+                let text = self.tap.redacted(reason)
+                self.logger.debug("kafka error", metadata: ["error": "\(text)", "error_type": "_AUTHENTICATION"])
+                self.health.failed(.authentication, text)
+            }
         }
         if let beforeClose {
             beforeClose(self.pointer)
@@ -152,6 +161,8 @@ final class KafkaHandle: @unchecked Sendable {
             }
             self.logger.debug("kafka error", metadata: ["error": "\(text)", "error_type": "\(code.name)"])
             self.health.failed(code, text)
+        case Int32(RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH):
+            self.tokens.begin()
         default:
             break
         }
@@ -165,7 +176,7 @@ final class KafkaHandle: @unchecked Sendable {
         var reason = [CChar](repeating: 0, count: 512)
         let all =
             settings.properties.map { ($0, false) } + secrets.map { ($0, true) } + settings.forced.map { ($0, false) }
-        for (property, isSecret) in all {
+        for (property, isSecret) in all where !settings.isForTokens(property.name) {
             guard
                 rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)
                     == RD_KAFKA_CONF_OK

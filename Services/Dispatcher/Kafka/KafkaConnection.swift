@@ -19,8 +19,13 @@ package final class KafkaConnection: Sendable {
         let since = Mutex<(reason: String, since: MonotonicInstant)?>(nil)
     }
 
-    package init(_ settings: KafkaSettings, clocks: any Clocks, health: Health, logger: Logger) {
-        let settings = KafkaClientSettings(settings)
+    /// - Parameter tokens: where OAUTHBEARER gets its tokens from.
+    package init(
+        _ settings: KafkaSettings, tokens: KafkaClientSettings.TokenSource? = nil, clocks: any Clocks, health: Health,
+        logger: Logger
+    ) {
+        var settings = KafkaClientSettings(settings)
+        settings.tokens = tokens
         let state = TroubleState()
         self.settings = settings
         self.state = state

@@ -83,8 +83,13 @@ struct DispatcherAssembly {
     }
 
     private func kafka() throws(ConfigurationRefusal) -> KafkaConnection {
+        var tokens: KafkaClientSettings.TokenSource?
+        if self.configuration.kafka.login?.mechanism == .oauthBearer {
+            let source = KafkaTokens(clocks: self.clocks)
+            tokens = { try await source.token($0) }
+        }
         let connection = KafkaConnection(
-            self.configuration.kafka, clocks: self.clocks, health: self.observability.health,
+            self.configuration.kafka, tokens: tokens, clocks: self.clocks, health: self.observability.health,
             logger: self.observability.logger("kafka"))
         do {
             try connection.check()

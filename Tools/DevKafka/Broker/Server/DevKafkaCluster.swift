@@ -2,6 +2,7 @@ import EscapementModel
 package import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 import TLS
 
 /// A small, strict Kafka: several brokers' listeners in this process, one log per partition on disk.
@@ -18,6 +19,7 @@ package final class DevKafkaCluster: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let tls: TLSContextSlot?
     private let channels: NIOLoopBoundBox<[Int32: any Channel]>
+    private let isStopped = Atomic<Bool>(false)
 
     /// Opens the data folder and the listeners; returns when clients can connect.
     ///
@@ -57,8 +59,9 @@ package final class DevKafkaCluster: Sendable {
         return try TLSContextSlot(tls, now: SystemClocks().wallNow())
     }
 
-    /// Closes everything; the data stays.
+    /// Closes everything; the data stays. A second call does nothing.
     package func stop() async {
+        guard !self.isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let open = try? await self.onLoop { () -> [any Channel] in
             for connection in self.core.connections.values { connection.close() }
             let channels = Array(self.channels.value.values)

@@ -1,0 +1,173 @@
+import DevKafka
+import EscapementModel
+import Foundation
+import KafkaClient
+import Logging
+import TLS
+
+/// The Kafka that the live suite runs against: the one that the environment names, or dev Kafka in this process.
+///
+/// `KAFKA_BOOTSTRAP_SERVERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`,
+/// `KAFKA_SASL_PASSWORD` or `_FILE`, and `KAFKA_SSL_CA_FILE`. Topics are created and deleted under a random name, so
+/// the account needs the rights to do so.
+final class LiveKafka: Sendable {
+    /// How long a call may take before the test fails.
+    static let patience = Duration.seconds(30)
+    static let isNamed = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP_SERVERS"] != nil
+    private static let user = "live"
+    private static let password = "live-password"
+
+    /// Dev Kafka, when it is the one.
+    let dev: DevKafkaCluster?
+    private let properties: [KafkaClientSettings.Property]
+    private let password: String?
+    private let run = UUID().uuidString.lowercased().prefix(8)
+
+    private init(dev: DevKafkaCluster?, properties: [KafkaClientSettings.Property], password: String?) {
+        self.dev = dev
+        self.properties = properties
+        self.password = password
+    }
+
+    /// Runs `body` against Kafka with a topic of one partition, which is deleted afterwards.
+    static func with(_ body: (LiveKafka, _ topic: String) async throws -> Void) async throws {
+        let folder = NSTemporaryDirectory() + "escapement-live-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let kafka = try await Self.isNamed ? Self.named() : Self.own(in: folder)
+        let topic = "escapement-live-\(kafka.run)"
+        let admin = try kafka.admin()
+        do {
+            _ = try await admin.create(
+                KafkaNewTopic(name: topic, partitionCount: 1, replicationFactor: -1), timeout: Self.patience)
+            try await body(kafka, topic)
+            try await kafka.delete(topic, admin)
+        } catch {
+            try? await kafka.delete(topic, admin)
+            await admin.close()
+            await kafka.dev?.stop()
+            throw error
+        }
+        await admin.close()
+        await kafka.dev?.stop()
+    }
+
+    private func delete(_ topic: String, _ admin: KafkaAdmin) async throws {
+        _ = try await admin.delete(topic: topic, timeout: Self.patience)
+    }
+
+    private static func named() throws -> LiveKafka {
+        let environment = ProcessInfo.processInfo.environment
+        var properties: [KafkaClientSettings.Property] = []
+        for (variable, name) in [
+            ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers"), ("KAFKA_SECURITY_PROTOCOL", "security.protocol"),
+            ("KAFKA_SASL_MECHANISM", "sasl.mechanism"), ("KAFKA_SASL_USERNAME", "sasl.username"),
+            ("KAFKA_SSL_CA_FILE", "ssl.ca.location"),
+        ] {
+            if let value = environment[variable] { properties.append(.init(name, value)) }
+        }
+        var password = environment["KAFKA_SASL_PASSWORD"]
+        if let file = environment["KAFKA_SASL_PASSWORD_FILE"] {
+            password = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+        }
+        return LiveKafka(dev: nil, properties: properties, password: password)
+    }
+
+    private static func own(in folder: String) async throws -> LiveKafka {
+        let start = SystemClocks().wallNow().advanced(by: .seconds(-60))
+        let authority = try CertificateAuthority(name: "Live", notBefore: start, validity: .seconds(3600))
+        let leaf = try authority.issue(
+            CertificateRequest(
+                commonName: "kafka", ipAddresses: ["127.0.0.1"], usages: [.server], notBefore: start,
+                validity: .seconds(3500)))
+        let file = "\(folder)/ca.pem"
+        try authority.certificatePEM.write(toFile: file, atomically: true, encoding: .utf8)
+        let cluster = try await DevKafkaCluster.start(
+            ClusterConfiguration(
+                listeners: Array(repeating: .init(host: "127.0.0.1", port: 0), count: 3), security: .saslTLS,
+                tls: TLSConfiguration(
+                    role: .server, authentication: .serverOnly, certificateChain: .pem(leaf.certificatePEM),
+                    privateKey: .pem(leaf.privateKeyPEM), minimumVersion: .tls12),
+                credentials: Credentials(passwords: [Self.user: Self.password]), dataFolder: "\(folder)/data"),
+            logger: Self.logger)
+        return LiveKafka(
+            dev: cluster,
+            properties: [
+                .init("bootstrap.servers", await cluster.bootstrapServers), .init("security.protocol", "SASL_SSL"),
+                .init("sasl.mechanism", "SCRAM-SHA-512"), .init("sasl.username", Self.user),
+                .init("ssl.ca.location", file),
+            ], password: Self.password)
+    }
+
+    // MARK: - Clients
+
+    static var logger: Logger { Logger(label: "live", factory: { _ in SwiftLogNoOpLogHandler() }) }
+
+    /// The mechanisms that can be tried: all where we made the broker, else the one that is named.
+    var mechanisms: [String] {
+        if self.dev != nil { return ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] }
+        return self.properties.last { $0.name == "sasl.mechanism" }.map { [$0.value] } ?? []
+    }
+
+    func settings(
+        password: String? = nil, _ more: [KafkaClientSettings.Property] = []
+    ) -> KafkaClientSettings {
+        let password = password ?? self.password
+        return KafkaClientSettings(properties: self.properties + more) {
+            password.map { [.init("sasl.password", $0)] } ?? []
+        }
+    }
+
+    func monitor(_ settings: KafkaClientSettings) -> KafkaHealthMonitor {
+        KafkaHealthMonitor(settings: settings) { _ in }
+    }
+
+    func admin(_ settings: KafkaClientSettings? = nil) throws -> KafkaAdmin {
+        let settings = settings ?? self.settings()
+        return try KafkaAdmin(settings: settings, logger: Self.logger, health: self.monitor(settings))
+    }
+
+    func producer(_ more: [KafkaClientSettings.Property] = []) throws -> KafkaProducer {
+        let settings = self.settings(more)
+        return try KafkaProducer(settings: settings, logger: Self.logger, health: self.monitor(settings))
+    }
+
+    /// An initialized producer of a `transactional.id` of this run.
+    func transactional(_ id: String) async throws -> KafkaTransactionalProducer {
+        let settings = self.settings()
+        let producer = try KafkaTransactionalProducer(
+            settings: settings, transactionalID: "escapement-live-\(self.run)-\(id)", logger: Self.logger,
+            health: self.monitor(settings))
+        try await producer.initialize(timeout: Self.patience)
+        return producer
+    }
+
+    /// Values of the topic from its beginning until `last` arrives, as a consumer of this isolation gets them.
+    func consume(_ topic: String, until last: String, isolation: String = "read_committed") async throws -> [String] {
+        let settings = self.settings([.init("isolation.level", isolation)])
+        let consumer = try KafkaConsumer(
+            settings: settings, group: "escapement-live-\(self.run)", logger: Self.logger,
+            health: self.monitor(settings))
+        try await consumer.assign([KafkaPartition(topic, 0): .beginning])
+        let clock = ContinuousClock()
+        let deadline = clock.now.advanced(by: Self.patience)
+        var values: [String] = []
+        while values.last != last, clock.now < deadline {
+            values += try await consumer.poll(max: 100, timeout: .milliseconds(200)).map {
+                String(decoding: $0.value ?? [], as: UTF8.self)
+            }
+        }
+        await consumer.close()
+        return values
+    }
+}
+
+extension KafkaRecordBatch {
+    /// Records with these values for partition 0 of a topic.
+    init(_ topic: String, _ values: String...) {
+        self.init()
+        for value in values {
+            self.append(topic: topic, partition: 0, key: [UInt8]?.none, value: Array(value.utf8))
+        }
+    }
+}

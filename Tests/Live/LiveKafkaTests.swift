@@ -1,0 +1,122 @@
+import DevKafka
+import KafkaClient
+import Testing
+
+/// What Escapement relies on, asked of a real Kafka where the environment names one. One after another: a shared
+/// cluster is not to be loaded.
+@Suite(.serialized) struct LiveKafkaTests {
+    @Test func `each mechanism logs in, and a wrong password does not`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            for mechanism in kafka.mechanisms {
+                let more = [KafkaClientSettings.Property("sasl.mechanism", mechanism)]
+                let admin = try kafka.admin(kafka.settings(more))
+                let metadata = try await admin.metadata(topic: topic, timeout: LiveKafka.patience)
+                #expect(metadata.topics.map(\.partitionCount) == [1])
+                await admin.close()
+                let settings = kafka.settings(password: "certainly-not-it", more)
+                let monitor = kafka.monitor(settings)
+                let refused = try KafkaAdmin(settings: settings, logger: LiveKafka.logger, health: monitor)
+                await #expect(throws: KafkaError.self) { try await refused.metadata(timeout: .seconds(5)) }
+                #expect(monitor.reason?.contains("SASL authentication failed") == true, "\(monitor.reason ?? "")")
+                await refused.close()
+            }
+        }
+    }
+
+    @Test func `transactions are seen whole, or not at all by readers of committed records`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            let producer = try await kafka.transactional("lane")
+            try await producer.begin()
+            #expect(await producer.produce(KafkaRecordBatch(topic, "a", "b")).allSatisfy(\.isDelivered))
+            try await producer.commit(timeout: LiveKafka.patience)
+            try await producer.begin()
+            #expect(await producer.produce(KafkaRecordBatch(topic, "aborted")).allSatisfy(\.isDelivered))
+            try await producer.abort(timeout: LiveKafka.patience)
+            await producer.close()
+            let plain = try kafka.producer()
+            #expect(await plain.produce(KafkaRecordBatch(topic, "end")).allSatisfy(\.isDelivered))
+            await plain.close()
+            #expect(try await kafka.consume(topic, until: "end") == ["a", "b", "end"])
+            #expect(
+                try await kafka.consume(topic, until: "end", isolation: "read_uncommitted")
+                    == ["a", "b", "aborted", "end"])
+        }
+    }
+
+    @Test func `a zombie of a lane is fenced and what it wrote is aborted`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            let zombie = try await kafka.transactional("lane")
+            try await zombie.begin()
+            #expect(await zombie.produce(KafkaRecordBatch(topic, "zombie")).allSatisfy(\.isDelivered))
+            let owner = try await kafka.transactional("lane")
+            let failure = await #expect(throws: KafkaError.self) {
+                try await zombie.commit(timeout: LiveKafka.patience)
+            }
+            #expect(failure?.isFenced == true || zombie.isFenced, "\(String(describing: failure))")
+            try await owner.begin()
+            #expect(await owner.produce(KafkaRecordBatch(topic, "owner")).allSatisfy(\.isDelivered))
+            try await owner.commit(timeout: LiveKafka.patience)
+            #expect(try await kafka.consume(topic, until: "owner") == ["owner"])
+            await zombie.close()
+            await owner.close()
+        }
+    }
+
+    @Test func `a record with 10 MB of headers is refused and the next one is taken`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            // Above what the client itself would let pass, so that the broker is asked.
+            let producer = try kafka.producer([.init("message.max.bytes", "20000000")])
+            var batch = KafkaRecordBatch()
+            batch.append(topic: topic, partition: 0, key: [UInt8]?.none, value: [1]) { headers in
+                for number in 0..<10 {
+                    headers.add("h\(number)", [UInt8](repeating: UInt8(number), count: 1_048_576))
+                }
+            }
+            let refused = await producer.produce(batch)
+            #expect(refused.map(\.code) == [.messageTooLarge])
+            await producer.close()
+            let next = try kafka.producer()
+            #expect(await next.produce(KafkaRecordBatch(topic, "small")).allSatisfy(\.isDelivered))
+            await next.close()
+            #expect(try await kafka.consume(topic, until: "small") == ["small"])
+        }
+    }
+
+    @Test func `a topic that is deleted under way fails its records for good`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            let doomed = "\(topic)-doomed"
+            let admin = try kafka.admin()
+            #expect(
+                try await admin.create(
+                    KafkaNewTopic(name: doomed, partitionCount: 1, replicationFactor: -1),
+                    timeout: LiveKafka.patience))
+            let producer = try kafka.producer([.init("allow.auto.create.topics", "false")])
+            #expect(await producer.produce(KafkaRecordBatch(doomed, "a")).allSatisfy(\.isDelivered))
+            #expect(try await admin.delete(topic: doomed, timeout: LiveKafka.patience))
+            #expect(try await admin.delete(topic: doomed, timeout: LiveKafka.patience) == false)
+            let late = await producer.produce(KafkaRecordBatch(doomed, "b"))
+            #expect(late.allSatisfy { !$0.isDelivered }, "\(late)")
+            #expect(await producer.produce(KafkaRecordBatch(topic, "other")).allSatisfy(\.isDelivered))
+            await producer.close()
+            await admin.close()
+        }
+    }
+
+    @Test(.enabled(if: !LiveKafka.isNamed, "a broker is restarted only where it is ours"))
+    func `a broker restart is ridden out`() async throws {
+        try await LiveKafka.with { kafka, topic async throws in
+            let cluster = try #require(kafka.dev)
+            let producer = try await kafka.transactional("lane")
+            for round in 1...3 {
+                let leader = try #require(try await cluster.leader(of: TopicPartition(topic, 0)))
+                try await producer.begin()
+                #expect(await producer.produce(KafkaRecordBatch(topic, "\(round)")).allSatisfy(\.isDelivered))
+                try await cluster.setBroker(leader, isUp: false)
+                try await producer.commit(timeout: LiveKafka.patience)
+                try await cluster.setBroker(leader, isUp: true)
+            }
+            await producer.close()
+            #expect(try await kafka.consume(topic, until: "3") == ["1", "2", "3"])
+        }
+    }
+}
