@@ -79,7 +79,9 @@ let shared: [Target] = [
         "Discovery", "Shared/Discovery",
         ["EscapementModel", "HTTPClient", "JSON", "Observability", "ServiceConfiguration", logging, lifecycle]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
-    library("ElasticsearchStore", "Shared/ElasticsearchStore", ["EscapementModel", "HTTPClient", "JSON"]),
+    library(
+        "ElasticsearchStore", "Shared/ElasticsearchStore",
+        ["EscapementModel", "HTTPClient", "JSON", "ServiceConfiguration"]),
     .systemLibrary(
         name: "CLibPQ", path: "Shared/CSystem/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(
@@ -150,12 +152,18 @@ let dispatcher: [Target] = [
             "DispatcherService", "DispatcherDomain", "EscapementModel", "KafkaClient", "ServiceConfiguration",
             "Observability", nioCore, logging, lifecycle,
         ]),
+    // A driver: the activation store, answered by Elasticsearch.
+    library(
+        "DispatcherElasticsearch", "Services/Dispatcher/Elasticsearch",
+        [
+            "DispatcherService", "EscapementModel", "ElasticsearchStore", "HTTPClient", "ServiceConfiguration",
+            "Observability", "JSON", logging,
+        ]),
     executable(
         "escapement-dispatcher", "Services/Dispatcher/Main",
         [
-            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "EscapementModel", "MemberLink", "Discovery",
-            "KafkaClient", "HTTPClient",
-            "ElasticsearchStore", "Transport", "TLS", "HTTPServer",
+            "DispatcherKafka", "DispatcherElasticsearch", "DispatcherService", "DispatcherDomain", "EscapementModel",
+            "MemberLink", "Discovery", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
             "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle, nioCore,
             nioPosix,
         ]),
@@ -202,7 +210,9 @@ let testTargets: [Target] = [
     tests("ObservabilityTests", "Tests/Unit/ObservabilityTests", ["Observability", "JSON", logging]),
     tests(
         "ElasticsearchStoreTests", "Tests/Unit/ElasticsearchStoreTests",
-        ["ElasticsearchStore", "HTTPClient", "DevElasticsearch", "JSON", logging]),
+        [
+            "ElasticsearchStore", "HTTPClient", "DevElasticsearch", "JSON", "ServiceConfiguration", logging,
+        ]),
     tests("MemberLinkTests", "Tests/Unit/MemberLinkTests", ["MemberLink", "WireProtocol", logging]),
     tests("ServiceConfigurationTests", "Tests/Unit/ServiceConfigurationTests", ["ServiceConfiguration"]),
     tests(

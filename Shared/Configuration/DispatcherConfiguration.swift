@@ -57,12 +57,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
     package var format: FireFormat
     /// Put before `/namespaces/…` in the source of an event; may be empty.
     package var cloudEventsSource: String
-    /// The beginning of the names of activation indices.
-    package var activationIndex: String
-    /// How long activation records are kept.
-    package var activationRetention: Duration
+    package var activations: ActivationSettings
     package var payloadStorage: PayloadStorage
-    package var activationFormat: ActivationFormat
     package var deliveryMode: DeliveryMode
     package var webTargets: WebTargetPolicy
     /// PEM; `nil`: the system's authorities.
@@ -80,9 +76,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         common: CommonConfiguration, kafka: KafkaSettings, elasticsearch: ElasticsearchSettings,
         defaultTopic: String = Self.defaultTopicName, deadLetterTopic: String = Self.deadLetterTopicName,
         topicAllow: String = #"escapement\.fires(\..+)?"#, format: FireFormat = .cloudEventsBinary,
-        cloudEventsSource: String = "", activationIndex: String = "escapement-activations",
-        activationRetention: Duration = .seconds(30 * 86_400), payloadStorage: PayloadStorage = .digest,
-        activationFormat: ActivationFormat = .native, deliveryMode: DeliveryMode = .exactlyOnce
+        cloudEventsSource: String = "", activations: ActivationSettings = ActivationSettings(),
+        payloadStorage: PayloadStorage = .digest, deliveryMode: DeliveryMode = .exactlyOnce
     ) {
         self.common = common
         self.kafka = kafka
@@ -92,10 +87,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.topicAllow = topicAllow
         self.format = format
         self.cloudEventsSource = cloudEventsSource
-        self.activationIndex = activationIndex
-        self.activationRetention = activationRetention
+        self.activations = activations
         self.payloadStorage = payloadStorage
-        self.activationFormat = activationFormat
         self.deliveryMode = deliveryMode
         self.webTargets = .public
     }
@@ -112,15 +105,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
             show: { $0 }, parse: { (try? Regex($0)) == nil ? nil : $0 })
         self.format = reader.choice("ESCAPEMENT_DISPATCHER_FORMAT", default: self.format)
         self.cloudEventsSource = reader.text("ESCAPEMENT_DISPATCHER_CLOUDEVENTS_SOURCE") ?? ""
-        self.activationIndex = reader.value(
-            "ESCAPEMENT_ACTIVATIONS_INDEX", default: self.activationIndex,
-            expected: "1 to 100 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit",
-            show: { $0 }, parse: { Self.isIndexName($0) ? $0 : nil })
-        self.activationRetention = reader.duration(
-            "ESCAPEMENT_ACTIVATIONS_RETENTION", default: self.activationRetention,
-            in: .seconds(86_400)...(.seconds(3650 * 86_400)))
         self.payloadStorage = reader.choice("ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS", default: self.payloadStorage)
-        self.activationFormat = reader.choice("ESCAPEMENT_ACTIVATIONS_FORMAT", default: self.activationFormat)
+        self.activations = ActivationSettings(reading: &reader)
         self.deliveryMode = reader.choice("ESCAPEMENT_DELIVERY_MODE", default: self.deliveryMode)
         self.webTargets = reader.choice("ESCAPEMENT_HTTP_TARGETS", default: self.webTargets)
         self.webAuthorityFile = reader.file("ESCAPEMENT_HTTP_TARGETS_CA_FILE")
@@ -168,13 +154,5 @@ package struct DispatcherConfiguration: ReadableConfiguration {
                     }
                 return isName ? text : nil
             })
-    }
-
-    private static func isIndexName(_ text: String) -> Bool {
-        func isWord(_ byte: UInt8) -> Bool { (48...57).contains(byte) || (97...122).contains(byte) }
-        return (1...100).contains(text.utf8.count) && text.utf8.first.map(isWord) == true
-            && text.utf8.allSatisfy {
-                isWord($0) || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains($0)
-            }
     }
 }

@@ -1,5 +1,6 @@
 package import HTTPClient
 package import JSON
+import Synchronization
 
 /// The few requests that we send to Elasticsearch, as functions. Every answer is treated as hostile: sizes are
 /// bounded, shapes are checked.
@@ -27,8 +28,23 @@ package struct ElasticsearchClient: Sendable {
 
     /// One hit of a search.
     package struct Hit: Equatable, Sendable {
+        package var id: String
         package var source: JSONValue
         package var sort: [JSONValue]
+    }
+
+    /// What a search brought.
+    package struct Answer: Equatable, Sendable {
+        package var hits: [Hit]
+        /// How many match, as far as the search asked for it.
+        package var total: Total?
+        package var aggregations: JSONValue?
+    }
+
+    package struct Total: Equatable, Sendable {
+        package var value: Int64
+        /// There may be more.
+        package var isLowerBound: Bool
     }
 
     /// How long a request may take.
@@ -36,21 +52,47 @@ package struct ElasticsearchClient: Sendable {
     private static let answerBytesMax = 32 * 1024 * 1024
 
     private let pool: HTTPNodePool
+    private let writing: HTTPNodePool
+    private let assumed: StoreServer.Product?
+    private let known = Known()
 
-    package init(pool: HTTPNodePool) { self.pool = pool }
+    /// The answer of `GET /`, asked once.
+    private final class Known: Sendable {
+        let server = Mutex<StoreServer?>(nil)
+    }
 
-    /// Puts an index template unless one of that name is there; `true` when it was put.
-    package func ensureIndexTemplate(_ name: String, _ template: JSONValue) async throws(ElasticsearchError) -> Bool {
-        let path = "/_index_template/\(name)"
-        let found = try await self.send(HTTPRequest(.get, path, timeout: Self.timeout))
-        if found.isSuccess { return false }
-        guard found.status == 404 else { throw Self.fault(found, "reading the index template") }
-        let put = try await self.send(
-            HTTPRequest(
-                .put, path, headers: ["Content-Type": "application/json"], body: template.bytes,
-                timeout: Self.timeout))
-        guard put.isSuccess else { throw Self.fault(put, "putting the index template") }
-        return true
+    /// - Parameters:
+    ///   - writing: for bulk requests; its policy should leave 429 to the caller, who can send less.
+    ///   - assumed: what the server is, when its greeting may not say so.
+    package init(pool: HTTPNodePool, writing: HTTPNodePool? = nil, assumed: StoreServer.Product? = nil) {
+        self.pool = pool
+        self.writing = writing ?? pool
+        self.assumed = assumed
+    }
+
+    /// What answers; asked at the first use, then remembered.
+    package func server() async throws(ElasticsearchError) -> StoreServer {
+        if let server = self.known.server.withLock({ $0 }) { return server }
+        let response = try await self.send(HTTPRequest(.get, "/", timeout: Self.timeout))
+        guard response.isSuccess else { throw Self.fault(response, "asking for the version") }
+        let server = try StoreServer(answer: Self.parse(response), assumed: self.assumed)
+        self.known.server.withLock { $0 = server }
+        return server
+    }
+
+    /// The document at `path`; `nil` when there is none.
+    package func get(_ path: String, doing what: String) async throws(ElasticsearchError) -> JSONValue? {
+        let response = try await self.send(
+            HTTPRequest(.get, path, timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
+        if response.status == 404 { return nil }
+        guard response.isSuccess else { throw Self.fault(response, what) }
+        return try Self.parse(response)
+    }
+
+    package func put(_ path: String, _ body: JSONValue, doing what: String) async throws(ElasticsearchError) {
+        let response = try await self.send(
+            HTTPRequest(.put, path, headers: Self.jsonHeaders, body: body.bytes, timeout: Self.timeout))
+        guard response.isSuccess else { throw Self.fault(response, what) }
     }
 
     /// Creates documents in one request; those that exist answer with status 409 and stay as they are.
@@ -58,11 +100,12 @@ package struct ElasticsearchClient: Sendable {
     /// - Returns: one result for each document, in order.
     package func create(_ documents: [Document]) async throws(ElasticsearchError) -> [Result] {
         if documents.isEmpty { return [] }
-        let response = try await self.send(
-            HTTPRequest(
-                .post, "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type",
-                headers: ["Content-Type": "application/x-ndjson"], body: Self.lines(documents),
-                compressesBody: true, timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
+        let server = try await self.server()
+        let request = HTTPRequest(
+            .post, Self.bulkPath, headers: ["Content-Type": "application/x-ndjson"],
+            body: Self.lines(documents, type: server.documentType), compressesBody: true, timeout: Self.timeout,
+            responseByteCountMax: Self.answerBytesMax)
+        let response = try await self.send(request, through: self.writing)
         guard response.isSuccess else { throw Self.fault(response, "storing documents") }
         let items = try Self.parse(response)["items"]?.arrayValue ?? []
         guard items.count == documents.count else {
@@ -83,35 +126,72 @@ package struct ElasticsearchClient: Sendable {
     }
 
     /// Searches the indices that match `pattern`; an index that does not exist holds nothing.
-    package func search(_ pattern: String, _ body: JSONValue) async throws(ElasticsearchError) -> [Hit] {
+    package func search(_ pattern: String, _ body: JSONValue) async throws(ElasticsearchError) -> Answer {
         let response = try await self.send(
             HTTPRequest(
-                .post, "/\(pattern)/_search?ignore_unavailable=true&allow_no_indices=true",
-                headers: ["Content-Type": "application/json"], body: body.bytes, timeout: Self.timeout,
-                responseByteCountMax: Self.answerBytesMax))
+                .post, "/\(pattern)/_search?ignore_unavailable=true&allow_no_indices=true", headers: Self.jsonHeaders,
+                body: body.bytes, timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
         guard response.isSuccess else { throw Self.fault(response, "searching") }
-        guard let hits = try Self.parse(response)["hits"]?["hits"]?.arrayValue else {
+        let answer = try Self.parse(response)
+        // A page of some shards would be a wrong page.
+        if answer["timed_out"]?.boolValue == true || (answer["_shards"]?["failed"]?.integerValue ?? 0) > 0 {
+            throw ElasticsearchError(status: 503, detail: "a part of Elasticsearch's shards did not answer the search")
+        }
+        guard let hits = answer["hits"]?["hits"]?.arrayValue else {
             throw ElasticsearchError(status: response.status, detail: "Elasticsearch's answer has no hits")
         }
-        return hits.compactMap { hit in
-            hit["_source"].map { Hit(source: $0, sort: hit["sort"]?.arrayValue ?? []) }
-        }
+        return Answer(
+            hits: hits.compactMap { hit in
+                hit["_source"].map {
+                    Hit(id: hit["_id"]?.stringValue ?? "", source: $0, sort: hit["sort"]?.arrayValue ?? [])
+                }
+            }, total: Self.total(answer["hits"]?["total"]), aggregations: answer["aggregations"])
     }
 
-    private func send(_ request: HTTPRequest) async throws(ElasticsearchError) -> HTTPResponse {
+    /// How many documents match `query`.
+    package func count(_ pattern: String, _ query: JSONValue) async throws(ElasticsearchError) -> Int64 {
+        let response = try await self.send(
+            HTTPRequest(
+                .post, "/\(pattern)/_count?ignore_unavailable=true&allow_no_indices=true", headers: Self.jsonHeaders,
+                body: JSONValue.record(["query": query]).bytes, timeout: Self.timeout))
+        guard response.isSuccess else { throw Self.fault(response, "counting") }
+        guard let count = try Self.parse(response)["count"]?.integerValue else {
+            throw ElasticsearchError(status: response.status, detail: "Elasticsearch's answer has no count")
+        }
+        return count
+    }
+
+    /// A number in Elasticsearch 6, an object since.
+    private static func total(_ value: JSONValue?) -> Total? {
+        if let number = value?.integerValue { return Total(value: number, isLowerBound: false) }
+        guard let number = value?["value"]?.integerValue else { return nil }
+        return Total(value: number, isLowerBound: value?["relation"] == "gte")
+    }
+
+    private static let jsonHeaders: HTTPHeaders = ["Content-Type": "application/json"]
+    private static let bulkPath = "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type"
+
+    private func send(
+        _ request: HTTPRequest, through pool: HTTPNodePool? = nil
+    ) async throws(ElasticsearchError) -> HTTPResponse {
         do {
-            return try await self.pool.send(request)
+            return try await (pool ?? self.pool).send(request)
         } catch {
             throw ElasticsearchError(error)
         }
     }
 
-    private static func lines(_ documents: [Document]) -> [UInt8] {
+    private static func lines(_ documents: [Document], type: String?) -> [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(documents.reduce(0) { $0 + $1.body.count + 160 })
         for document in documents {
             JSONValue.object([
-                JSONMember("create", ["_index": .string(document.index), "_id": .string(document.id)])
+                JSONMember(
+                    "create",
+                    .record([
+                        "_index": .string(document.index), "_type": type.map { .string($0) },
+                        "_id": .string(document.id),
+                    ]))
             ]).write(to: &body)
             body.append(UInt8(ascii: "\n"))
             body.append(contentsOf: document.body)

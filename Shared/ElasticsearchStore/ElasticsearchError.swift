@@ -20,5 +20,11 @@ package struct ElasticsearchError: Error, Equatable, CustomStringConvertible {
     /// The request was too large for the server.
     package var isTooLarge: Bool { self.status == 413 }
 
+    /// The server has too much to do: send less.
+    package var isOverloaded: Bool { self.status == 429 }
+
+    /// The credentials do not suffice.
+    package var isForbidden: Bool { self.status == 401 || self.status == 403 }
+
     package var description: String { self.detail }
 }

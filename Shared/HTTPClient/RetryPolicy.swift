@@ -12,10 +12,12 @@ package struct RetryPolicy: Equatable, Sendable {
     package var delayMax: Duration
     /// A `Retry-After` beyond this is not waited for: its answer goes to the caller instead.
     package var retryAfterMax: Duration
+    /// Whether 429 is tried again here. A caller that can send less had rather know at once.
+    package var retriesOverload: Bool
 
     package init(
         attemptCountMax: Int = 4, firstDelayMax: Duration = .milliseconds(200), delayMax: Duration = .seconds(5),
-        retryAfterMax: Duration = .seconds(30)
+        retryAfterMax: Duration = .seconds(30), retriesOverload: Bool = true
     ) {
         precondition(attemptCountMax >= 1, "\(attemptCountMax) attempts")
         precondition(firstDelayMax <= delayMax, "first delay \(firstDelayMax) is above the most, \(delayMax)")
@@ -23,6 +25,7 @@ package struct RetryPolicy: Equatable, Sendable {
         self.firstDelayMax = firstDelayMax
         self.delayMax = delayMax
         self.retryAfterMax = retryAfterMax
+        self.retriesOverload = retriesOverload
     }
 
     /// What an attempt brought, as far as it matters for another one.
@@ -59,6 +62,7 @@ package struct RetryPolicy: Equatable, Sendable {
         switch outcome {
         case .final: return nil
         case .broken: wish = nil
+        case .overloaded where !self.retriesOverload: return nil
         case .unavailable(let retryAfter), .overloaded(let retryAfter): wish = retryAfter
         }
         // One node's trouble is no reason to wait for another node; overload may well be everyone's.

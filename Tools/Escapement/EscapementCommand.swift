@@ -7,7 +7,7 @@ struct EscapementCommand: AsyncParsableCommand {
         commandName: "escapement", abstract: "Schedules and delayed actions, fired on time, once, into Kafka.",
         subcommands: [
             ActivationCommand.self, AuditCommand.self, BenchCommand.self, ClusterCommand.self, CronCommand.self,
-            DatabaseCommand.self, DeadLetterCommand.self, DevCommand.self, KafkaCommand.self, NamespaceCommand.self,
-            ScheduleCommand.self, TimerCommand.self, VersionCommand.self,
+            DatabaseCommand.self, DeadLetterCommand.self, DevCommand.self, ElasticsearchCommand.self,
+            KafkaCommand.self, NamespaceCommand.self, ScheduleCommand.self, TimerCommand.self, VersionCommand.self,
         ])
 }

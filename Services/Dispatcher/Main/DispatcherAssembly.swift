@@ -1,4 +1,5 @@
 import DispatcherDomain
+import DispatcherElasticsearch
 import DispatcherKafka
 import DispatcherService
 import Discovery
@@ -150,9 +151,12 @@ struct DispatcherAssembly {
                 feed: KafkaJournalFeed(
                     connection: kafka, topic: rules.journalTopic,
                     group: PublishingRules.recorderGroup(of: common.cluster.name)),
-                store: ElasticsearchActivationStore(configuration, logger: self.observability.logger("elasticsearch")),
+                store: ElasticsearchActivationStore(
+                    configuration.elasticsearch, form: ActivationForm(configuration.activations),
+                    retentionDays: configuration.activations.retentionDays,
+                    logger: self.observability.logger("elasticsearch")),
                 listener: listener, connector: connector, coordinators: { await discovery.addresses() },
-                indexPrefix: configuration.activationIndex, health: self.observability.health, logger: logger,
+                form: ActivationForm(configuration.activations), health: self.observability.health, logger: logger,
                 kafkaTrouble: { kafka.trouble }, deadLetter: { await deadLetters.keep($0, because: $1) }))
     }
 }

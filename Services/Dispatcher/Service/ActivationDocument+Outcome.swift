@@ -56,19 +56,6 @@ extension OutcomeRecord {
         return .object(members)
     }
 
-    /// The document with its place: the index of the nominal date, so that a replay meets its twin.
-    package func stored(cluster: String, dispatcher: NodeID, indexPrefix: String) -> ActivationDocument {
-        ActivationDocument(
-            index: Self.index(prefix: indexPrefix, scheduled: self.scheduled), id: self.id.description,
-            body: self.document(cluster: cluster, dispatcher: dispatcher).bytes)
-    }
-
-    /// `prefix-yyyy.MM.dd` of the scheduled time, in UTC.
-    package static func index(prefix: String, scheduled: WallInstant) -> String {
-        let date = scheduled.description.prefix(10)
-        return "\(prefix)-" + String(date.map { $0 == "-" ? "." : $0 })
-    }
-
     /// The second part of the W3C trace context.
     private var traceID: String? {
         let parts = self.traceparent.split(separator: "-")

@@ -22,40 +22,58 @@ package struct ActivationQueries: Sendable {
     /// The answer's document, or why there is none: `ACTIVATION_STORE_UNAVAILABLE`, `INVALID_QUERY`.
     package func answer(_ query: ActivationQuery) async -> Result<ActivationAnswer, ActivationQueryFailure> {
         let search: ActivationSearch
+        let interval: ActivationInterval?
         do {
-            search = try ActivationSearch(document: JSONParser.parse(query.document.readableBytesView))
+            let document = try JSONParser.parse(query.document.readableBytesView)
+            search = try ActivationSearch(document: document)
+            interval = try search.interval(document: document)
         } catch let error as ActivationQueryError {
             return .failure(ActivationQueryFailure(code: "INVALID_QUERY", detail: error.detail))
         } catch {
             return .failure(ActivationQueryFailure(code: "INVALID_QUERY", detail: "not JSON: \(error)"))
         }
         do throws(ActivationStoreError) {
+            if let interval {
+                return .success(Self.answer(try await self.store.summary(search, every: interval), storeAvailable: nil))
+            }
             let page = try await self.store.search(search)
-            return .success(Self.answer(page.items, next: page.next, storeAvailable: nil))
+            return .success(Self.answer(page, storeAvailable: nil))
         } catch {
-            // A later page of the store's order cannot be continued from memory.
-            guard search.after == nil else {
-                return .failure(
-                    ActivationQueryFailure(code: "ACTIVATION_STORE_UNAVAILABLE", detail: error.detail))
-            }
-            let items = self.recent.newestFirst.lazy
-                .map { $0.document(cluster: self.cluster, dispatcher: self.dispatcher) }
-                .filter { search.matches($0) }
-                .prefix(search.pageSize)
-            if items.isEmpty {
-                return .failure(
-                    ActivationQueryFailure(code: "ACTIVATION_STORE_UNAVAILABLE", detail: error.detail))
-            }
-            return .success(Self.answer(Array(items), next: nil, storeAvailable: false))
+            return self.remembered(search, every: interval, because: error)
         }
     }
 
-    private static func answer(
-        _ items: [JSONValue], next: ActivationSearch.Position?, storeAvailable: Bool?
-    ) -> ActivationAnswer {
+    /// The answer from memory, marked as such, for a store that is away.
+    private func remembered(
+        _ search: ActivationSearch, every interval: ActivationInterval?, because error: ActivationStoreError
+    ) -> Result<ActivationAnswer, ActivationQueryFailure> {
+        let unavailable = ActivationQueryFailure(code: "ACTIVATION_STORE_UNAVAILABLE", detail: error.detail)
+        // A later page of the store's order cannot be continued from memory.
+        guard search.after == nil else { return .failure(unavailable) }
+        let matching = self.recent.newestFirst.lazy
+            .map { $0.document(cluster: self.cluster, dispatcher: self.dispatcher) }
+            .filter { search.matches($0) }
+        if let interval {
+            let buckets = ActivationBucket.summary(of: Array(matching), every: interval)
+            return buckets.isEmpty ? .failure(unavailable) : .success(Self.answer(buckets, storeAvailable: false))
+        }
+        let items = Array(matching.prefix(search.pageSize))
+        if items.isEmpty { return .failure(unavailable) }
+        return .success(Self.answer(ActivationPage(items: items, next: nil), storeAvailable: false))
+    }
+
+    private static func answer(_ page: ActivationPage, storeAvailable: Bool?) -> ActivationAnswer {
         let document = JSONValue.record([
-            "items": .array(items), "nextPageToken": next.map { .string($0.token) },
+            "items": .array(page.items), "nextPageToken": page.next.map { .string($0.token) },
+            "total": page.total.map { ["value": .integer($0.value), "isLowerBound": .bool($0.isLowerBound)] },
             "storeAvailable": storeAvailable.map { .bool($0) },
+        ])
+        return ActivationAnswer(document: ByteBuffer(bytes: document.bytes))
+    }
+
+    private static func answer(_ buckets: [ActivationBucket], storeAvailable: Bool?) -> ActivationAnswer {
+        let document = JSONValue.record([
+            "buckets": .array(buckets.map(\.document)), "storeAvailable": storeAvailable.map { .bool($0) },
         ])
         return ActivationAnswer(document: ByteBuffer(bytes: document.bytes))
     }

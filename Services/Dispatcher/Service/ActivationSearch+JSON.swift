@@ -32,6 +32,12 @@ extension ActivationSearch {
         self.reason = try text("reason")
         self.kind = try text("kind")
         self.activationID = try text("activationId")
+        self.action = try text("action")
+        self.words = (try text("q") ?? "").lowercased().split(whereSeparator: \.isWhitespace).map(String.init)
+        if self.words.count > Self.wordsMax {
+            throw ActivationQueryError(detail: "q must have at most \(Self.wordsMax) words")
+        }
+        self.labels = try Self.labels(try text("label"))
         self.from = try instant("from")
         self.to = try instant("to")
         if let size = try text("pageSize") {
@@ -39,6 +45,12 @@ extension ActivationSearch {
                 throw ActivationQueryError(detail: "pageSize must be from 1 to \(Self.pageSizeMax)")
             }
             self.pageSize = number
+        }
+        if let bound = try text("countUpTo") {
+            guard let number = Int(bound), (1...Self.countBoundMax).contains(number) else {
+                throw ActivationQueryError(detail: "countUpTo must be from 1 to \(Self.countBoundMax)")
+            }
+            self.countBound = number
         }
         if let token = try text("pageToken") {
             guard let position = Position(token: token) else {
@@ -48,6 +60,40 @@ extension ActivationSearch {
         }
     }
 
+    /// The interval of a summary, in the member `every`; `nil` when documents are asked for.
+    ///
+    /// - Throws: also when the range of time would make too many buckets.
+    package func interval(document: JSONValue) throws(ActivationQueryError) -> ActivationInterval? {
+        guard let text = document["every"]?.stringValue, !text.isEmpty else { return nil }
+        guard let interval = DurationText.parse(text).flatMap({ ActivationInterval($0) }) else {
+            throw ActivationQueryError(detail: "every must be a duration of whole seconds such as 1h, up to 400 days")
+        }
+        guard let from = self.from, let to = self.to, from < to else {
+            throw ActivationQueryError(detail: "every needs from and to, from being the earlier one")
+        }
+        let count = to.duration(since: from).wholeMilliseconds / interval.duration.wholeMilliseconds
+        guard count < ActivationInterval.bucketsMax else {
+            throw ActivationQueryError(
+                detail: "every makes more than \(ActivationInterval.bucketsMax) buckets: take a longer one")
+        }
+        return interval
+    }
+
+    /// `team=billing,tier=gold`: all of them.
+    private static func labels(_ text: String?) throws(ActivationQueryError) -> [Label] {
+        var labels: [Label] = []
+        for part in text?.split(separator: ",") ?? [] {
+            guard let equals = part.firstIndex(of: "="), equals != part.startIndex else {
+                throw ActivationQueryError(detail: "label must look like team=billing, several with commas between")
+            }
+            labels.append(Label(name: String(part[..<equals]), value: String(part[part.index(after: equals)...])))
+        }
+        guard labels.count <= Self.labelsMax else {
+            throw ActivationQueryError(detail: "label must name at most \(Self.labelsMax) labels")
+        }
+        return labels
+    }
+
     /// Whether a document matches; for the recent outcomes in memory.
     package func matches(_ document: JSONValue) -> Bool {
         func equal(_ wanted: String?, _ name: String) -> Bool {
@@ -55,12 +101,24 @@ extension ActivationSearch {
         }
         guard equal(self.namespace, "namespace"), equal(self.schedule, "schedule"), equal(self.outcome, "outcome"),
             equal(self.reason, "reason"), equal(self.kind, "kind"), equal(self.activationID, "activation_id"),
+            equal(self.action, "action"),
+            self.labels.allSatisfy({ document["labels"]?[$0.name]?.stringValue == $0.value }),
+            self.words.allSatisfy({ Self.isWord($0, of: document) }),
             let scheduled = document["scheduled_at"]?.stringValue.flatMap({ WallInstant(text: $0) })
         else { return false }
         if let from = self.from, scheduled < from { return false }
         if let to = self.to, scheduled >= to { return false }
         guard let after = self.after, let id = document["activation_id"]?.stringValue else { return true }
         return scheduled < after.scheduled || scheduled == after.scheduled && id < after.id
+    }
+}
+
+extension ActivationSearch {
+    private static func isWord(_ word: String, of document: JSONValue) -> Bool {
+        func text(_ name: String) -> String { document[name]?.stringValue?.lowercased() ?? "" }
+        func words(_ text: String) -> [Substring] { text.split { !$0.isLetter && !$0.isNumber } }
+        return text("schedule").hasPrefix(word) || text("action").hasPrefix(word)
+            || words(text("schedule")).contains(Substring(word)) || words(text("error")).contains(Substring(word))
     }
 }
 

@@ -13,6 +13,11 @@ package protocol ActivationStore: Sendable {
 
     /// Documents that match, newest scheduled time first.
     func search(_ search: ActivationSearch) async throws(ActivationStoreError) -> ActivationPage
+
+    /// Documents that match, counted over time: one bucket for each interval that holds any, oldest first.
+    func summary(
+        _ search: ActivationSearch, every interval: ActivationInterval
+    ) async throws(ActivationStoreError) -> [ActivationBucket]
 }
 
 /// One document to be stored.
@@ -22,6 +27,17 @@ package struct ActivationDocument: Equatable, Sendable {
     package var id: String
     /// JSON, without line breaks.
     package var body: [UInt8]
+
+    /// The document without what people wrote: labels, error text, payload. For a store that refused the whole.
+    /// `nil` when it has none of them.
+    package var withoutFreeText: ActivationDocument? {
+        guard case .object(let members)? = try? JSONParser.parse(self.body) else { return nil }
+        let kept = members.filter { !["labels", "error", "payload"].contains($0.name) }
+        if kept.count == members.count { return nil }
+        var document = self
+        document.body = JSONValue.object(kept).bytes
+        return document
+    }
 
     package init(index: String, id: String, body: [UInt8]) {
         self.index = index
@@ -47,10 +63,13 @@ package struct ActivationStoreError: Error, Equatable, CustomStringConvertible {
     package var detail: String
     /// The request was too large: halve it.
     package var isTooLarge: Bool
+    /// The store has too much to do: send less, later.
+    package var isOverloaded: Bool
 
-    package init(_ detail: String, isTooLarge: Bool = false) {
+    package init(_ detail: String, isTooLarge: Bool = false, isOverloaded: Bool = false) {
         self.detail = detail
         self.isTooLarge = isTooLarge
+        self.isOverloaded = isOverloaded
     }
 
     package var description: String { self.detail }
@@ -71,6 +90,23 @@ package struct ActivationSearch: Equatable, Sendable {
 
     package static let pageSizeDefault = 100
     package static let pageSizeMax = 1000
+    /// How far matches are counted at most: beyond, people are told "more than".
+    package static let countBoundMax = 10_000
+    /// Words of a text search.
+    package static let wordsMax = 16
+    /// Labels that a search may ask for.
+    package static let labelsMax = 16
+
+    /// A label that must be there.
+    package struct Label: Hashable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
 
     package var namespace: String?
     package var schedule: String?
@@ -78,12 +114,18 @@ package struct ActivationSearch: Equatable, Sendable {
     package var reason: String?
     package var kind: String?
     package var activationID: String?
+    package var action: String?
+    /// Lower-case words; each must be one of the schedule's name or of the error, or begin the name or the action.
+    package var words: [String] = []
+    package var labels: [Label] = []
     /// Scheduled at or after.
     package var from: WallInstant?
     /// Scheduled before.
     package var to: WallInstant?
     package var pageSize = ActivationSearch.pageSizeDefault
     package var after: Position?
+    /// How far to count all matches; `nil` does not count.
+    package var countBound: Int?
 
     package init() {}
 }
@@ -93,9 +135,24 @@ package struct ActivationPage: Equatable, Sendable {
     package var items: [JSONValue]
     /// Where the next page begins; `nil` at the end.
     package var next: ActivationSearch.Position?
+    /// How many match, when it was asked.
+    package var total: ActivationTotal?
 
-    package init(items: [JSONValue], next: ActivationSearch.Position?) {
+    package init(items: [JSONValue], next: ActivationSearch.Position?, total: ActivationTotal? = nil) {
         self.items = items
         self.next = next
+        self.total = total
+    }
+}
+
+/// A count with a bound.
+package struct ActivationTotal: Equatable, Sendable {
+    package var value: Int64
+    /// The bound was reached: there may be more.
+    package var isLowerBound: Bool
+
+    package init(value: Int64, isLowerBound: Bool) {
+        self.value = value
+        self.isLowerBound = isLowerBound
     }
 }

@@ -18,7 +18,8 @@ package final class Dispatcher: Sendable {
         package var connector: any MessageConnector
         /// The coordinators as discovery knows them now.
         package var coordinators: @Sendable () async -> [PeerAddress]
-        package var indexPrefix: String
+        /// How records look in the store.
+        package var form: ActivationForm
         package var health: Health
         package var logger: Logger
         /// Why Kafka cannot be used, and since when; `nil` while it can.
@@ -29,7 +30,7 @@ package final class Dispatcher: Sendable {
         package init(
             lanes: LaneShell.Environment, feed: any JournalFeed, store: any ActivationStore,
             listener: any MessageListener, connector: any MessageConnector,
-            coordinators: @escaping @Sendable () async -> [PeerAddress], indexPrefix: String, health: Health,
+            coordinators: @escaping @Sendable () async -> [PeerAddress], form: ActivationForm, health: Health,
             logger: Logger, kafkaTrouble: @escaping @Sendable () -> (reason: String, since: MonotonicInstant)?,
             deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
         ) {
@@ -39,7 +40,7 @@ package final class Dispatcher: Sendable {
             self.listener = listener
             self.connector = connector
             self.coordinators = coordinators
-            self.indexPrefix = indexPrefix
+            self.form = form
             self.health = health
             self.logger = logger
             self.kafkaTrouble = kafkaTrouble
@@ -109,7 +110,7 @@ package final class Dispatcher: Sendable {
         self.session = box
         let lost = LostLanes()
         self.recorder = Recorder(
-            feed: parts.feed, store: parts.store, rules: parts.lanes.rules, indexPrefix: parts.indexPrefix,
+            feed: parts.feed, store: parts.store, rules: parts.lanes.rules, form: parts.form,
             clocks: clocks, metrics: parts.lanes.metrics, logger: parts.logger, seed: parts.lanes.seed &+ 1,
             health: { parts.health.set(Self.storeCheck, $0) },
             newerOwner: { lane, epoch in lost.seen(lane, epoch) }, deadLetter: parts.deadLetter)

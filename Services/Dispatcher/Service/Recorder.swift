@@ -12,9 +12,6 @@ import Synchronization
 package final class Recorder: Sendable {
     /// Journal records taken at once.
     package static let recordsMax = 64
-    /// Documents in one request, and their bytes.
-    package static let documentsMax = 500
-    package static let bytesMax = 5 * 1024 * 1024
     /// How long a poll waits for a first record.
     package static let pollMax = Duration.milliseconds(250)
     package static let pauseMin = Duration.milliseconds(200)
@@ -23,7 +20,7 @@ package final class Recorder: Sendable {
     private let feed: any JournalFeed
     private let store: any ActivationStore
     private let rules: PublishingRules
-    private let indexPrefix: String
+    private let form: ActivationForm
     private let clocks: any Clocks
     private let metrics: DispatcherMetrics
     private let logger: Logger
@@ -38,7 +35,7 @@ package final class Recorder: Sendable {
     ///   - newerOwner: told of every lane epoch met in the journal; a lane of ours with a lower one is lost.
     ///   - deadLetter: keeps a document that the store refuses for ever.
     package init(
-        feed: any JournalFeed, store: any ActivationStore, rules: PublishingRules, indexPrefix: String,
+        feed: any JournalFeed, store: any ActivationStore, rules: PublishingRules, form: ActivationForm,
         clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger, seed: UInt64,
         health: @escaping @Sendable (HealthStatus) -> Void,
         newerOwner: @escaping @Sendable (LaneID, Epoch) -> Void,
@@ -47,7 +44,7 @@ package final class Recorder: Sendable {
         self.feed = feed
         self.store = store
         self.rules = rules
-        self.indexPrefix = indexPrefix
+        self.form = form
         self.clocks = clocks
         self.metrics = metrics
         self.logger = logger
@@ -63,6 +60,10 @@ package final class Recorder: Sendable {
     /// Records until the task is cancelled.
     package func run() async {
         var random = SplitMix64(seed: self.seed)
+        var writer = DocumentWriter(
+            DocumentWriter.Environment(
+                store: self.store, clocks: self.clocks, metrics: self.metrics, logger: self.logger,
+                deadLetter: self.deadLetter), seed: random.next())
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var assemblers: [LaneID: JournalAssembler] = [:]
         var isPrepared = false
@@ -74,7 +75,7 @@ package final class Recorder: Sendable {
                     isPrepared = true
                     self.health(.ok)
                 }
-                try await self.step(&assemblers, &random)
+                try await self.step(&assemblers, &writer)
                 backoff.succeeded()
                 loggedReason = ""
             } catch {
@@ -93,7 +94,9 @@ package final class Recorder: Sendable {
     }
 
     /// One round: follow, read, store, note.
-    private func step(_ assemblers: inout [LaneID: JournalAssembler], _ random: inout SplitMix64) async throws {
+    private func step(
+        _ assemblers: inout [LaneID: JournalAssembler], _ writer: inout DocumentWriter
+    ) async throws {
         let wanted = self.wanted.withLock { $0 }
         if Set(assemblers.keys) != wanted { try await self.refollow(wanted, &assemblers) }
         if wanted.isEmpty {
@@ -121,15 +124,20 @@ package final class Recorder: Sendable {
             if let entry = assembler.take(stored) {
                 for outcome in entry.outcomes {
                     oldest = min(oldest ?? outcome.settledAt, outcome.settledAt)
-                    documents.append(
-                        outcome.stored(
-                            cluster: self.rules.cluster, dispatcher: entry.dispatcher, indexPrefix: self.indexPrefix))
+                    do {
+                        documents.append(
+                            try self.form.document(
+                                of: outcome, cluster: self.rules.cluster, dispatcher: entry.dispatcher))
+                    } catch {
+                        await writer.refuse(error.document, error.reason)
+                    }
                 }
             }
             assemblers[lane] = assembler
         }
         self.metrics.documentsPending.set(documents.count)
-        try await self.store(documents, oldest: oldest, &random)
+        if let oldest { self.metrics.oldestPending.set(self.clocks.wallNow().duration(since: oldest)) }
+        try await writer.write(documents) { self.health(.ok) }
         self.metrics.documentsPending.set(0)
         self.metrics.oldestPending.set(0)
         try await self.feed.commit(assemblers.mapValues(\.resumeOffset))
@@ -157,79 +165,5 @@ package final class Recorder: Sendable {
                 [LogKey.lane: .number(lane.rawValue), LogKey.count: .number(first - at)])
             try await self.feed.commit([lane: first])
         }
-    }
-
-    /// Stores all documents, in requests of bounded size; returns when each is stored, known or refused.
-    private func store(
-        _ documents: [ActivationDocument], oldest: WallInstant?, _ random: inout SplitMix64
-    ) async throws {
-        var rest = documents[...]
-        var countMax = Self.documentsMax
-        while !rest.isEmpty {
-            if let oldest { self.metrics.oldestPending.set(self.clocks.wallNow().duration(since: oldest)) }
-            var group = Self.request(from: rest, countMax: countMax)
-            let count = group.count
-            var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
-            while !group.isEmpty {
-                do throws(ActivationStoreError) {
-                    let results = try await self.store.create(group)
-                    self.health(.ok)
-                    group = await self.settle(group, results)
-                    if group.isEmpty { break }
-                } catch {
-                    if error.isTooLarge, group.count > 1 {
-                        countMax = max(1, group.count / 2)
-                        break
-                    }
-                    if error.isTooLarge {
-                        await self.refuse(group[0], "larger than the store takes")
-                        group = []
-                        break
-                    }
-                    throw error
-                }
-                try await self.clocks.sleep(for: backoff.next(using: &random))
-            }
-            // Left over only when the request was too large as a whole: nothing of it was stored.
-            if group.isEmpty {
-                rest = rest.dropFirst(count)
-                self.metrics.documentsPending.set(rest.count)
-            }
-        }
-    }
-
-    /// Counts results; returns what must be tried again.
-    private func settle(_ group: [ActivationDocument], _ results: [ActivationWriteResult]) async -> [ActivationDocument]
-    {
-        var again: [ActivationDocument] = []
-        for (document, result) in zip(group, results) {
-            switch result {
-            case .stored: self.metrics.documentsStored.increment()
-            case .known: self.metrics.documentsKnown.increment()
-            case .busy: again.append(document)
-            case .refused(let why): await self.refuse(document, why)
-            }
-        }
-        return again
-    }
-
-    private func refuse(_ document: ActivationDocument, _ why: String) async {
-        self.metrics.documentsRefused.increment()
-        self.metrics.dropped.increment()
-        self.logger.error(
-            "the store refuses an activation document", event: "activation_refused",
-            [LogKey.activationID: .string(document.id), LogKey.reason: .string(why)])
-        await self.deadLetter(document, why)
-    }
-
-    private static func request(from rest: ArraySlice<ActivationDocument>, countMax: Int) -> [ActivationDocument] {
-        var bytes = 0
-        var group: [ActivationDocument] = []
-        for document in rest.prefix(countMax) {
-            bytes += document.body.count + 128
-            if bytes > Self.bytesMax, !group.isEmpty { break }
-            group.append(document)
-        }
-        return group
     }
 }

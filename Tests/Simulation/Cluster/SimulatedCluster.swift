@@ -187,7 +187,8 @@ final class SimulatedCluster: @unchecked Sendable {
                 feed: journal, store: self.elasticsearch.client(on: host),
                 listener: self.network.listen(at: seat.address, on: host, as: seat.identity),
                 connector: self.network.connector(on: host, as: seat.identity), coordinators: { addresses },
-                indexPrefix: "activations", health: observability.health, logger: observability.logger("dispatcher"),
+                form: .native(indexPrefix: "activations"), health: observability.health,
+                logger: observability.logger("dispatcher"),
                 kafkaTrouble: { nil }, deadLetter: { _, _ in }))
         return Process(host: host, task: Task { await dispatcher.run() })
     }

@@ -126,6 +126,13 @@ final class SimulatedElasticsearch: @unchecked Sendable {
             return ActivationPage(items: [], next: nil)
         }
 
+        func summary(
+            _ search: ActivationSearch, every interval: ActivationInterval
+        ) async throws(ActivationStoreError) -> [ActivationBucket] {
+            try await self.reach()
+            return []
+        }
+
         private func reach() async throws(ActivationStoreError) {
             await self.host.pause(self.server.drawLatency())
             if self.server.isDown { throw ActivationStoreError("503") }

@@ -5,9 +5,9 @@ import JSON
 import Testing
 
 @Suite struct OutcomeDocumentTests {
-    @Test func `a dispatched fire is exactly the documented document`() {
-        let document = Samples.outcome().stored(
-            cluster: "prod-eu", dispatcher: NodeID("dispatcher-66c-9q"), indexPrefix: "escapement-activations")
+    @Test func `a dispatched fire is exactly the documented document`() throws {
+        let document = try ActivationForm.native(indexPrefix: "escapement-activations").document(
+            of: Samples.outcome(), cluster: "prod-eu", dispatcher: NodeID("dispatcher-66c-9q"))
         #expect(document.index == "escapement-activations-2026.11.23", "of the nominal date")
         #expect(document.id == "00000000000000000000000000000001")
         let sha = String(repeating: "9f", count: 32)
@@ -42,10 +42,11 @@ import Testing
         #expect(document["lateness_ms"] == nil)
     }
 
-    @Test func `a line break in a text does not become another action of a bulk request`() {
+    @Test func `a line break in a text does not become another action of a bulk request`() throws {
         var outcome = Samples.outcome()
         outcome.error = "first\nsecond"
-        let document = outcome.stored(cluster: "c", dispatcher: NodeID("d"), indexPrefix: "a")
+        let document = try ActivationForm.native(indexPrefix: "a").document(
+            of: outcome, cluster: "c", dispatcher: NodeID("d"))
         #expect(!document.body.contains(UInt8(ascii: "\n")))
     }
 }

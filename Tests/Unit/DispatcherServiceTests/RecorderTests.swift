@@ -111,6 +111,12 @@ private final class FakeStore: ActivationStore {
         throw ActivationStoreError("down")
     }
 
+    func summary(
+        _ search: ActivationSearch, every interval: ActivationInterval
+    ) async throws(ActivationStoreError) -> [ActivationBucket] {
+        throw ActivationStoreError("down")
+    }
+
     func untilStored(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = self.state.withLock { state in
@@ -133,7 +139,8 @@ private final class FakeStore: ActivationStore {
     {
         let kept = Kept()
         let recorder = Recorder(
-            feed: self.feed, store: self.store, rules: Samples.rules, indexPrefix: "a", clocks: SkippingClocks(),
+            feed: self.feed, store: self.store, rules: Samples.rules, form: .native(indexPrefix: "a"),
+            clocks: SkippingClocks(),
             metrics: DispatcherMetrics(MetricsRegistry()), logger: Samples.logger, seed: 1, health: { _ in },
             newerOwner: newer, deadLetter: { document, _ in kept.add(document.id) })
         recorder.follow([LaneID(0)])

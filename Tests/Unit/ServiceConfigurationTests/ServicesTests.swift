@@ -77,14 +77,14 @@ import Testing
             ]
         ).model
         #expect(model.format == .openWhisk)
-        #expect(model.activationFormat == .openWhisk)
-        #expect(model.activationRetention == .seconds(7 * 86_400))
+        #expect(model.activations.format == .openWhisk)
+        #expect(model.activations.retention == .seconds(7 * 86_400))
         #expect(model.payloadStorage == .full)
         #expect(model.topicAllow == #"team\..*"#)
         #expect(model.cloudEventsSource == "//escapement.example")
         #expect(model.defaultTopic == "escapement.fires")
         #expect(model.deadLetterTopic == "escapement.deadletters")
-        #expect(model.activationIndex == "escapement-activations")
+        #expect(model.activations.index == "escapement-activations")
     }
 
     @Test(arguments: [

@@ -1,0 +1,175 @@
+package import DispatcherDomain
+package import EscapementModel
+import Observability
+package import Logging
+
+/// Stores documents in requests of bounded size, several at a time, until each is stored, known or refused.
+///
+/// Owned by one task; the requests of one `write` run side by side.
+package struct DocumentWriter {
+    /// Bytes around a document in a request.
+    private static let overheadBytes = 160
+    package static let pauseMin = Duration.milliseconds(200)
+    package static let pauseMax = Duration.seconds(10)
+
+    /// What the writer needs to work with.
+    package struct Environment: Sendable {
+        package var store: any ActivationStore
+        package var clocks: any Clocks
+        package var metrics: DispatcherMetrics
+        package var logger: Logger
+        /// Keeps a document that the store refuses for ever.
+        package var deadLetter: @Sendable (ActivationDocument, String) async -> Void
+
+        package init(
+            store: any ActivationStore, clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger,
+            deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+        ) {
+            self.store = store
+            self.clocks = clocks
+            self.metrics = metrics
+            self.logger = logger
+            self.deadLetter = deadLetter
+        }
+    }
+
+    private enum Answer: Sendable {
+        case results([ActivationDocument], [ActivationWriteResult])
+        case failed([ActivationDocument], ActivationStoreError)
+    }
+
+    private let environment: Environment
+    private(set) package var pace = BulkPace()
+    private var random: SplitMix64
+
+    package init(_ environment: Environment, seed: UInt64) {
+        self.environment = environment
+        self.random = SplitMix64(seed: seed)
+    }
+
+    /// Returns when every document is stored, was there already, or is among the dead letters.
+    ///
+    /// Overload and requests that are too large are dealt with here, however long it takes.
+    ///
+    /// - Parameter answered: called after each request that the store answered.
+    /// - Throws: `ActivationStoreError` when the store does not answer: write the same documents again later.
+    ///   `CancellationError`.
+    package mutating func write(_ documents: [ActivationDocument], answered: @Sendable () -> Void = {}) async throws {
+        var rest = documents[...]
+        // Documents without what the store might dislike; only once each.
+        var reduced: Set<String> = []
+        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
+        while !rest.isEmpty {
+            var again: [ActivationDocument] = []
+            var isOverloaded = false
+            var failure: ActivationStoreError?
+            for answer in await self.send(self.groups(of: &rest)) {
+                switch answer {
+                case .results(let group, let results):
+                    answered()
+                    let busy = await self.settle(group, results, &reduced)
+                    if busy.isBusy {
+                        isOverloaded = true
+                        self.pace.overloaded()
+                    } else {
+                        self.pace.succeeded()
+                    }
+                    again += busy.again
+                case .failed(let group, let error) where error.isOverloaded:
+                    isOverloaded = true
+                    self.pace.overloaded()
+                    again += group
+                case .failed(let group, let error) where error.isTooLarge:
+                    if group.count == 1 {
+                        await self.refuse(group[0], "larger than the store takes")
+                    } else {
+                        self.pace.tooLarge(byteCount: Self.size(of: group))
+                        again += group
+                    }
+                case .failed(_, let error): failure = error
+                }
+            }
+            if let failure { throw failure }
+            if !again.isEmpty { rest = (again + rest)[...] }
+            self.environment.metrics.documentsPending.set(rest.count)
+            if isOverloaded {
+                try await self.environment.clocks.sleep(for: backoff.next(using: &self.random))
+            } else {
+                backoff.succeeded()
+            }
+        }
+    }
+
+    /// As many requests as may be under way.
+    private func groups(of rest: inout ArraySlice<ActivationDocument>) -> [[ActivationDocument]] {
+        var groups: [[ActivationDocument]] = []
+        while groups.count < self.pace.requestCountMax, !rest.isEmpty {
+            var bytes = 0
+            var group: [ActivationDocument] = []
+            for document in rest.prefix(self.pace.documentCountMax) {
+                bytes += Self.size(of: document)
+                if bytes > self.pace.byteCountMax, !group.isEmpty { break }
+                group.append(document)
+            }
+            rest = rest.dropFirst(group.count)
+            groups.append(group)
+        }
+        return groups
+    }
+
+    private func send(_ groups: [[ActivationDocument]]) async -> [Answer] {
+        let store = self.environment.store
+        return await withTaskGroup(of: (Int, Answer).self) { tasks in
+            for (index, group) in groups.enumerated() {
+                tasks.addTask {
+                    do throws(ActivationStoreError) {
+                        return (index, .results(group, try await store.create(group)))
+                    } catch {
+                        return (index, .failed(group, error))
+                    }
+                }
+            }
+            var answers: [(index: Int, answer: Answer)] = []
+            for await answer in tasks { answers.append(answer) }
+            // In the order of the documents, so that a run can be repeated.
+            return answers.sorted { $0.index < $1.index }.map(\.answer)
+        }
+    }
+
+    /// Counts results; returns what must be tried again, and whether that is for overload.
+    private func settle(
+        _ group: [ActivationDocument], _ results: [ActivationWriteResult], _ reduced: inout Set<String>
+    ) async -> (again: [ActivationDocument], isBusy: Bool) {
+        var again: [ActivationDocument] = []
+        var isBusy = false
+        for (document, result) in zip(group, results) {
+            switch result {
+            case .stored: self.environment.metrics.documentsStored.increment()
+            case .known: self.environment.metrics.documentsKnown.increment()
+            case .busy:
+                isBusy = true
+                again.append(document)
+            case .refused(let why):
+                if reduced.insert(document.id).inserted, let less = document.withoutFreeText {
+                    again.append(less)
+                } else {
+                    await self.refuse(document, why)
+                }
+            }
+        }
+        return (again, isBusy)
+    }
+
+    package func refuse(_ document: ActivationDocument, _ why: String) async {
+        self.environment.metrics.documentsRefused.increment()
+        self.environment.metrics.dropped.increment()
+        self.environment.logger.error(
+            "the store refuses an activation document", event: "activation_refused",
+            [LogKey.activationID: .string(document.id), LogKey.reason: .string(why)])
+        await self.environment.deadLetter(document, why)
+    }
+
+    private static func size(of document: ActivationDocument) -> Int { document.body.count + Self.overheadBytes }
+
+    private static func size(of group: [ActivationDocument]) -> Int { group.reduce(0) { $0 + Self.size(of: $1) } }
+}

@@ -1,0 +1,77 @@
+package import JSON
+
+/// Deletes indices some days after their date: ILM of Elasticsearch, ISM of OpenSearch.
+package struct RetentionPolicy: Hashable, Sendable {
+    package var name: String
+    package var indexPattern: String
+    /// Whole days, at least one.
+    package var days: Int
+
+    package init(name: String, indexPattern: String, days: Int) {
+        self.name = name
+        self.indexPattern = indexPattern
+        self.days = max(1, days)
+    }
+
+    private var age: String { "\(self.days)d" }
+
+    /// Where the policy lies; `nil` where the server has no such thing.
+    package func path(on server: StoreServer) -> String? {
+        switch server.lifecycle {
+        case .ilm: "/_ilm/policy/\(self.name)"
+        case .ism: "/_plugins/_ism/policies/\(self.name)"
+        case .none: nil
+        }
+    }
+
+    /// No roll-over: an index holds one date, and a replay must find it under the same name.
+    package func body(for server: StoreServer) -> JSONValue {
+        switch server.lifecycle {
+        case .ilm, .none:
+            return [
+                "policy": [
+                    "phases": [
+                        "hot": ["actions": ["set_priority": ["priority": 100]]],
+                        "delete": ["min_age": .string(self.age), "actions": ["delete": .object([])]],
+                    ]
+                ]
+            ]
+        case .ism:
+            return [
+                "policy": [
+                    "description": "Escapement: activation records", "default_state": "hot",
+                    "states": [
+                        [
+                            "name": "hot", "actions": .array([]),
+                            "transitions": [
+                                [
+                                    "state_name": "delete",
+                                    "conditions": ["min_index_age": .string(self.age)],
+                                ]
+                            ],
+                        ],
+                        ["name": "delete", "actions": [["delete": .object([])]], "transitions": .array([])],
+                    ],
+                    "ism_template": [["index_patterns": [.string(self.indexPattern)], "priority": 300]],
+                ]
+            ]
+        }
+    }
+
+    /// The age in a policy as the server shows it; `nil` when it deletes nothing.
+    package func age(in answer: JSONValue, of server: StoreServer) -> String? {
+        switch server.lifecycle {
+        case .ilm: return answer[self.name]?["policy"]?["phases"]?["delete"]?["min_age"]?.stringValue
+        case .none: return nil
+        case .ism:
+            let transitions = (answer["policy"]?["states"]?.arrayValue ?? [])
+                .flatMap { $0["transitions"]?.arrayValue ?? [] }
+            return transitions.lazy.compactMap { $0["conditions"]?["min_index_age"]?.stringValue }.first
+        }
+    }
+
+    /// Whether the server's policy is this one.
+    package func isSame(as answer: JSONValue, of server: StoreServer) -> Bool {
+        self.age(in: answer, of: server) == self.age
+    }
+}
