@@ -201,6 +201,18 @@ let testTargets: [Target] = [
     library("TestSupport", "Tests/Support", ["EscapementModel", "WireProtocol", "Store", "Scheduling"]),
     library(
         "PostgresSupport", "Tests/PostgresSupport", ["EscapementModel", "Store", "PostgresStore", logging]),
+    library(
+        "ElasticsearchSupport", "Tests/ElasticsearchSupport",
+        [
+            "DevElasticsearch", "ElasticsearchStore", "EscapementModel", "HTTPClient", "HTTPServer",
+            "ServiceConfiguration", nioCore, lifecycle, logging, hummingbird,
+        ]),
+    tests(
+        "ElasticsearchLiveTests", "Tests/Live/Elasticsearch",
+        [
+            "ElasticsearchSupport", "ElasticsearchStore", "DispatcherElasticsearch", "DispatcherService",
+            "DispatcherDomain", "HTTPClient", "JSON", logging,
+        ]),
     tests("EscapementModelTests", "Tests/Unit/EscapementModelTests", []),
     tests("JSONTests", "Tests/Unit/JSONTests", ["JSON"]),
     tests(
@@ -238,7 +250,7 @@ let testTargets: [Target] = [
     tests("DevKafkaTests", "Tests/Unit/DevKafkaTests", ["DevKafka", "TLS", "JSON", nioCore, nioPosix, logging]),
     tests(
         "DevElasticsearchTests", "Tests/Unit/DevElasticsearchTests",
-        ["DevElasticsearch", "HTTPClient", "JSON", "TLS", logging]),
+        ["DevElasticsearch", "ElasticsearchSupport", "HTTPClient", "JSON", logging]),
     tests("CoordinatorDomainTests", "Tests/Unit/CoordinatorDomainTests", ["CoordinatorDomain", "Scheduling"]),
     tests(
         "CoordinatorServiceTests", "Tests/Unit/CoordinatorServiceTests",

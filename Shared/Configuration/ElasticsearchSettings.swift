@@ -34,7 +34,7 @@ package struct ElasticsearchSettings: Sendable {
         self.flavor = flavor
     }
 
-    init(reading reader: inout ConfigurationReader) {
+    package init(reading reader: inout ConfigurationReader) {
         let openWhisk = OpenWhiskElasticsearch(reading: &reader)
         self.init(urls: Self.urls(&reader, openWhisk))
         self.authentication = Self.authentication(&reader, openWhisk)

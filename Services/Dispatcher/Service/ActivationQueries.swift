@@ -83,4 +83,9 @@ package struct ActivationQueries: Sendable {
 package struct ActivationQueryFailure: Error, Equatable {
     package var code: String
     package var detail: String
+
+    package init(code: String, detail: String) {
+        self.code = code
+        self.detail = detail
+    }
 }

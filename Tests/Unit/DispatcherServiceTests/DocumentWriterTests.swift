@@ -1,0 +1,108 @@
+import DispatcherDomain
+import DispatcherService
+import EscapementModel
+import JSON
+import Observability
+import Synchronization
+import Testing
+
+/// Answers each request as a script says; the last entry again and again.
+private final class ScriptedStore: ActivationStore {
+    typealias Answer = @Sendable ([ActivationDocument]) -> Result<[ActivationWriteResult], ActivationStoreError>
+
+    private let state: Mutex<(script: [Answer], requests: [[ActivationDocument]])>
+
+    init(_ script: [Answer]) { self.state = Mutex((script, [])) }
+
+    var requests: [[ActivationDocument]] { self.state.withLock { $0.requests } }
+
+    func prepare() async throws(ActivationStoreError) {}
+
+    func create(_ documents: [ActivationDocument]) async throws(ActivationStoreError) -> [ActivationWriteResult] {
+        let answer = self.state.withLock { state -> Answer in
+            state.requests.append(documents)
+            return state.script.count > 1 ? state.script.removeFirst() : state.script[0]
+        }
+        return try answer(documents).get()
+    }
+
+    func search(_ search: ActivationSearch) async throws(ActivationStoreError) -> ActivationPage {
+        throw ActivationStoreError("not asked")
+    }
+
+    func summary(
+        _ search: ActivationSearch, every interval: ActivationInterval
+    ) async throws(ActivationStoreError) -> [ActivationBucket] { throw ActivationStoreError("not asked") }
+}
+
+@Suite struct DocumentWriterTests {
+    private final class Parked: Sendable {
+        let documents = Mutex<[ActivationDocument]>([])
+    }
+
+    private let parked = Parked()
+
+    private func writer(_ store: ScriptedStore) -> DocumentWriter {
+        let parked = self.parked
+        return DocumentWriter(
+            DocumentWriter.Environment(
+                store: store, clocks: SkippingClocks(), metrics: DispatcherMetrics(MetricsRegistry()),
+                logger: Samples.logger,
+                deadLetter: { document, _ in parked.documents.withLock { $0.append(document) } }), seed: 1)
+    }
+
+    private func documents(_ count: Int, body: JSONValue = ["outcome": "dispatched"]) -> [ActivationDocument] {
+        (0..<count).map { ActivationDocument(index: "a", id: "\($0)", body: body.bytes) }
+    }
+
+    private static let stored: ScriptedStore.Answer = { .success($0.map { _ in .stored }) }
+
+    @Test func `overload halves what is sent, and recovery brings it back`() async throws {
+        let store = ScriptedStore([{ _ in .failure(ActivationStoreError("429", isOverloaded: true)) }, Self.stored])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(400))
+        #expect(store.requests[0].count == 400)
+        #expect(store.requests.dropFirst().allSatisfy { $0.count <= 250 + BulkPace.documentsMin * 2 })
+        #expect(Set(store.requests.dropFirst().flatMap { $0 }.map(\.id)).count == 400, "none is lost")
+        try await writer.write(self.documents(12_000))
+        #expect(writer.pace.documentCountMax == BulkPace.documentsMax)
+    }
+
+    @Test func `a refused document is tried once more without what people wrote`() async throws {
+        let store = ScriptedStore([
+            { .success($0.map { _ in .refused("HTTP 400 document_parsing_exception") }) }, Self.stored,
+        ])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(1, body: ["outcome": "failed", "labels": ["a": "b"], "error": "x"]))
+        #expect(store.requests.count == 2)
+        #expect(store.requests[1][0].body == JSONValue.object([JSONMember("outcome", "failed")]).bytes)
+        #expect(self.parked.documents.withLock { $0.isEmpty })
+    }
+
+    @Test func `a document that is refused again is parked, and only that one`() async throws {
+        let store = ScriptedStore([
+            { documents in .success(documents.map { $0.id == "1" ? .refused("HTTP 400") : .stored }) }
+        ])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(3, body: ["outcome": "failed", "error": "x"]))
+        #expect(store.requests.map(\.count) == [3, 1])
+        #expect(self.parked.documents.withLock { $0.map(\.id) } == ["1"])
+    }
+
+    @Test func `a store that does not answer is the caller's affair`() async {
+        let store = ScriptedStore([{ _ in .failure(ActivationStoreError("503")) }])
+        var writer = self.writer(store)
+        await #expect(throws: ActivationStoreError.self) { try await writer.write(self.documents(3)) }
+        #expect(store.requests.count == 1)
+    }
+
+    @Test func `several requests go side by side, each within its bounds`() async throws {
+        let store = ScriptedStore([Self.stored])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(1200))
+        #expect(store.requests.map(\.count).sorted() == [200, 500, 500])
+        let large = self.documents(10, body: ["text": .string(String(repeating: "x", count: 1_000_000))])
+        try await writer.write(large)
+        #expect(store.requests.dropFirst(3).allSatisfy { $0.reduce(0) { $0 + $1.body.count } <= BulkPace.bytesMax })
+    }
+}
