@@ -84,11 +84,20 @@ import Testing
             #expect(try await calls.send(.get, "\(path)?outcome=lost").faults == ["outcome INVALID_VALUE"])
             let questions = api.gateway.state.withLock { $0.questions }
             #expect(
-                questions[0] == [
-                    "namespace": "guest", "schedule": "nightly", "outcome": "skipped",
-                    "from": "2026-11-23T00:00:00.000Z", "pageSize": "5",
+                Set(questions[0].objectValue ?? []) == [
+                    JSONMember("namespace", "guest"), JSONMember("schedule", "nightly"),
+                    JSONMember("outcome", "skipped"), JSONMember("from", "2026-11-23T00:00:00.000Z"),
+                    JSONMember("pageSize", "5"),
                 ])
             #expect(questions[1] == ["namespace": "guest", "schedule": "nightly"])
+            let summary = "/v1/namespaces/guest/activation-summary"
+            #expect(try await calls.send(.get, "\(summary)?label=team=billing").faults == ["every MISSING_FIELD"])
+            _ = try await calls.send(.get, "\(summary)?every=1h&label=team%3Dbilling&q=nightly")
+            #expect(
+                Set(api.gateway.state.withLock { $0.questions.last?.objectValue } ?? []) == [
+                    JSONMember("namespace", "guest"), JSONMember("every", "1h"), JSONMember("label", "team=billing"),
+                    JSONMember("q", "nightly"),
+                ])
             api.gateway.state.withLock {
                 $0.activations = .failure(ClusterError(ClusterError.activationStoreUnavailable, "no answer from it"))
             }

@@ -24,13 +24,19 @@ struct ActivationFilters: ParsableArguments {
     @Option(help: "Scheduled before this instant, or this long ago.")
     var until: String?
 
+    @Option(help: "Words of the schedule's name or the error, or the beginning of the name or the action.")
+    var text: String?
+
+    @Option(help: "A label such as team=billing; several with commas between.")
+    var label: String?
+
     @Option(help: "At most so many.")
     var limit = 100
 
     func query() throws -> [(String, String?)] {
         let now = SystemClocks().wallNow()
         return [
-            ("outcome", self.outcome), ("reason", self.reason),
+            ("outcome", self.outcome), ("reason", self.reason), ("q", self.text), ("label", self.label),
             ("from", try self.since.map { try RelativeTime.instant($0, now: now, flag: "--since").description }),
             ("to", try self.until.map { try RelativeTime.instant($0, now: now, flag: "--until").description }),
         ]

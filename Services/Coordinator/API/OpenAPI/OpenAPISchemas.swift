@@ -216,6 +216,7 @@ enum OpenAPISchemas {
                     "updatedAt": OpenAPI.instant, "updatedBy": self.text,
                 ], required: ["namespace", "generation", "quota", "paused"]),
             "Activation": ["type": "object", "description": "A record as it is in the activation store"],
+            "ActivationSummary": ["type": "object", "description": "Buckets: start, count, outcomes, latenessMs"],
             "Cluster": ["type": "object"], "Shards": ["type": "object"],
             "Member": ["type": "object"], "Rebalance": ["type": "object"],
             "Version": self.object(
