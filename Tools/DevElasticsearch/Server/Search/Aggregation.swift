@@ -228,6 +228,7 @@ struct Aggregation {
     private func percentiles(_ options: JSONValue, _ rows: [Row]) throws(ElasticsearchError) -> JSONValue {
         let sample = try self.sample(try self.field("percentiles", options), rows).sorted()
         let percents = options["percents"]?.arrayValue?.compactMap(\.doubleValue) ?? [1, 5, 25, 50, 75, 95, 99]
+        let isKeyed = options["keyed"]?.boolValue ?? true
         var values: [JSONMember] = []
         for percent in percents {
             guard (0...100).contains(percent) else {
@@ -242,7 +243,8 @@ struct Aggregation {
             }
             values.append(JSONMember("\(percent)", value))
         }
-        return ["values": .object(values)]
+        if isKeyed { return ["values": .object(values)] }
+        return ["values": .array(values.map { ["key": .number($0.name), "value": $0.value] })]
     }
 }
 
