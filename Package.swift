@@ -284,7 +284,7 @@ let testTargets: [Target] = [
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],
         resources: [.copy("Vectors")]),
-    tests("LiveTests", "Tests/Live", ["KafkaClient", "DevKafka", "TLS", logging]),
+    tests("LiveTests", "Tests/Live/Kafka", ["KafkaClient", "DevKafka", "TLS", logging]),
     tests(
         "IntegrationTests", "Tests/Integration",
         [
