@@ -187,7 +187,8 @@ final class Oracle: @unchecked Sendable {
         self.expect(
             due.isSubset(of: documents) && recorded.isSuperset(of: documents)
                 && Set(documents).count == documents.count, "I9",
-            "\(documents.count) documents for \(recorded.count) outcomes, \(due.subtracting(documents).count) are missing")
+            "\(documents.count) documents for \(recorded.count) outcomes, \(due.subtracting(documents).count) are missing"
+        )
     }
 
     private func judge(_ version: StoredSchedule, end: WallInstant) {

@@ -93,7 +93,9 @@ import Testing
 
     /// Found by simulation: seed 225 woke a deposed owner, whose replaced session fenced the new owner and published.
     @Test func `a replaced session publishes nothing until the journal says that nobody else has`() async throws {
-        let standings = Mutex<[LaneStanding]>([.unknown("no broker"), .stands, .moved("lane epoch 2 is in the journal")])
+        let standings = Mutex<[LaneStanding]>([
+            .unknown("no broker"), .stands, .moved("lane epoch 2 is in the journal"),
+        ])
         try await self.producer.begin(confirm: { append in
             guard await append(self.fire("barrier", topic: self.journalTopic)) != nil else { return .unknown("lost") }
             return standings.withLock { $0.removeFirst() }

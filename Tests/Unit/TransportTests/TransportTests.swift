@@ -139,7 +139,7 @@ import WireProtocol
     }
 
     @Test func `silent connections are bounded and given up`() async throws {
-        let limits = TransportLimits(handshakeTimeout: .milliseconds(300), pendingHandshakesMax: 1)
+        let limits = TransportLimits(handshakeTimeout: .seconds(2), pendingHandshakesMax: 1)
         let listener = try await self.cluster.listen(limits: limits)
         let first = try await self.cluster.silentConnection(to: listener.address)
         let second = try await self.cluster.silentConnection(to: listener.address)
