@@ -30,6 +30,7 @@ final class Run: @unchecked Sendable {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.workload.run(schedules: 12, until: self.settings.faultsFor) }
                 group.addTask { await self.faults.run() }
+                group.addTask { await self.lookRegularly(until: end) }
             }
         }
         simulator.run(until: self.settings.faultsFor)
@@ -46,6 +47,14 @@ final class Run: @unchecked Sendable {
         }
         simulator.run(until: end + .seconds(1))
         return self.cluster.oracle.violations
+    }
+
+    /// The database forgets what is long settled; the oracle does not.
+    private func lookRegularly(until end: Duration) async {
+        while self.cluster.simulator.now < end.wholeNanoseconds {
+            await self.cluster.simulator.pause(.seconds(600))
+            await self.cluster.showDatabase()
+        }
     }
 
     private func establish() async {

@@ -112,6 +112,8 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     private var stampCounter: UInt32 = 0
     private var expired: [TimerWheel.Expired] = []
     private var cancellations: [UID: Bool] = [:]
+    /// Cancelled since the horizon was asked for that is not here yet.
+    private var cancelledMeanwhile: Set<UID> = []
     private var cancellationOrder: Deque<UID> = []
     /// Whether a snapshot is complete in memory.
     private var isLoaded = false
@@ -230,10 +232,12 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     ///
     /// The page may have been read after a change that the deltas have not brought yet. Such a timer is left out: fired
     /// now, under a revision that does not cover it, it would be admitted late by the next owner, and fired again. The
-    /// delta brings it, and finds it within the horizon.
+    /// delta brings it, and finds it within the horizon. Or it may have been read before a cancellation that the deltas
+    /// have brought already, and that found nothing to cancel.
     package mutating func extendHorizon(_ timers: [TimerEntry<Payload>], through: WallInstant, last: Bool) {
         guard self.requestedHorizon == through else { return }
-        for timer in timers where timer.revision <= self.applied {
+        for timer in timers
+        where timer.revision <= self.applied && !self.cancelledMeanwhile.contains(timer.uid) {
             guard let slot = self.store(.timer(timer)), self.phase == .active else { continue }
             self.admit(slot)
         }
@@ -246,7 +250,10 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     }
 
     /// The next horizon is asked for.
-    package mutating func horizonRequested(through: WallInstant) { self.requestedHorizon = through }
+    package mutating func horizonRequested(through: WallInstant) {
+        if self.requestedHorizon == nil { self.cancelledMeanwhile = [] }
+        self.requestedHorizon = through
+    }
 
     /// The link on which a horizon was asked for is gone.
     package mutating func horizonAbandoned() {
@@ -590,6 +597,7 @@ extension ShardFiring {
     }
 
     private mutating func cancel(_ uid: UID, due: WallInstant) {
+        if self.isLoaded, self.requestedHorizon != nil { self.cancelledMeanwhile.insert(uid) }
         var fired = Watermark(instant: due, tie: uid) <= self.issued.delay
         if let slot = self.timerSlots[uid], case .timer(let timer) = self.slots[Int(slot)] {
             fired = timer.inFlight

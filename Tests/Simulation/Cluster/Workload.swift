@@ -14,6 +14,7 @@ final class Workload: @unchecked Sendable {
     private var timerNames: [String] = []
     private var count = 0
     /// Seconds of the patterns that schedules have: those that divide a minute, and whole minutes.
+    private static let schedulesMax = 40
     private static let periods: [Int64] = [1, 2, 3, 5, 10, 15, 30, 60]
 
     init(cluster: SimulatedCluster, seed: UInt64) {
@@ -29,7 +30,13 @@ final class Workload: @unchecked Sendable {
         while self.cluster.simulator.now < end.wholeNanoseconds {
             await self.cluster.simulator.pause(.milliseconds(Int.random(in: 20...700, using: &self.random)))
             switch Int.random(in: 0..<20, using: &self.random) {
-            case 0..<3: await self.createSchedule()
+            case 0..<3:
+                // A long run has as many at its end as in its middle.
+                if self.scheduleNames.count < Self.schedulesMax {
+                    await self.createSchedule()
+                } else {
+                    await self.deleteSchedule()
+                }
             case 3..<5: await self.deleteSchedule()
             case 5..<7: await self.cancelTimer()
             case 7: await self.createTimers(Int.random(in: 20...60, using: &self.random))

@@ -94,6 +94,22 @@ import TickerDomain
         #expect(batch?.occurrences.map(\.payload) == [1, 2])
     }
 
+    /// Found by simulation: seed 380 fired a timer whose cancellation its cursor covered.
+    @Test func `a timer of a horizon page that was cancelled meanwhile does not fire`() {
+        let firing = self.active([], now: 0, horizon: 1000)
+        firing.machine.horizonRequested(through: self.at(5000))
+        let cancelled = UID(high: 1, low: 1)
+        #expect(
+            firing.apply(
+                [.timerCancelled(uid: cancelled, due: self.at(2000))], from: Revision(10), through: Revision(11)))
+        let late = TimerEntry(
+            uid: cancelled, revision: Revision(9), due: self.at(2000), expireAfterMilliseconds: 0, payload: 1,
+            payloadBytes: 10)
+        firing.machine.extendHorizon([late], through: self.at(5000), last: true)
+        let batch = firing.plan(now: self.at(3000))
+        #expect(batch?.occurrences.isEmpty ?? true, "revision 11 covers the cancellation")
+    }
+
     /// Found by simulation: seed 27 fired two timers under both of two epochs.
     @Test func `a timer of a horizon page waits for the delta that made it`() throws {
         let firing = self.active([], now: 0, horizon: 1000)
