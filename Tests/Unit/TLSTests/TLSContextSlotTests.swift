@@ -98,7 +98,8 @@ import Testing
         }
         #expect(error.code == .invalidTrust)
         watch.cancel()
-        #expect(await iterator.next() == nil)
+        // What was reported before the cancellation may still come; then the stream ends, or this test does not.
+        while await iterator.next() != nil {}
         #expect(clocks.requested.withLock { $0 }.allSatisfy { $0 == .seconds(60) })
     }
 }

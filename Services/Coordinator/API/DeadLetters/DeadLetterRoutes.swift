@@ -111,12 +111,16 @@ extension APIServer {
 
     /// What is published, without an expiry, which is over; `nil` when the object is not kept any more.
     private func template(of name: String, _ namespace: String, isTimer: Bool) async throws -> [UInt8]? {
-        let bytes =
-            isTimer
-            ? try await self.store.timer(namespace: namespace, name: name)?.template
-            : try await self.store.versions(namespace: namespace, name: name, before: nil, limit: 1).first?.body
-                .template
-        guard let bytes else { return nil }
+        if isTimer {
+            guard let timer = try await self.store.timer(namespace: namespace, name: name) else { return nil }
+            return try Self.withoutExpiry(timer.template)
+        }
+        let versions = try await self.store.versions(namespace: namespace, name: name, before: nil, limit: 1)
+        guard let version = versions.first else { return nil }
+        return try Self.withoutExpiry(version.body.template)
+    }
+
+    private static func withoutExpiry(_ bytes: [UInt8]) throws(StoreError) -> [UInt8] {
         do throws(WireError) {
             var template = try FireTemplate(decoding: ByteBuffer(bytes: bytes))
             template.expireAfterMilliseconds = 0
