@@ -40,6 +40,7 @@ actor ScheduleFeeds {
     private let jobQueue: AsyncStream<Job>.Continuation
     private var feeds: [ShardID: Feed] = [:]
     private var horizons: Set<ShardID> = []
+    private var nextHorizons: [ShardID: (HorizonRequest, AcceptedLink)] = [:]
     private var known: [ShardID: Revision] = [:]
     private var nextToken: UInt64 = 1
 
@@ -85,11 +86,19 @@ actor ScheduleFeeds {
         }
     }
 
-    /// The ticker asks for timers further ahead. One request a shard is worked on at a time; the ticker
-    /// repeats what is not answered.
+    /// The ticker asks for timers further ahead. One request a shard is worked on at a time; the last one that comes
+    /// meanwhile, on another link perhaps, is worked on behind it.
     func extend(_ request: HorizonRequest, for link: AcceptedLink) {
-        guard self.horizons.insert(request.shard).inserted else { return }
+        guard self.horizons.insert(request.shard).inserted else {
+            self.nextHorizons[request.shard] = (request, link)
+            return
+        }
         self.jobQueue.yield(.horizon(request, link))
+    }
+
+    private func endHorizon(of shard: ShardID) {
+        self.horizons.remove(shard)
+        if let (request, link) = self.nextHorizons.removeValue(forKey: shard) { self.extend(request, for: link) }
     }
 
     /// A change of the shard was committed.
@@ -191,7 +200,7 @@ actor ScheduleFeeds {
     }
 
     private func sendHorizon(_ request: HorizonRequest, _ link: AcceptedLink) async {
-        defer { self.horizons.remove(request.shard) }
+        defer { self.endHorizon(of: request.shard) }
         while !Task.isCancelled, let feed = self.feeds[request.shard], feed.link === link, feed.epoch == request.epoch {
             do {
                 let limit = PageCutter.rowsMax

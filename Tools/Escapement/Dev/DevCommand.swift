@@ -37,7 +37,10 @@ struct DevCommand: AsyncParsableCommand {
             }
             let lock = try DevLock(folder: folder)
             defer { lock.release() }
-            let stack = try DevStack(options: self.options) { print("==> \($0)") }
+            let stack = try DevStack(options: self.options) { line in
+                print("==> \(line)")
+                fflush(nil)
+            }
             let interruption = Interruption()
             do {
                 try await self.start(stack, interruption)
@@ -68,6 +71,7 @@ struct DevCommand: AsyncParsableCommand {
                 if !isStarted { throw CancellationError() }
             }
             print(DevGuide.text(for: await stack.current))
+            fflush(nil)
         }
 
         /// Runs ourselves again in a session of its own and waits for its report.
@@ -82,8 +86,10 @@ struct DevCommand: AsyncParsableCommand {
                     executable: "\(try DevFiles.executableFolder())/escapement", arguments: Array(arguments),
                     environment: DevFiles.variables { _ in true }, logFile: log, hasOwnSession: true))
             while true {
-                if let report = DevStatus.report(in: folder), report["ready"]?.boolValue == true {
-                    print((try? DevFiles.read(log)) ?? "")
+                if let report = DevStatus.report(in: folder), report["ready"]?.boolValue == true,
+                    let text = try? DevFiles.read(log), text.contains(DevGuide.lastLine)
+                {
+                    print(text)
                     return
                 }
                 guard child.isRunning else {

@@ -1,5 +1,7 @@
 /// What a newcomer is told when everything runs.
 enum DevGuide {
+    static let lastLine = "Ctrl-C stops everything ('./dev down' what runs in the background); the data stays."
+
     static func text(for report: DevReport) -> String {
         var lines = ["", "Escapement is ready.", ""]
         lines.append("  API            \(report.apiURL)")
@@ -24,7 +26,7 @@ enum DevGuide {
             "  escapement schedule create tick --cron '* * * * * *' --action /guest/hello --payload '{\"n\":1}'")
         lines.append("  escapement timer create --delay 2s --action /guest/remind --payload '{\"order\":8841}'")
         lines.append("  escapement activation tail")
-        lines += ["", "Ctrl-C stops everything; the data stays.", ""]
+        lines += ["", Self.lastLine, ""]
         return lines.joined(separator: "\n")
     }
 }
