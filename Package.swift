@@ -288,8 +288,8 @@ let testTargets: [Target] = [
     tests(
         "IntegrationTests", "Tests/Integration",
         [
-            "HTTPClient", "KafkaClient", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix,
-            logging,
+            "HTTPClient", "KafkaClient", "DispatcherKafka", "ServiceConfiguration", "ElasticsearchSupport",
+            "PostgresSupport", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix, logging,
         ]),
 ]
 

@@ -5,13 +5,17 @@ package struct PostgresSettings: Sendable {
     package var password: Secret?
     /// `DATABASE_URL`, which may hold a password.
     package var url: Secret?
+    /// The schema that holds all tables; clusters that share a database have one each.
+    package var schema: String
 
     package init(
-        parameters: [(keyword: String, value: String)] = [], password: Secret? = nil, url: Secret? = nil
+        parameters: [(keyword: String, value: String)] = [], password: Secret? = nil, url: Secret? = nil,
+        schema: String = "escapement"
     ) {
         self.parameters = parameters
         self.password = password
         self.url = url
+        self.schema = schema
     }
 
     /// Everything for `PQconnectdbParams` with `expand_dbname`: of a keyword given twice the last counts, so
@@ -27,6 +31,12 @@ package struct PostgresSettings: Sendable {
             result.append(("dbname", try url.read()))
         }
         return result
+    }
+
+    private static func isSchemaName(_ text: String) -> Bool {
+        guard let first = text.utf8.first, (97...122).contains(first), text.utf8.count <= 63, !text.hasPrefix("pg_")
+        else { return false }
+        return text.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") }
     }
 
     private static let keywords: [(variable: String, keyword: String)] = [
@@ -46,6 +56,10 @@ package struct PostgresSettings: Sendable {
         }
         self.password = reader.secret("PGPASSWORD")
         self.url = reader.secret("DATABASE_URL")
+        self.schema = reader.value(
+            "ESCAPEMENT_DATABASE_SCHEMA", default: self.schema,
+            expected: "a schema's name: 1 to 63 small letters, digits and '_', first a letter, not pg_…", show: { $0 },
+            parse: { Self.isSchemaName($0) ? $0 : nil })
         if let text = try? self.url?.read(), !text.hasPrefix("postgres://"), !text.hasPrefix("postgresql://") {
             reader.refuse(
                 "DATABASE_URL", "is not a PostgreSQL address",

@@ -1,7 +1,7 @@
 /// How the store uses the database. All have a sensible value.
 package struct PostgresStoreOptions: Hashable, Sendable {
     /// The schema that holds all tables.
-    package var schema = "escapement"
+    package var schema: String
     /// Connections for schedules and timers, besides the one of the lock service.
     package var scheduleConnections = 4
     /// Whether counters carry the WAL's timeline in their high bits, so that they never go back when an asynchronous
@@ -14,5 +14,5 @@ package struct PostgresStoreOptions: Hashable, Sendable {
     package var pageRowsMax = 500
     package var pageBytesMax = 4 << 20
 
-    package init() {}
+    package init(schema: String = "escapement") { self.schema = schema }
 }

@@ -15,7 +15,7 @@ import Testing
         _ options: [String] = [], _ harm: @escaping (Stack) async throws -> Void
     ) async throws {
         try await Stack.with(options) { stack in
-            let reader = try await stack.consumer(of: "escapement.fires")
+            let reader = try await stack.consumer()
             for number in 0..<Self.schedules {
                 try await stack.insist(
                     .post, "/v1/namespaces/guest/schedules",

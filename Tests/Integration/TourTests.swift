@@ -16,7 +16,7 @@ import Testing
                 ).succeed()
                 return try JSONParser.parse(output)
             }
-            let reader = try await stack.consumer(of: "escapement.fires")
+            let reader = try await stack.consumer()
             let schedule = try await escapement([
                 "schedule", "create", "tick", "--cron", "* * * * * *", "--action", "/guest/hello", "--payload",
                 #"{"n":9007199254740993}"#,

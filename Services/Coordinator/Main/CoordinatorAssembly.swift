@@ -82,7 +82,8 @@ struct CoordinatorAssembly {
             settings: PostgresConnectionSettings(applicationName: "escapement-coordinator") {
                 try postgres.connectionParameters()
             },
-            clocks: self.clocks, logger: self.observability.logger("postgres"),
+            options: PostgresStoreOptions(schema: postgres.schema), clocks: self.clocks,
+            logger: self.observability.logger("postgres"),
             onState: { state in
                 switch state {
                 case .connected: health.set(Coordinator.databaseCheck, .ok)

@@ -29,7 +29,8 @@ struct Command: Sendable {
         return path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     }()
 
-    private static var inherited: [String: String] {
+    /// The environment of the tests.
+    static var inherited: [String: String] {
         var found: [String: String] = [:]
         var pointer = environ
         while let entry = pointer.pointee {

@@ -14,7 +14,9 @@ final class Stack: Sendable {
     static let patience = Duration.seconds(60)
 
     let folder: String
+    let surroundings: Surroundings
     let http: HTTPClient
+    private let options: [String]
     private let token: String
     private let current: Mutex<JSONValue>
 
@@ -23,19 +25,31 @@ final class Stack: Sendable {
     /// - Parameter options: of `escapement dev up`.
     static func up(_ options: [String] = []) async throws -> Stack {
         let folder = try TemporaryFolder.make()
+        let surroundings = Surroundings()
         do {
-            try await Command.escapement(
-                ["dev", "up", "--detach", "--data-dir", folder, "--shards", "16", "--lanes", "4"] + options
-            ).succeed()
-            return try await Stack(folder: folder)
+            try await Self.start(folder, surroundings, options)
+            return try await Stack(folder: folder, surroundings: surroundings, options: options)
         } catch {
             TemporaryFolder.remove(folder)
+            try await surroundings.remove()
             throw error
         }
     }
 
-    private init(folder: String) async throws {
+    private static func start(_ folder: String, _ surroundings: Surroundings, _ options: [String]) async throws {
+        try await Command(
+            "escapement",
+            [
+                "dev", "up", "--detach", "--data-dir", folder, "--cluster-name", surroundings.name, "--shards", "16",
+                "--lanes", "4",
+            ] + options, environment: Command.inherited.merging(surroundings.variables) { $1 }
+        ).succeed()
+    }
+
+    private init(folder: String, surroundings: Surroundings, options: [String]) async throws {
         self.folder = folder
+        self.surroundings = surroundings
+        self.options = options
         let report = try JSONParser.parse(try TextFile.read("\(folder)/dev.json"))
         self.token = try TextFile.read(try #require(report["api"]?["tokenFile"]?.stringValue)).trimmed
         self.http = HTTPClient(
@@ -49,6 +63,7 @@ final class Stack: Sendable {
         try await Command.escapement(["dev", "down", "--data-dir", self.folder]).succeed()
         await self.http.shutdown()
         TemporaryFolder.remove(self.folder)
+        try await self.surroundings.remove()
     }
 
     /// Runs `body` on a stack that is stopped afterwards, however it ends.
@@ -67,8 +82,7 @@ final class Stack: Sendable {
     /// Stops everything and starts it again on the same data.
     func restart() async throws {
         try await Command.escapement(["dev", "down", "--data-dir", self.folder]).succeed()
-        try await Command.escapement(
-            ["dev", "up", "--detach", "--data-dir", self.folder, "--shards", "16", "--lanes", "4"]).succeed()
+        try await Self.start(self.folder, self.surroundings, self.options)
     }
 
     /// The environment in which the command line finds this stack.
@@ -199,20 +213,17 @@ final class Stack: Sendable {
     // MARK: Kafka
 
     /// Reads a topic from its beginning as a `read_committed` consumer does.
-    func consumer(of topic: String, partitions: Int32 = 4) async throws -> TopicReader {
-        try await TopicReader(try self.kafkaSettings(), topic: topic, partitions: partitions)
+    ///
+    /// - Parameter topic: the one that fires go to unless their schedule names another, if `nil`.
+    func consumer(of topic: String? = nil, partitions: Int32 = 4) async throws -> TopicReader {
+        try await TopicReader(
+            try self.kafkaSettings(), topic: topic ?? self.surroundings.firesTopic, partitions: partitions)
     }
 
     func kafkaSettings() throws -> KafkaClientSettings {
-        let kafka = try #require(try self.report["kafka"])
-        func text(_ key: String) throws -> String { try #require(kafka[key]?.stringValue) }
-        let password = try TextFile.read(try text("passwordFile")).trimmed
-        return KafkaClientSettings(
-            properties: [
-                .init("bootstrap.servers", try text("bootstrapServers")), .init("security.protocol", "SASL_SSL"),
-                .init("sasl.mechanism", try text("saslMechanism")), .init("sasl.username", try text("username")),
-                .init("ssl.ca.location", try text("caFile")), .init("isolation.level", "read_committed"),
-            ], secrets: { [.init("sasl.password", password)] })
+        var settings = try self.surroundings.kafkaSettings(try self.report)
+        settings.properties.append(.init("isolation.level", "read_committed"))
+        return settings
     }
 
     /// How many documents the activation store has, and their ids.

@@ -56,6 +56,17 @@ import Testing
             ])
     }
 
+    @Test(arguments: ["", "Escapement", "1st", "pg_own", "a-b", "a\"b", String(repeating: "a", count: 64)])
+    func `a schema's name that would need quotes is refused`(_ name: String) throws {
+        let fixtures = self.fixtures
+        if name.isEmpty {
+            #expect(try fixtures.load(CoordinatorConfiguration.self).model.postgres.schema == "escapement")
+        } else {
+            let problems = fixtures.problems(CoordinatorConfiguration.self, ["ESCAPEMENT_DATABASE_SCHEMA": name])
+            #expect(problems.map(\.name) == ["ESCAPEMENT_DATABASE_SCHEMA"])
+        }
+    }
+
     @Test func `a database address comes last, so that its parts win`() throws {
         let settings = try self.fixtures.load(
             CoordinatorConfiguration.self,

@@ -14,15 +14,16 @@ struct DatabaseCommand: AsyncParsableCommand {
             DatabaseMigrateCommand.self, DatabaseStatusCommand.self, DatabaseRestoredCommand.self,
         ])
 
-    /// Where the database is.
+    /// Where the database is, and the schema in it.
     ///
     /// - Throws: `ExitCode` 78 after saying every problem.
-    static func settings() throws -> PostgresConnectionSettings {
+    static func settings() throws -> (connection: PostgresConnectionSettings, schema: String) {
         do {
             let postgres = try DatabaseConfiguration.load(from: .process(flags: [:])).model.postgres
-            return PostgresConnectionSettings(applicationName: "escapement-db") {
+            let connection = PostgresConnectionSettings(applicationName: "escapement-db") {
                 try postgres.connectionParameters()
             }
+            return (connection, postgres.schema)
         } catch {
             error.report()
             throw ExitCode(ConfigurationRefusal.exitCode)

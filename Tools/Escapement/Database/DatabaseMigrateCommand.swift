@@ -15,8 +15,9 @@ struct DatabaseMigrateCommand: AsyncParsableCommand {
     var applicationRole: String?
 
     func run() async throws {
+        let (connection, schema) = try DatabaseCommand.settings()
         let migrator = PostgresMigrator(
-            settings: try DatabaseCommand.settings(), applicationRole: self.applicationRole)
+            settings: connection, schema: schema, applicationRole: self.applicationRole)
         let applied = try await migrator.migrate()
         for migration in applied { print("applied \(migration.version): \(migration.name)") }
         print("the schema is at version \(PostgresMigrator.latestVersion)\(applied.isEmpty ? " already" : "")")

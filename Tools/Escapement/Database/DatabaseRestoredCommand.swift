@@ -12,7 +12,8 @@ struct DatabaseRestoredCommand: AsyncParsableCommand {
             """)
 
     func run() async throws {
-        let raised = try await PostgresRecovery(settings: try DatabaseCommand.settings()).raiseCounters()
+        let (connection, schema) = try DatabaseCommand.settings()
+        let raised = try await PostgresRecovery(settings: connection, schema: schema).raiseCounters()
         print("raised the counters of the leader, \(raised.shards) shards and \(raised.lanes) lanes")
     }
 }

@@ -11,7 +11,8 @@ struct DatabaseStatusCommand: AsyncParsableCommand {
     var output = CronOutput.text
 
     func run() async throws {
-        let statuses = try await PostgresMigrator(settings: try DatabaseCommand.settings()).status()
+        let (connection, schema) = try DatabaseCommand.settings()
+        let statuses = try await PostgresMigrator(settings: connection, schema: schema).status()
         switch self.output {
         case .text:
             for status in statuses { print("\(status.state.rawValue) \(status.version): \(status.name)") }

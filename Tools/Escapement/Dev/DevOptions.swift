@@ -16,6 +16,8 @@ struct DevOptions: ParsableArguments {
     var lanes = 4
     @Option(help: "Where everything is kept.")
     var dataDir = ".dev"
+    @Option(help: "Name of the cluster, which its topics bear; fixed at the first start of a data directory.")
+    var clusterName = "dev"
     @Option(help: "Port of the first coordinator's API; 0 takes a free one.")
     var apiPort = 0
     @Option(help: "Port of PostgreSQL; 0 takes a free one.")

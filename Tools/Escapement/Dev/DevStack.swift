@@ -6,7 +6,8 @@ import JSON
 /// Starts, watches and stops everything `escapement dev up` runs: real processes, real TLS between them.
 ///
 /// A stand-in is started only where no real service is named: with `KAFKA_BOOTSTRAP_SERVERS`,
-/// `ELASTICSEARCH_URL` or `PGHOST`/`DATABASE_URL` in the environment the services get those variables.
+/// `ELASTICSEARCH_URL` or `PGHOST`/`DATABASE_URL` in the environment the services get those variables. The dispatchers
+/// also get the environment's own variables of their role.
 actor DevStack {
     /// How long a process may take to listen.
     static let listenMax = Duration.seconds(60)
@@ -16,7 +17,6 @@ actor DevStack {
     static let stopMax = Duration.seconds(15)
     /// The pause before a process that ended by itself is started again.
     static let restartPause = Duration.seconds(1)
-    static let cluster = "dev"
     static let kafkaUser = "escapement"
     static let elasticsearchUser = "elastic"
 
@@ -47,10 +47,10 @@ actor DevStack {
         try DevFiles.makeDirectory("\(self.folder)/logs")
         try DevFiles.makeDirectory("\(self.folder)/ready")
         self.secrets = try DevSecrets(
-            folder: "\(self.folder)/secrets", cluster: Self.cluster, now: SystemClocks().wallNow())
+            folder: "\(self.folder)/secrets", cluster: options.clusterName, now: SystemClocks().wallNow())
         self.ports = DevPorts(file: "\(self.folder)/ports.json")
         self.report = DevReport(
-            cluster: Self.cluster, dataFolder: self.folder, supervisor: getpid(), ready: false, apiURL: "",
+            cluster: options.clusterName, dataFolder: self.folder, supervisor: getpid(), ready: false, apiURL: "",
             authorityFile: self.secrets.authorityFile, tokenFile: self.secrets.tokenFile, kafka: nil,
             elasticsearch: nil, postgres: nil, processes: [])
     }
@@ -76,10 +76,11 @@ actor DevStack {
     }
 
     private func startPostgres() async throws -> [String: String] {
-        let real = DevFiles.variables { $0.hasPrefix("PG") || $0.hasPrefix("DATABASE_URL") }
+        let real = DevFiles.variables { $0.hasPrefix("PG") || $0.hasPrefix("DATABASE_") }
+        let schema = DevFiles.variables { $0 == "ESCAPEMENT_DATABASE_SCHEMA" }
         if real["PGHOST"] != nil || real["DATABASE_URL"] != nil || real["DATABASE_URL_FILE"] != nil {
             self.say("PostgreSQL: the one that the environment names")
-            return real
+            return real.merging(schema) { $1 }
         }
         let port = try self.ports.port("postgres", wanted: self.options.postgresPort, flag: "--postgres-port")
         let log = self.logFile("postgres")
@@ -97,7 +98,7 @@ actor DevStack {
         return [
             "PGHOST": "127.0.0.1", "PGPORT": "\(port)", "PGUSER": DevPostgres.user,
             "PGDATABASE": DevPostgres.database, "PGPASSWORD_FILE": passwordFile, "PGSSLMODE": "disable",
-        ]
+        ].merging(schema) { $1 }
     }
 
     private func startKafka() async throws -> [String: String] {
@@ -207,7 +208,7 @@ actor DevStack {
         }
         for number in 1...self.options.dispatchers {
             try self.startService(
-                .dispatcher, number, kafka.merging(elasticsearch) { $1 },
+                .dispatcher, number, kafka.merging(elasticsearch) { $1 }.merging(self.dispatcherVariables) { $1 },
                 cluster: try self.ports.port("dispatcher-\(number)-cluster"), coordinators: addresses)
         }
         for number in 1...self.options.tickers {
@@ -225,7 +226,7 @@ actor DevStack {
         let ready = self.readyFile(name)
         unlink(ready)
         var environment = self.baseEnvironment.merging(own) { $1 }
-        environment["ESCAPEMENT_CLUSTER_NAME"] = Self.cluster
+        environment["ESCAPEMENT_CLUSTER_NAME"] = self.options.clusterName
         environment["ESCAPEMENT_CLUSTER_SHARDS"] = "\(self.options.shards)"
         environment["ESCAPEMENT_CLUSTER_LANES"] = "\(self.options.lanes)"
         environment["ESCAPEMENT_INSTANCE_ID"] = name
@@ -260,6 +261,18 @@ actor DevStack {
                         || $0 == "ESCAPEMENT_ACTIVATION_STORE"
                 }
             ) { $1 }
+    }
+
+    /// What the environment says about publishing and recording.
+    private var dispatcherVariables: [String: String] {
+        DevFiles.variables { name in
+            name == "ESCAPEMENT_DELIVERY_MODE"
+                || [
+                    "ESCAPEMENT_DISPATCHER_", "ESCAPEMENT_ACTIVATIONS_", "ESCAPEMENT_OPENWHISK_",
+                    "ESCAPEMENT_HTTP_TARGETS",
+                ]
+                .contains { name.hasPrefix($0) }
+        }
     }
 
     private func logFile(_ name: String) -> String { "\(self.folder)/logs/\(name).log" }
