@@ -47,8 +47,8 @@ struct Surroundings: Sendable {
             return Command.inherited.filter { $0.key.hasPrefix("KAFKA_") || $0.key.hasPrefix("CONFIG_whisk_kafka") }
         }
         func text(_ key: String) throws -> String {
-            guard let value = report["kafka"]?[key]?.stringValue else { throw StackError("dev.json lacks kafka.\(key)") }
-            return value
+            if let value = report["kafka"]?[key]?.stringValue { return value }
+            throw StackError("dev.json lacks kafka.\(key)")
         }
         return [
             "KAFKA_BOOTSTRAP_SERVERS": try text("bootstrapServers"), "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
