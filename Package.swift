@@ -110,7 +110,7 @@ let coordinator: [Target] = [
             "CoordinatorService", "CoordinatorDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "Store",
             "WireProtocol", "JSON", "Observability", hummingbird, nioCore, logging,
         ],
-        resources: ["index.html", "app.js", "style.css"].map { .embedInCode("Console/Page/\($0)") }),
+        resources: ["index.html", "app.js", "style.css", "icon.svg"].map { .embedInCode("Console/Page/\($0)") }),
     executable(
         "escapement-coordinator", "Services/Coordinator/Main",
         [

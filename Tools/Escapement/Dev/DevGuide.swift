@@ -5,6 +5,7 @@ enum DevGuide {
     static func text(for report: DevReport) -> String {
         var lines = ["", "Escapement is ready.", ""]
         lines.append("  API            \(report.apiURL)")
+        lines.append("  console        \(report.apiURL)/console/  (sign in with the token)")
         lines.append("  token          \(report.tokenFile)")
         lines.append("  CA             \(report.authorityFile)")
         if let kafka = report.kafka {

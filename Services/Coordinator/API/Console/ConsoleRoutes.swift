@@ -1,6 +1,6 @@
 import Hummingbird
 
-/// The web console: three files, part of the program, that speak to the API with the visitor's token.
+/// The web console: a few files, part of the program, that speak to the API with the visitor's token.
 ///
 /// Nothing is loaded from elsewhere, and the policy sent along forbids that it ever is. Addresses are relative, so
 /// that it works below any path of a proxy.
@@ -19,6 +19,7 @@ struct ConsoleRoutes {
         }
         router.get("/console/app.js") { _, _ in Self.file(PackageResources.app_js, "text/javascript; charset=utf-8") }
         router.get("/console/style.css") { _, _ in Self.file(PackageResources.style_css, "text/css; charset=utf-8") }
+        router.get("/console/icon.svg") { _, _ in Self.file(PackageResources.icon_svg, "image/svg+xml") }
     }
 
     private static func redirect(to place: String) -> Response {

@@ -72,6 +72,7 @@ function relative(text) {
   if (!text) return "";
   const difference = Date.parse(text) - now();
   const seconds = Math.round(Math.abs(difference) / 1000);
+  if (seconds < 2) return "now";
   const size = seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min`
     : seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
   return difference < 0 ? `${size} ago` : `in ${size}`;
