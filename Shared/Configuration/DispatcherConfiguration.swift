@@ -40,6 +40,14 @@ package enum ActivationFormat: String, CaseIterable, Sendable {
     case openWhisk = "openwhisk"
 }
 
+/// What becomes of a lane whose journal has lost records that Kafka had acknowledged.
+package enum JournalLoss: String, CaseIterable, Sendable {
+    /// It publishes nothing until an operator decides.
+    case halt
+    /// It goes on from the later of the journal and the checkpoint in PostgreSQL.
+    case resume
+}
+
 /// The dispatcher: lanes, Kafka, Elasticsearch.
 package struct DispatcherConfiguration: ReadableConfiguration {
     package static let defaultTopicName = "escapement.fires"
@@ -60,6 +68,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
     package var activations: ActivationSettings
     package var payloadStorage: PayloadStorage
     package var deliveryMode: DeliveryMode
+    package var journalLoss: JournalLoss
     package var webTargets: WebTargetPolicy
     /// PEM; `nil`: the system's authorities.
     package var webAuthorityFile: String?
@@ -90,6 +99,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.activations = activations
         self.payloadStorage = payloadStorage
         self.deliveryMode = deliveryMode
+        self.journalLoss = .halt
         self.webTargets = .public
     }
 
@@ -108,6 +118,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.payloadStorage = reader.choice("ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS", default: self.payloadStorage)
         self.activations = ActivationSettings(reading: &reader)
         self.deliveryMode = reader.choice("ESCAPEMENT_DELIVERY_MODE", default: self.deliveryMode)
+        self.journalLoss = reader.choice("ESCAPEMENT_JOURNAL_LOSS", default: self.journalLoss)
         self.webTargets = reader.choice("ESCAPEMENT_HTTP_TARGETS", default: self.webTargets)
         self.webAuthorityFile = reader.file("ESCAPEMENT_HTTP_TARGETS_CA_FILE")
         self.webSecretsDirectory = reader.text("ESCAPEMENT_HTTP_TARGETS_SECRETS_DIR")

@@ -16,11 +16,12 @@ package struct MemberDescription: Sendable {
     package var weight: UInt32
     /// The member's name, for a certificate that its whole role shares.
     package var instance: String
+    /// Of a dispatcher: the delivery guarantee it publishes under. Empty for everybody else.
+    package var deliveryMode: String
 
     package init(
         cluster: String, incarnation: Incarnation, listenAddress: String, shardCount: UInt32, laneCount: UInt32,
-        build: String, zone: String = "", weight: UInt32 = 100,
-        instance: String = ""
+        build: String, zone: String = "", weight: UInt32 = 100, instance: String = "", deliveryMode: String = ""
     ) {
         self.cluster = cluster
         self.incarnation = incarnation
@@ -31,6 +32,7 @@ package struct MemberDescription: Sendable {
         self.zone = zone
         self.weight = weight
         self.instance = instance
+        self.deliveryMode = deliveryMode
     }
 
     /// The greeting, with the sender's wall clock at `clock`.
@@ -38,6 +40,6 @@ package struct MemberDescription: Sendable {
         Hello(
             cluster: self.cluster, incarnation: self.incarnation, listenAddress: self.listenAddress,
             shardCount: self.shardCount, laneCount: self.laneCount, build: self.build, zone: self.zone,
-            weight: self.weight, clock: clock, instance: self.instance)
+            weight: self.weight, clock: clock, instance: self.instance, deliveryMode: self.deliveryMode)
     }
 }

@@ -117,6 +117,29 @@ extension PostgresStore {
         _ = try await self.runLock(operation, call)
     }
 
+    package func checkpoint(lanes: [LaneCheckpoint], leaderEpoch: Epoch) async throws(StoreError) {
+        let operation = "checkpoint lanes"
+        let call = self.locks.checkpointLanes(
+            try self.signed(leaderEpoch.rawValue, operation), .ints(lanes.map { Int64($0.lane.rawValue) }),
+            // Numbers that do not fit are no journal's.
+            .ints(lanes.map { Int64(clamping: $0.epoch.rawValue) }),
+            .ints(lanes.map { Int64(clamping: $0.sequence) }), .blobs(lanes.map(\.state)))
+        _ = try await self.runLock(operation, call)
+    }
+
+    package func loadLaneCheckpoints() async throws(StoreError) -> [LaneCheckpoint] {
+        let operation = "load lane checkpoints"
+        let result = try await self.runLock(operation, self.locks.laneCheckpoints())
+        return try self.read(operation) { () throws(PostgresFailure) in
+            try result.map { row throws(PostgresFailure) in
+                guard let number = UInt16(exactly: try row.int()) else { throw .corrupt("a number of a lane") }
+                return LaneCheckpoint(
+                    lane: LaneID(number), epoch: Epoch(try row.unsigned()), sequence: try row.unsigned(),
+                    state: try row.bytes())
+            }
+        }
+    }
+
     package func assignmentHistory(
         _ filter: AssignmentFilter, before: UInt64?, limit: Int
     ) async throws(StoreError) -> [AssignmentRecord] {

@@ -44,6 +44,13 @@ package protocol LockStore: Sendable {
     /// never goes back. Fenced like `raiseEpoch`.
     func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError)
 
+    /// Writes where the journals of lanes stand, so that one that went back is noticed; never back to an older one by
+    /// (epoch, sequence). Fenced like `raiseEpoch`.
+    func checkpoint(lanes: [LaneCheckpoint], leaderEpoch: Epoch) async throws(StoreError)
+
+    /// What was written of lanes, in order of number.
+    func loadLaneCheckpoints() async throws(StoreError) -> [LaneCheckpoint]
+
     /// Who was given what and why, newest first: with `to` and a limit of 1, who owned it at an instant. Kept
     /// for `StoreRules.assignmentRetention`.
     func assignmentHistory(
@@ -105,6 +112,24 @@ package struct AssignmentFilter: Hashable, Sendable {
         (self.kind.map { $0 == record.kind } ?? true) && (self.number.map { $0 == record.number } ?? true)
             && (self.owner.map { $0 == record.owner } ?? true) && (self.from.map { record.at >= $0 } ?? true)
             && (self.to.map { record.at <= $0 } ?? true)
+    }
+}
+
+/// Where a lane's journal stood at the last checkpoint: a lagging copy.
+package struct LaneCheckpoint: Hashable, Sendable {
+    package var lane: LaneID
+    /// The lane epoch under which the entry was written.
+    package var epoch: Epoch
+    /// Of the entry.
+    package var sequence: UInt64
+    /// The entry's shards, in the dispatchers' form; may be empty.
+    package var state: [UInt8]
+
+    package init(lane: LaneID, epoch: Epoch, sequence: UInt64, state: [UInt8]) {
+        self.lane = lane
+        self.epoch = epoch
+        self.sequence = sequence
+        self.state = state
     }
 }
 

@@ -1,4 +1,5 @@
 package import EscapementModel
+package import NIOCore
 
 /// Leader to ticker: own this shard from now on. Durable in PostgreSQL before it is sent; repeated until
 /// the ticker's heartbeat names the shard with this epoch.
@@ -77,24 +78,71 @@ package struct ShardReleased: WireMessage {
 /// Leader to dispatcher: publish this lane from now on. Durable in PostgreSQL before it is sent; repeated
 /// until the dispatcher's heartbeat names the lane with this epoch.
 package struct LaneAssign: WireMessage {
+    /// Where the lane's journal stood when the leader last heard of it.
+    package struct Checkpoint: Equatable, Sendable {
+        /// The lane epoch that the entry was written under.
+        package var epoch: Epoch
+        package var sequence: UInt64
+        /// As in `LaneProgress`.
+        package var state: ByteBuffer
+
+        package init(epoch: Epoch, sequence: UInt64, state: ByteBuffer) {
+            self.epoch = epoch
+            self.sequence = sequence
+            self.state = state
+        }
+    }
+
     package static let kind = MessageKind.laneAssign
     package var leaderEpoch: Epoch
     package var lane: LaneID
     package var epoch: Epoch
+    /// `nil` for a lane that was never used, and from a leader that keeps none.
+    package var checkpoint: Checkpoint?
 
-    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch) {
+    package init(leaderEpoch: Epoch, lane: LaneID, epoch: Epoch, checkpoint: Checkpoint? = nil) {
         self.leaderEpoch = leaderEpoch
         self.lane = lane
         self.epoch = epoch
+        self.checkpoint = checkpoint
     }
 
     package func encode(into writer: inout FieldWriter) {
         AssignmentFields.encode(self.leaderEpoch, self.lane.rawValue, self.epoch, into: &writer)
+        guard let checkpoint else { return }
+        writer.nested(5) { inner in
+            inner.unsigned(1, checkpoint.epoch.rawValue)
+            inner.unsigned(2, checkpoint.sequence)
+            inner.bytes(3, checkpoint.state)
+        }
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
-        let (leaderEpoch, number, epoch) = try AssignmentFields.decode(from: &reader)
-        self.init(leaderEpoch: leaderEpoch, lane: LaneID(number), epoch: epoch)
+        var body = AssignmentFields.Body()
+        var checkpoint: Checkpoint?
+        while let field = try reader.next() {
+            if field.number == 5 {
+                checkpoint = try Self.checkpoint(field)
+            } else {
+                try body.take(field)
+            }
+        }
+        self.init(
+            leaderEpoch: body.leaderEpoch, lane: LaneID(body.number), epoch: body.epoch, checkpoint: checkpoint)
+    }
+
+    private static func checkpoint(_ field: FieldReader.Field) throws(WireError) -> Checkpoint {
+        var result = Checkpoint(epoch: .none, sequence: 0, state: ByteBuffer())
+        var reader = try field.nested("assignment.checkpoint")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: result.epoch = Epoch(try part.unsigned("assignment.checkpoint.epoch"))
+            case 2: result.sequence = try part.unsigned("assignment.checkpoint.sequence")
+            case 3: result.state = try part.bytes("assignment.checkpoint.state", max: WireLimits.laneStateMax)
+            default: continue
+            }
+        }
+        return result
     }
 }
 
@@ -156,6 +204,16 @@ enum AssignmentFields {
         var number: UInt16 = 0
         var epoch = Epoch.none
         var seen = Epoch.none
+
+        mutating func take(_ field: FieldReader.Field) throws(WireError) {
+            switch field.number {
+            case 1: self.leaderEpoch = Epoch(try field.unsigned("assignment.leaderEpoch"))
+            case 2: self.number = try field.unsigned("assignment.number")
+            case 3: self.epoch = Epoch(try field.unsigned("assignment.epoch"))
+            case 4: self.seen = Epoch(try field.unsigned("assignment.seenEpoch"))
+            default: return
+            }
+        }
     }
 
     static func encode(
@@ -174,15 +232,7 @@ enum AssignmentFields {
 
     static func decodeWithSeen(from reader: inout FieldReader) throws(WireError) -> Body {
         var body = Body()
-        while let field = try reader.next() {
-            switch field.number {
-            case 1: body.leaderEpoch = Epoch(try field.unsigned("assignment.leaderEpoch"))
-            case 2: body.number = try field.unsigned("assignment.number")
-            case 3: body.epoch = Epoch(try field.unsigned("assignment.epoch"))
-            case 4: body.seen = Epoch(try field.unsigned("assignment.seenEpoch"))
-            default: continue
-            }
-        }
+        while let field = try reader.next() { try body.take(field) }
         return body
     }
 }

@@ -40,11 +40,13 @@ package struct Hello: WireMessage {
     package var clock: WallInstant
     /// The member's name, for certificates that a whole role shares; see `PeerIdentity.member(claiming:)`.
     package var instance: String
+    /// The delivery guarantee that a dispatcher publishes under; empty from everybody else.
+    package var deliveryMode: String
 
     package init(
         versions: ProtocolRange = .current, cluster: String, incarnation: Incarnation, listenAddress: String,
         shardCount: UInt32, laneCount: UInt32, build: String, zone: String = "", weight: UInt32 = 100,
-        clock: WallInstant, instance: String = ""
+        clock: WallInstant, instance: String = "", deliveryMode: String = ""
     ) {
         self.versions = versions
         self.cluster = cluster
@@ -57,6 +59,7 @@ package struct Hello: WireMessage {
         self.weight = weight
         self.clock = clock
         self.instance = instance
+        self.deliveryMode = deliveryMode
     }
 
     package func encode(into writer: inout FieldWriter) {
@@ -72,6 +75,7 @@ package struct Hello: WireMessage {
         writer.unsigned(10, self.weight)
         writer.instant(11, self.clock)
         writer.text(12, self.instance)
+        writer.text(13, self.deliveryMode)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
@@ -92,6 +96,7 @@ package struct Hello: WireMessage {
             case 10: self.weight = try field.unsigned("hello.weight")
             case 11: self.clock = try field.instant("hello.clock")
             case 12: self.instance = try field.text("hello.instance", max: WireLimits.nameMax)
+            case 13: self.deliveryMode = try field.text("hello.deliveryMode", max: WireLimits.nameMax)
             default: continue
             }
         }
@@ -107,6 +112,8 @@ package enum WireLimits {
     package static let detailMax = 4096
     /// Bytes of a fire template: payload of 1 MiB and its description.
     package static let templateMax = 1_200_000
+    /// Bytes of what a dispatcher keeps of a lane's shards: some thousands of them.
+    package static let laneStateMax = 262_144
     /// Elements of a list of shards, lanes or members.
     package static let listMax = 65_536
 }
@@ -162,7 +169,7 @@ package struct HelloRefused: WireMessage {
         /// Not the leader: `leaderAddress` says who is, or is empty while there is none.
         case notLeader = 1
         case versionMismatch = 2
-        /// Another cluster, shard count or lane count. Configuration; a retry does not help.
+        /// Another cluster, shard count, lane count or delivery mode. Configuration; a retry does not help.
         case settingsMismatch = 3
         case roleNotAllowed = 4
         /// Starting or stopping. Retry.

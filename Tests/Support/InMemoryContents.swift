@@ -24,6 +24,7 @@ struct InMemoryContents: Sendable {
     var namespaces: [String: NamespaceSettings] = [:]
     var answers: [Name: IdempotencyKey] = [:]
     var checkpoints: [ShardID: WallInstant] = [:]
+    var laneCheckpoints: [LaneID: LaneCheckpoint] = [:]
     var revisions: [ShardID: Revision] = [:]
     /// All versions, live and ended, in the order in which they were made.
     var versions: [StoredSchedule] = []
@@ -113,6 +114,15 @@ extension InMemoryContents {
         guard self.leader.epoch == leaderEpoch else { return }
         for (shard, instant) in settled where self.revisions[shard] != nil {
             self.checkpoints[shard] = max(self.checkpoints[shard] ?? instant, instant)
+        }
+    }
+
+    mutating func checkpoint(lanes: [LaneCheckpoint], leaderEpoch: Epoch) {
+        guard self.leader.epoch == leaderEpoch else { return }
+        for new in lanes where self.row(.lane, new.lane.rawValue) != nil {
+            let old = self.laneCheckpoints[new.lane]
+            let isNewer = old.map { ($0.epoch, $0.sequence) < (new.epoch, new.sequence) } ?? true
+            if isNewer { self.laneCheckpoints[new.lane] = new }
         }
     }
 

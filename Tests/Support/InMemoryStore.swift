@@ -86,6 +86,11 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         self.shell.withLock { $0.contents.checkpoints[shard] }
     }
 
+    /// What the checkpoints of lanes say, by number.
+    package var laneCheckpoints: [LaneCheckpoint] {
+        self.shell.withLock { $0.contents.laneCheckpoints.values.sorted { $0.lane < $1.lane } }
+    }
+
     /// Who holds the lease, by the row.
     package var leaderNode: NodeID? { self.shell.withLock { $0.contents.leader.node } }
 
@@ -130,6 +135,14 @@ package final class InMemoryStore: LockStore, ScheduleStore {
 
     package func checkpoint(_ settled: [ShardID: WallInstant], leaderEpoch: Epoch) async throws(StoreError) {
         try await self.perform("checkpoint") { $0.checkpoint(settled, leaderEpoch: leaderEpoch) }
+    }
+
+    package func checkpoint(lanes: [LaneCheckpoint], leaderEpoch: Epoch) async throws(StoreError) {
+        try await self.perform("checkpointLanes") { $0.checkpoint(lanes: lanes, leaderEpoch: leaderEpoch) }
+    }
+
+    package func loadLaneCheckpoints() async throws(StoreError) -> [LaneCheckpoint] {
+        try await self.perform("loadLaneCheckpoints") { $0.laneCheckpoints.values.sorted { $0.lane < $1.lane } }
     }
 
     // ScheduleStore.

@@ -56,6 +56,9 @@ actor LeaderShell {
     private(set) var links: [Incarnation: (link: AcceptedLink, heardAt: MonotonicInstant)] = [:]
     /// How far each shard is settled, as its owner says; written at each checkpoint.
     private var settled: [ShardID: WallInstant] = [:]
+    /// Where each lane's journal stands, as the store and the lane's owner say, and which of it is not written yet.
+    private var lanes: [LaneID: LaneCheckpoint]
+    private var unwrittenLanes: Set<LaneID> = []
     private var viewVersion: UInt64 = 0
     private var questions = 0
     private var nextDispatcher = 0
@@ -65,8 +68,9 @@ actor LeaderShell {
     private nonisolated let hints: AsyncStream<ShardID>
     private nonisolated let hintQueue: AsyncStream<ShardID>.Continuation
 
-    private init(epoch: Epoch, environment: LeaderEnvironment, ownership: Ownership) {
+    private init(epoch: Epoch, environment: LeaderEnvironment, ownership: Ownership, lanes: [LaneCheckpoint]) {
         self.epoch = epoch
+        self.lanes = Dictionary(uniqueKeysWithValues: lanes.map { ($0.lane, $0) })
         self.environment = environment
         self.since = environment.clocks.wallNow()
         self.feeds = ScheduleFeeds(
@@ -85,7 +89,8 @@ actor LeaderShell {
         while environment.leads(), !Task.isCancelled {
             do {
                 let ownership = try await environment.locks.loadOwnership()
-                return LeaderShell(epoch: epoch, environment: environment, ownership: ownership)
+                let lanes = try await environment.locks.loadLaneCheckpoints()
+                return LeaderShell(epoch: epoch, environment: environment, ownership: ownership, lanes: lanes)
             } catch {
                 environment.logger.warning(
                     "owners not read", event: "ownership_not_read", [LogKey.error: .text(error)])
@@ -131,6 +136,14 @@ actor LeaderShell {
             member.link.close()
             return false
         }
+        if let difference = self.modeDifference(member) {
+            self.environment.logger.warning(
+                "link refused", event: "link_refused",
+                [LogKey.peer: .string(member.node.name), LogKey.reason: .string(difference)])
+            member.link.send(HelloRefused(code: .settingsMismatch, detail: difference))
+            member.link.close()
+            return false
+        }
         let former = self.links.updateValue((member, clocks.monotonicNow()), forKey: member.incarnation)
         former?.link.dismiss("the same process has connected again")
         member.link.send(
@@ -148,6 +161,18 @@ actor LeaderShell {
         case .coordinator, .tool: break
         }
         return true
+    }
+
+    /// Why a dispatcher may not publish beside those that are here: one cluster gives one guarantee.
+    private func modeDifference(_ member: AcceptedLink) -> String? {
+        guard member.role == .dispatcher, !member.hello.deliveryMode.isEmpty else { return nil }
+        let others = self.links.values.map(\.link).filter {
+            $0.role == .dispatcher && $0.node != member.node && !$0.hello.deliveryMode.isEmpty
+                && $0.hello.deliveryMode != member.hello.deliveryMode
+        }
+        guard let other = others.min(by: { $0.node < $1.node }) else { return nil }
+        return "ESCAPEMENT_DELIVERY_MODE is \(member.hello.deliveryMode) there and \(other.hello.deliveryMode) on "
+            + "\(other.node.name): set the same on every dispatcher, and stop all of them to change it"
     }
 
     /// The link has ended.
@@ -183,6 +208,11 @@ actor LeaderShell {
                 .released(
                     .lane, from: member.incarnation, number: message.lane.rawValue, message.epoch,
                     seen: message.seenEpoch))
+        case (.laneProgress, .dispatcher):
+            let message = try frame.decode(LaneProgress.self)
+            if self.term.lanes.isCurrent(message.lane.rawValue, message.epoch, owner: member.incarnation) {
+                self.progress(message)
+            }
         case (.snapshotRequest, .ticker):
             let request = try frame.decode(SnapshotRequest.self)
             if self.owns(request.shard, request.epoch, member) { await self.feeds.open(request, for: member) }
@@ -216,6 +246,16 @@ actor LeaderShell {
 
     private func owns(_ shard: ShardID, _ epoch: Epoch, _ member: AcceptedLink) -> Bool {
         self.term.shards.isCurrent(shard.rawValue, epoch, owner: member.incarnation)
+    }
+
+    private func progress(_ message: LaneProgress) {
+        let known = self.lanes[message.lane]
+        let isNewer = known.map { ($0.epoch, $0.sequence) < (message.epoch, message.sequence) } ?? true
+        guard isNewer else { return }
+        self.lanes[message.lane] = LaneCheckpoint(
+            lane: message.lane, epoch: message.epoch, sequence: message.sequence,
+            state: Array(message.state.readableBytesView))
+        self.unwrittenLanes.insert(message.lane)
     }
 
     private func beat(_ message: WireProtocol.Heartbeat, from member: AcceptedLink) {
@@ -266,7 +306,11 @@ actor LeaderShell {
         case .assign(.shard, let number, let epoch, let member):
             self.link(member)?.send(ShardAssign(leaderEpoch: self.epoch, shard: ShardID(number), epoch: epoch))
         case .assign(.lane, let number, let epoch, let member):
-            self.link(member)?.send(LaneAssign(leaderEpoch: self.epoch, lane: LaneID(number), epoch: epoch))
+            let checkpoint = self.lanes[LaneID(number)].map {
+                LaneAssign.Checkpoint(epoch: $0.epoch, sequence: $0.sequence, state: ByteBuffer(bytes: $0.state))
+            }
+            self.link(member)?.send(
+                LaneAssign(leaderEpoch: self.epoch, lane: LaneID(number), epoch: epoch, checkpoint: checkpoint))
         case .revoke(.shard, let number, let epoch, let member):
             self.link(member)?.send(ShardRevoke(leaderEpoch: self.epoch, shard: ShardID(number), epoch: epoch))
         case .revoke(.lane, let number, let epoch, let member):
@@ -420,10 +464,15 @@ actor LeaderShell {
                 return
             }
             let settled = self.settled
-            guard !settled.isEmpty else { continue }
+            let lanes = self.unwrittenLanes.sorted().compactMap { self.lanes[$0] }
+            self.unwrittenLanes = []
             do {
-                try await self.environment.locks.checkpoint(settled, leaderEpoch: self.epoch)
+                if !settled.isEmpty { try await self.environment.locks.checkpoint(settled, leaderEpoch: self.epoch) }
+                if !lanes.isEmpty {
+                    try await self.environment.locks.checkpoint(lanes: lanes, leaderEpoch: self.epoch)
+                }
             } catch {
+                self.unwrittenLanes.formUnion(lanes.map(\.lane))
                 // The next one says the same and more.
                 self.environment.logger.info(
                     "checkpoint not written", event: "checkpoint_failed", [LogKey.error: .text(error)])

@@ -116,18 +116,22 @@ package struct Lane<Payload: Sendable>: Sendable {
     package var isPublishing: Bool { self.round != nil }
     /// Whether the journal was read.
     package var canWork: Bool { self.isRecovered && !self.isClosed }
-    /// Of the last journal entry that is durable; `nil` until the journal was read.
-    package private(set) var durableSequence: UInt64?
+    /// The lane epoch and sequence of the last journal entry that is durable; `nil` until the journal was read.
+    private var durable: (epoch: Epoch, sequence: UInt64)?
+    /// Where the lane stands, but for its parked fires; `nil` until the journal was read. O(shards).
+    package var mark: LaneMark? {
+        self.durable.map { LaneMark(laneEpoch: $0.epoch, sequence: $0.sequence, shards: self.states) }
+    }
     /// What is durable, sorted by shard.
     package var states: [ShardState] { self.shards.values.map(\.durable).sorted { $0.shard < $1.shard } }
 
     /// The journal was read: the lane stands where it says.
-    package mutating func recovered(shards: [ShardState], sequence: UInt64) -> [LaneReply] {
+    package mutating func recovered(_ mark: LaneMark) -> [LaneReply] {
         precondition(!self.isRecovered, "lane \(self.id) recovered twice")
         self.isRecovered = true
-        self.sequence = sequence
-        self.durableSequence = sequence
-        for state in shards { self.shards[state.shard] = Shard(state) }
+        self.sequence = mark.sequence
+        self.durable = (mark.laneEpoch, mark.sequence)
+        for state in mark.shards { self.shards[state.shard] = Shard(state) }
         // The own epoch and the state behind one record: the next takeover reads one step.
         self.wantsRestatement = true
         let early = self.early.sorted { $0.key < $1.key }
@@ -233,7 +237,7 @@ package struct Lane<Payload: Sendable>: Sendable {
     package mutating func commitRound() -> [LaneReply] {
         guard let round = self.round else { preconditionFailure("lane \(self.id) has no round to commit") }
         self.round = nil
-        self.durableSequence = round.sequence
+        if round.needsJournal { self.durable = (self.epoch, round.sequence) }
         for state in round.shards { self.shards[state.shard]?.durable = state }
         var replies: [LaneReply] = []
         for offer in round.offers {

@@ -9,8 +9,8 @@ package struct LaneTakeover: Equatable, Sendable {
     package enum Step: Equatable, Sendable {
         /// Read the records in `from..<through` (offsets), then call `read`.
         case read(from: Int64, through: Int64)
-        /// This is where the lane stands, also in its parked fires; no shards when it was never used.
-        case done(shards: [ShardState], sequence: UInt64, parkedNext: Int64)
+        /// This is where the lane stands, also in its parked fires; `unused` when nothing was found.
+        case done(LaneMark)
         /// A higher lane epoch has written: the lane belongs to somebody else.
         case superseded(by: Epoch)
     }
@@ -41,23 +41,25 @@ package struct LaneTakeover: Equatable, Sendable {
     /// The first step.
     package var first: Step {
         self.from < self.through
-            ? .read(from: self.from, through: self.through) : .done(shards: [], sequence: 0, parkedNext: 0)
+            ? .read(from: self.from, through: self.through) : .done(.unused)
     }
 
     /// The records of the step that was asked for, in order of their offsets.
     package mutating func read(_ records: [StoredJournalRecord]) -> Step {
-        var found: (epoch: Epoch, sequence: UInt64, shards: [ShardState], parkedNext: Int64)?
+        var found: LaneMark?
         for stored in records {
             guard let record = stored.record else { continue }
             if record.laneEpoch > self.epoch { return .superseded(by: record.laneEpoch) }
             guard case .entry(let shards, _) = record.body else { continue }
             // A former owner that has not noticed yet may write after its successor: the higher epoch counts.
-            if record.laneEpoch >= found?.epoch ?? .none {
-                found = (record.laneEpoch, record.sequence, shards, record.parkedNext)
+            if record.laneEpoch >= found?.laneEpoch ?? .none {
+                found = LaneMark(
+                    laneEpoch: record.laneEpoch, sequence: record.sequence, shards: shards,
+                    parkedNext: record.parkedNext)
             }
         }
-        if let found { return .done(shards: found.shards, sequence: found.sequence, parkedNext: found.parkedNext) }
-        if self.from <= self.low { return .done(shards: [], sequence: 0, parkedNext: 0) }
+        if let found { return .done(found) }
+        if self.from <= self.low { return .done(.unused) }
         self.stepCount = min(self.stepCount * 2, Self.stepCountMax)
         self.through = self.from
         self.from = max(self.low, self.through - self.stepCount)

@@ -17,6 +17,7 @@ package final class KafkaConnection: Sendable {
 
     private final class TroubleState: Sendable {
         let since = Mutex<(reason: String, since: MonotonicInstant)?>(nil)
+        let obstacle = Mutex<String?>("the topics are not looked at yet")
     }
 
     /// - Parameter tokens: where OAUTHBEARER gets its tokens from.
@@ -42,6 +43,13 @@ package final class KafkaConnection: Sendable {
 
     /// Why Kafka cannot be used, and since when; `nil` while it can, or nothing is known.
     package var trouble: (reason: String, since: MonotonicInstant)? { self.state.since.withLock { $0 } }
+
+    /// Why lanes may not begin: the topics are not looked at, not there, or not as they have to be. `nil` from the moment
+    /// on at which they were.
+    package var obstacle: String? {
+        get { self.state.obstacle.withLock { $0 } }
+        set { self.state.obstacle.withLock { $0 = newValue } }
+    }
 
     /// A client for questions about the brokers and topics.
     package func makeAdmin() throws(KafkaError) -> KafkaAdmin {

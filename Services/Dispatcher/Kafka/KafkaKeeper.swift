@@ -42,21 +42,40 @@ package struct KafkaKeeper: Service {
                     admin = current
                     let brokers = try await current.metadata(timeout: Self.requestMax)
                     if !isPrepared, let problem = try await self.prepare(current, brokers) {
+                        self.connection.obstacle = problem
                         self.health.set(Self.check, .notReady(problem))
                     } else {
+                        if !isPrepared { await self.warnOfUnsafeSettings(current) }
                         isPrepared = true
+                        self.connection.obstacle = nil
                         self.health.set(Self.check, .ok)
                     }
                 } catch {
                     if !isPrepared {
-                        self.health.set(
-                            Self.check, .notReady("Kafka: \(self.connection.trouble?.reason ?? "\(error)")"))
+                        let reason = "Kafka: \(self.connection.trouble?.reason ?? "\(error)")"
+                        self.connection.obstacle = reason
+                        self.health.set(Self.check, .notReady(reason))
                     }
                 }
                 let pause = isPrepared && self.connection.trouble == nil ? Self.askEvery : Self.retryEvery
                 do { try await self.clocks.sleep(for: pause) } catch { break }
             }
             await admin?.close()
+        }
+    }
+
+    /// Everything about the brokers and topics that may lose or hold up something, in one line.
+    private func warnOfUnsafeSettings(_ admin: KafkaAdmin) async {
+        do throws(KafkaError) {
+            let findings = try await KafkaInspection(admin: admin).run(topics: self.topics, creates: false)
+            let unsafe = findings.filter { $0.level != .ok }.sorted { $0.level == .problem && $1.level != .problem }
+            guard !unsafe.isEmpty else { return }
+            self.logger.warning(
+                "Kafka's settings may lose records or hold them up", event: "kafka_unsafe",
+                [LogKey.reason: .string(unsafe.map(\.text).joined(separator: "; "))])
+        } catch {
+            self.logger.info(
+                "Kafka's settings are not looked at", event: "kafka_not_inspected", [LogKey.error: .string("\(error)")])
         }
     }
 

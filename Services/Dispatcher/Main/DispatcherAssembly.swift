@@ -50,7 +50,7 @@ struct DispatcherAssembly {
                 cluster: common.cluster.name, incarnation: Incarnation(.random(using: &random)),
                 listenAddress: advertised.description, shardCount: UInt32(common.cluster.shardCount),
                 laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone,
-                instance: common.instance),
+                instance: common.instance, deliveryMode: self.configuration.deliveryMode.rawValue),
             kafka: kafka, listener: listener, discovery: discovery,
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: contexts.client, group: MultiThreadedEventLoopGroup.singleton),
@@ -143,7 +143,9 @@ struct DispatcherAssembly {
             journal: journal, parked: journal,
             keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: kafka), web: web, clocks: self.clocks),
             clocks: self.clocks,
-            rules: rules, metrics: metrics, logger: logger, seed: seed)
+            rules: rules, obstacle: { kafka.obstacle },
+            lossPolicy: configuration.journalLoss == .resume ? .resume : .halt, metrics: metrics, logger: logger,
+            seed: seed)
         return Dispatcher(
             description: description,
             parts: Dispatcher.Parts(

@@ -53,6 +53,8 @@ package final class Dispatcher: Sendable {
     package static let complainAfter = Duration.seconds(10)
     /// Queries answered at a time; one more is refused.
     package static let queriesMax = 32
+    /// How often the leader hears where the journals of the lanes stand.
+    package static let progressEvery = Duration.seconds(5)
     /// Name of the leader's link among the health checks.
     package static let leaderCheck = "leader"
     package static let storeCheck = "elasticsearch"
@@ -62,6 +64,8 @@ package final class Dispatcher: Sendable {
         var running: [LaneID: LaneShell] = [:]
         /// Lane epochs met in the journal above ours: the leader's store may have gone back in time.
         var seenEpochs: [LaneID: Epoch] = [:]
+        /// Where each lane's journal stood, as the leader or this process itself has seen it.
+        var marks: [LaneID: LaneMark] = [:]
         var isDraining = false
         var queryCount = 0
         var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
@@ -135,6 +139,7 @@ package final class Dispatcher: Sendable {
             group.addTask { await self.server.run(self.parts.listener) }
             group.addTask { await self.recorder.run() }
             group.addTask { await self.watch() }
+            group.addTask { await self.reportProgress() }
             for await job in self.jobs {
                 group.addTask {
                     switch job {
@@ -192,9 +197,11 @@ package final class Dispatcher: Sendable {
         switch MessageKind(rawValue: frame.kind) {
         case .laneAssign:
             let message = try frame.decode(LaneAssign.self)
+            let checkpoint = message.checkpoint.map { LaneMark($0) }
             self.perform(
                 self.state.withLock { state in
-                    state.isDraining
+                    state.marks[message.lane] = LaneMark.later(state.marks[message.lane], checkpoint)
+                    return state.isDraining
                         ? [.reportReleased(message.lane, message.epoch)]
                         : state.holdings.assigned(
                             message.lane, epoch: message.epoch, leaderEpoch: message.leaderEpoch)
@@ -212,8 +219,8 @@ package final class Dispatcher: Sendable {
                 owners[entry.shard] = OwnershipView.Owner(epoch: entry.epoch, incarnation: entry.incarnation)
             }
             self.board.apply(leaderEpoch: message.leaderEpoch, version: message.version, owners: owners)
-        case .laneView:
-            // For tickers; a leader may send it to everyone.
+        case .laneView, .unsupported:
+            // For tickers; a leader may send it to everyone. An older leader does not know every message.
             break
         case .activationQuery:
             let isTaken = self.state.withLock { state in
@@ -278,14 +285,33 @@ package final class Dispatcher: Sendable {
         }
     }
 
+    /// Tells the leader where the journals stand.
+    private func reportProgress() async {
+        while true {
+            do { try await self.parts.lanes.clocks.sleep(for: Self.progressEvery) } catch { return }
+            let running = self.state.withLock { $0.running.sorted { $0.key < $1.key }.map(\.value) }
+            for lane in running { self.reportProgress(of: lane) }
+        }
+    }
+
+    private func reportProgress(of lane: LaneShell) {
+        guard let mark = lane.mark else { return }
+        self.state.withLock { $0.marks[lane.id] = LaneMark.later($0.marks[lane.id], mark) }
+        self.session.session?.send(
+            LaneProgress(
+                lane: lane.id, epoch: lane.epoch, sequence: mark.sequence,
+                state: mark.encoded(lane: lane.id, dispatcher: self.parts.lanes.rules.dispatcher)))
+    }
+
     // MARK: Lanes
 
     private func perform(_ actions: [LaneHoldings.Action]) {
         for action in actions {
             switch action {
             case .start(let id, let epoch):
+                let checkpoint = self.state.withLock { $0.marks[id] }
                 let lane = LaneShell(
-                    id: id, epoch: epoch, limits: self.limits, environment: self.parts.lanes,
+                    id: id, epoch: epoch, checkpoint: checkpoint, limits: self.limits, environment: self.parts.lanes,
                     reply: { [server] in server.reply($0) },
                     settled: { [weak self] in self?.settled($0) })
                 let former = self.state.withLock { $0.running.updateValue(lane, forKey: id) }
@@ -305,6 +331,7 @@ package final class Dispatcher: Sendable {
         self.followJournal()
         self.parts.lanes.metrics.lanesOwned.add(1)
         let ending = await lane.run()
+        self.reportProgress(of: lane)
         self.parts.lanes.metrics.lanesOwned.add(-1)
         self.server.remove(lane)
         self.state.withLock { state in

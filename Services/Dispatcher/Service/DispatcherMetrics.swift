@@ -20,6 +20,7 @@ package struct DispatcherMetrics: Sendable {
     package let oldestPending: Gauge
     package let dropped: Counter
     package let lanesOwned: Gauge
+    package let lanesHalted: Gauge
     private let refusals: MetricFamily<Counter>
     package let unreadableJournalRecords: Counter
     package let laneTakeovers: Histogram
@@ -96,6 +97,8 @@ package struct DispatcherMetrics: Sendable {
             "escapement_activation_dropped_total", "Activation documents that were given up.", labels: ["reason"]
         ).series("refused")
         self.lanesOwned = registry.gauge("escapement_lanes_owned", "Lanes that this dispatcher publishes.")
+        self.lanesHalted = registry.gauge(
+            "escapement_lanes_halted", "Lanes that publish nothing, because Kafka has lost what it acknowledged.")
         self.refusals = registry.counters(
             "escapement_fire_refusals_total", "Opens and batches of tickers that were refused.", labels: ["code"])
         for name in ["staleEpoch", "notLaneOwner", "cursorMismatch", "aheadOfClock", "overCredit", "notShardOwner"] {

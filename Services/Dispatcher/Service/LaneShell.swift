@@ -24,6 +24,9 @@ package final class LaneShell: Sendable {
         package var keeper: ParkedKeeper
         package var clocks: any Clocks
         package var rules: PublishingRules
+        /// What stands in the way of publishing as a whole, such as topics that are not there; `nil` when nothing does.
+        package var obstacle: @Sendable () -> String?
+        package var lossPolicy: JournalLossPolicy
         package var metrics: DispatcherMetrics
         package var logger: Logger
         /// Of the jitter and of barrier nonces.
@@ -31,8 +34,9 @@ package final class LaneShell: Sendable {
 
         package init(
             producers: any LaneProducerFactory, journal: any JournalReader, parked: any ParkedReader,
-            keeper: ParkedKeeper, clocks: any Clocks, rules: PublishingRules, metrics: DispatcherMetrics,
-            logger: Logger, seed: UInt64
+            keeper: ParkedKeeper, clocks: any Clocks, rules: PublishingRules,
+            obstacle: @escaping @Sendable () -> String? = { nil }, lossPolicy: JournalLossPolicy = .halt,
+            metrics: DispatcherMetrics, logger: Logger, seed: UInt64
         ) {
             self.producers = producers
             self.journal = journal
@@ -40,6 +44,8 @@ package final class LaneShell: Sendable {
             self.keeper = keeper
             self.clocks = clocks
             self.rules = rules
+            self.obstacle = obstacle
+            self.lossPolicy = lossPolicy
             self.metrics = metrics
             self.logger = logger
             self.seed = seed
@@ -60,13 +66,21 @@ package final class LaneShell: Sendable {
     package static let parkedPauseMax = Duration.seconds(30)
     /// How often fires that catch up are looked at while their pace holds them back.
     package static let paceEvery = Duration.milliseconds(50)
+    /// How often a lane looks whether it may begin, or is to end while it is halted.
+    package static let obstacleEvery = Duration.milliseconds(100)
+    /// How often a halted lane says so again in the log.
+    package static let haltedEvery = Duration.seconds(60)
 
     package let id: LaneID
     package let epoch: Epoch
     private let environment: Environment
     private let reply: @Sendable (LaneReply) -> Void
     private let settled: @Sendable ([OutcomeRecord]) -> Void
+    /// Where the journal stood when somebody last looked: it cannot stand before that unless Kafka has lost it.
+    private let checkpoint: LaneMark?
     private let lane: Mutex<Lane<FireWork>>
+    /// How the journal was found to have gone back under way.
+    private let loss = Mutex<String?>(nil)
     private let pump: ParkedPump
     private let wakeUps: AsyncStream<Void>
     private let wakeUp: AsyncStream<Void>.Continuation
@@ -75,14 +89,17 @@ package final class LaneShell: Sendable {
     private let isStopping = Atomic<Bool>(false)
 
     /// - Parameters:
+    ///   - checkpoint: where the journal stood at least; `nil` for a lane that was never used.
     ///   - reply: takes answers to tickers; returns at once.
     ///   - settled: takes what each round settled, for the recent history; returns at once.
     package init(
-        id: LaneID, epoch: Epoch, limits: LaneLimits = LaneLimits(), environment: Environment,
+        id: LaneID, epoch: Epoch, checkpoint: LaneMark? = nil, limits: LaneLimits = LaneLimits(),
+        environment: Environment,
         reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void
     ) {
         self.id = id
         self.epoch = epoch
+        self.checkpoint = checkpoint
         self.environment = environment
         self.reply = reply
         self.settled = settled
@@ -90,6 +107,13 @@ package final class LaneShell: Sendable {
         self.pump = ParkedPump()
         (self.wakeUps, self.wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.stopSignal, self.signalStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Where the journal stands, once this lane has written to it. O(shards).
+    package var mark: LaneMark? {
+        guard var mark = self.lane.withLock({ $0.mark }), mark.laneEpoch == self.epoch else { return nil }
+        mark.parkedNext = self.pump.next
+        return mark
     }
 
     /// A ticker opens a shard that the leader gave it.
@@ -129,6 +153,7 @@ package final class LaneShell: Sendable {
 
     /// Takes the lane over and publishes until `stop`, cancellation, or loss. Call once.
     package func run() async -> Ending {
+        await self.awaitStart()
         let producer = self.environment.producers.makeProducer(for: self.id, epoch: self.epoch)
         let started = self.environment.clocks.monotonicNow()
         switch await self.takeOver(producer) {
@@ -138,9 +163,13 @@ package final class LaneShell: Sendable {
         case .stopped:
             self.stop()
             return .released
-        case .done(let shards, let sequence, let parkedNext):
-            self.pump.begin(at: parkedNext)
-            let replies = self.lane.withLock { $0.recovered(shards: shards, sequence: sequence) }
+        case .behind(let what):
+            await self.halt(what)
+            self.stop()
+            return .released
+        case .done(let mark):
+            self.pump.begin(at: mark.parkedNext)
+            let replies = self.lane.withLock { $0.recovered(mark) }
             for reply in replies { self.reply(reply) }
             let duration = self.environment.clocks.monotonicNow().duration(since: started)
             self.environment.metrics.laneTakeovers.observe(duration)
@@ -148,7 +177,18 @@ package final class LaneShell: Sendable {
                 "lane taken over", "lane_taken", [LogKey.durationMilliseconds: .number(duration.wholeMilliseconds)])
         }
         self.wakeUp.yield()
-        return await withTaskGroup(of: Ending?.self) { group in
+        let ending = await self.work(producer)
+        if case .lost = ending, let what = self.loss.withLock({ $0 }), self.environment.lossPolicy == .halt {
+            await self.halt(what)
+            self.stop()
+            return .released
+        }
+        self.stop()
+        return ending
+    }
+
+    private func work(_ producer: any LaneProducer) async -> Ending {
+        await withTaskGroup(of: Ending?.self) { group in
             group.addTask { await self.publishRounds(producer) }
             group.addTask {
                 await self.restateRegularly()
@@ -169,8 +209,44 @@ package final class LaneShell: Sendable {
                 ending = result
                 group.cancelAll()
             }
-            self.stop()
             return ending
+        }
+    }
+
+    /// Waits until nothing stands in the way of publishing as a whole.
+    private func awaitStart() async {
+        var isLogged = false
+        while !self.isStopping.load(ordering: .acquiring), let obstacle = self.environment.obstacle() {
+            if !isLogged {
+                self.environment.logger.info(
+                    "the lane waits", event: "lane_waits",
+                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(obstacle)])
+                isLogged = true
+            }
+            do { try await self.environment.clocks.sleep(for: Self.obstacleEvery) } catch { return }
+        }
+    }
+
+    /// Publishes nothing until the lane is taken away or the process ends: acknowledged records are gone, and going on
+    /// would fire again what was fired. Opens and batches of tickers wait.
+    private func halt(_ what: String) async {
+        self.environment.metrics.lanesHalted.add(1)
+        defer { self.environment.metrics.lanesHalted.add(-1) }
+        let clocks = self.environment.clocks
+        var saidAt: MonotonicInstant?
+        while !self.isStopping.load(ordering: .acquiring) {
+            do { try await clocks.sleep(for: Self.obstacleEvery) } catch { return }
+            let now = clocks.monotonicNow()
+            if let saidAt, now.duration(since: saidAt) < Self.haltedEvery { continue }
+            saidAt = now
+            self.environment.logger.error(
+                "the journal went back, the lane is halted", event: "journal_went_back",
+                [
+                    LogKey.lane: .number(self.id.rawValue), LogKey.epoch: .number(self.epoch.rawValue),
+                    LogKey.reason: .string(
+                        "\(what): Kafka has lost acknowledged records; repair Kafka and restart, or restart with "
+                            + "ESCAPEMENT_JOURNAL_LOSS=resume, see docs/runbook.md"),
+                ])
         }
     }
 
@@ -297,7 +373,9 @@ package final class LaneShell: Sendable {
     }
 
     private enum Takeover {
-        case done([ShardState], UInt64, Int64)
+        case done(LaneMark)
+        /// The journal stands before the checkpoint.
+        case behind(String)
         case superseded(String)
         case stopped
     }
@@ -310,7 +388,7 @@ package final class LaneShell: Sendable {
             let why: String
             do {
                 switch try await self.fenceAndRead(producer, nonce: UID.random(using: &random)) {
-                case .done(let shards, let sequence, let parkedNext): return .done(shards, sequence, parkedNext)
+                case .done(let mark): return self.judge(mark)
                 case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
                 case .read: preconditionFailure("a takeover ended in the middle")
                 }
@@ -331,6 +409,22 @@ package final class LaneShell: Sendable {
         return .stopped
     }
 
+    /// Compares what the journal says with what it once said.
+    private func judge(_ mark: LaneMark) -> Takeover {
+        guard let checkpoint, mark.isBehind(checkpoint) else { return .done(mark) }
+        let what =
+            "the journal stands at entry \(mark.sequence) of lane epoch \(mark.laneEpoch), and stood at entry "
+            + "\(checkpoint.sequence) of lane epoch \(checkpoint.laneEpoch)"
+        switch self.environment.lossPolicy {
+        case .halt: return .behind(what)
+        case .resume:
+            self.environment.logger.error(
+                "the journal went back, the lane goes on from the checkpoint", event: "journal_resumed",
+                [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(what)])
+            return .done(mark.resuming(from: checkpoint))
+        }
+    }
+
     private func fenceAndRead(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
         #if DEFENCE_REMOVAL
         if Defence.barrierRead.isRemoved {
@@ -346,18 +440,21 @@ package final class LaneShell: Sendable {
 
     /// Whether the journal ends where this lane does, for a producer whose session was replaced.
     private func standing(_ append: @Sendable (OutgoingRecord) async -> Int64?) async -> LaneStanding {
-        let known = self.lane.withLock { $0.durableSequence }
+        let known = self.lane.withLock { $0.mark }
         // Before the takeover has read the journal there is nothing to compare; it reads behind its own barrier.
         guard let known else { return .stands }
-        var random = SplitMix64(seed: self.environment.seed ^ known << 8 ^ UInt64(self.id.rawValue))
+        var random = SplitMix64(seed: self.environment.seed ^ known.sequence << 8 ^ UInt64(self.id.rawValue))
         guard let offset = await append(self.barrier(nonce: UID.random(using: &random))) else {
             return .unknown("the barrier was not written")
         }
         do {
             switch try await self.state(before: offset) {
             case .superseded(let epoch): return .moved("lane epoch \(epoch) is in the journal")
-            case .done(_, let sequence, _):
-                return sequence == known ? .stands : .moved("the journal stands at entry \(sequence), not \(known)")
+            case .done(let mark):
+                if mark.sequence == known.sequence { return .stands }
+                let why = "the journal stands at entry \(mark.sequence), not \(known.sequence)"
+                if mark.isBehind(known) { self.loss.withLock { $0 = why } }
+                return .moved(why)
             case .read: preconditionFailure("a look at the journal ended in the middle")
             }
         } catch {

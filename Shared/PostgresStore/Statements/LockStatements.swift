@@ -37,6 +37,20 @@ struct LockStatements: Sendable {
         ON CONFLICT (shard_id) DO UPDATE
         SET settled_through_ms = GREATEST(c.settled_through_ms, excluded.settled_through_ms), written_at = now()
         """)
+    let checkpointLanes = PostgresStatement(
+        "lock_checkpoint_lanes",
+        """
+        WITH l AS (\(SQL.fence))
+        INSERT INTO lane_ckpt AS c (lane_id, epoch, sequence, state)
+        SELECT n.lane_id, n.epoch, n.sequence, n.state
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) AS n(lane_id, epoch, sequence, state)
+        JOIN lane AS s ON s.lane_id = n.lane_id CROSS JOIN l ORDER BY n.lane_id
+        ON CONFLICT (lane_id) DO UPDATE
+        SET epoch = excluded.epoch, sequence = excluded.sequence, state = excluded.state, written_at = now()
+        WHERE (c.epoch, c.sequence) < (excluded.epoch, excluded.sequence)
+        """)
+    let laneCheckpoints = PostgresStatement(
+        "lock_lane_checkpoints", "SELECT lane_id, epoch, sequence, state FROM lane_ckpt ORDER BY lane_id")
 
     /// Two of them, because a condition that may be absent keeps an index from being used.
     let history = Self.history("all", "true")

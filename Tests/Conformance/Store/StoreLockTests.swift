@@ -105,6 +105,27 @@ struct StoreLockTests {
     }
 
     @Test(arguments: StoreKind.available)
+    func `a lane's checkpoint never goes back, and a deposed leader writes none`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            func mark(_ lane: UInt16, _ epoch: UInt64, _ sequence: UInt64, _ state: [UInt8]) -> LaneCheckpoint {
+                LaneCheckpoint(lane: LaneID(lane), epoch: Epoch(epoch), sequence: sequence, state: state)
+            }
+            let old = try await self.lead(store, a)
+            let epoch = try await self.lead(store, b, "c-2")
+            #expect(try await store.loadLaneCheckpoints() == [])
+            try await store.checkpoint(lanes: [mark(1, 9, 9, [])], leaderEpoch: old)
+            #expect(try await store.loadLaneCheckpoints() == [])
+            try await store.checkpoint(lanes: [mark(1, 4, 20, [1, 0, 255]), mark(0, 1, 1, [])], leaderEpoch: epoch)
+            try await store.checkpoint(lanes: [mark(1, 4, 19, [2]), mark(0, 1, 2, [3])], leaderEpoch: epoch)
+            try await store.checkpoint(lanes: [mark(1, 3, 99, [4])], leaderEpoch: epoch)
+            #expect(try await store.loadLaneCheckpoints() == [mark(0, 1, 2, [3]), mark(1, 4, 20, [1, 0, 255])])
+            // A later owner may have begun below what a former one wrote.
+            try await store.checkpoint(lanes: [mark(1, 5, 7, [5])], leaderEpoch: epoch)
+            #expect(try await store.loadLaneCheckpoints().last == mark(1, 5, 7, [5]))
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
     func `an epoch that a journal has seen is left behind`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let epoch = try await self.lead(store, a)

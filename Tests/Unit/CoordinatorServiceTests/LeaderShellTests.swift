@@ -1,5 +1,6 @@
 import CoordinatorService
 import EscapementModel
+import NIOCore
 import Store
 import Testing
 import TestSupport
@@ -198,6 +199,53 @@ import WireProtocol
             let refusal = ticker.received(HelloRefused.self)[0]
             #expect(refusal.code == .settingsMismatch)
             #expect(refusal.detail == "ESCAPEMENT_CLUSTER_SHARDS is 64 there and 8 here")
+        }
+    }
+
+    @Test func `a dispatcher with another delivery mode is refused, naming whose it contradicts`() async throws {
+        try await Harness.run { harness in
+            harness.coordinator(1)
+            let leader = try await harness.leader()
+            let first = harness.member(.dispatcher, "dispatcher-1", incarnation: 1)
+            try await first.connect(to: leader.address) { $0.deliveryMode = "exactly-once" }
+            try await harness.until("it is accepted") { !first.received(HelloAck.self).isEmpty }
+            let second = harness.member(.dispatcher, "dispatcher-2", incarnation: 2)
+            try await second.connect(to: leader.address) { $0.deliveryMode = "at-least-once" }
+            try await harness.until("it is refused") { !second.received(HelloRefused.self).isEmpty }
+            let refusal = second.received(HelloRefused.self)[0]
+            #expect(refusal.code == .settingsMismatch)
+            #expect(
+                refusal.detail
+                    == "ESCAPEMENT_DELIVERY_MODE is at-least-once there and exactly-once on dispatcher-1: set the same on "
+                    + "every dispatcher, and stop all of them to change it")
+        }
+    }
+
+    @Test func `where journals stand is written down and told to the next owner, also by the next leader`() async throws
+    {
+        try await Harness.run { harness in
+            harness.coordinator(1)
+            let leader = try await harness.leader()
+            let first = try await harness.join(.dispatcher, "dispatcher-1", incarnation: 1, leader)
+            try await harness.until("it owns all") { first.held.count == Harness.laneCount }
+            #expect(first.received(LaneAssign.self).allSatisfy { $0.checkpoint == nil })
+            let epoch = try #require(first.held[1])
+            let state = ByteBuffer(string: "state")
+            first.send(LaneProgress(lane: LaneID(1), epoch: epoch, sequence: 17, state: state))
+            // Of a lane that it does not own under this epoch.
+            first.send(LaneProgress(lane: LaneID(0), epoch: Epoch(900), sequence: 99))
+            let written = LaneCheckpoint(lane: LaneID(1), epoch: epoch, sequence: 17, state: Array("state".utf8))
+            try await harness.until("it is written") { harness.store.laneCheckpoints == [written] }
+            await harness.kill(leader)
+            harness.coordinator(2)
+            let next = try await harness.leader()
+            let second = try await harness.join(.dispatcher, "dispatcher-2", incarnation: 2, next)
+            try await harness.until("it is told") {
+                second.received(LaneAssign.self).contains {
+                    $0.lane == LaneID(1)
+                        && $0.checkpoint == LaneAssign.Checkpoint(epoch: epoch, sequence: 17, state: state)
+                }
+            }
         }
     }
 

@@ -12,7 +12,7 @@ struct LaneFixture {
 
     init(limits: LaneLimits = LaneLimits(), shards: [ShardState] = [], sequence: UInt64 = 0) {
         self.lane = Lane(id: LaneID(0), epoch: Epoch(7), limits: limits)
-        _ = self.lane.recovered(shards: shards, sequence: sequence)
+        _ = self.lane.recovered(LaneMark(laneEpoch: .none, sequence: sequence, shards: shards))
         // The restatement that every takeover begins with.
         _ = self.lane.beginRound()
         _ = self.lane.commitRound()

@@ -26,7 +26,7 @@ import Testing
         var clock: Int64 = 1000
         var isPublishing = false
         var acknowledged = 0
-        _ = lane.recovered(shards: [], sequence: 0)
+        _ = lane.recovered(.unused)
 
         func deliver(_ replies: [LaneReply]) {
             for reply in replies {

@@ -18,7 +18,7 @@ import Testing
 
     @Test func `an empty journal is a lane that was never used`() {
         let takeover = LaneTakeover(epoch: Epoch(2), low: 0, barrier: 0)
-        #expect(takeover.first == .done(shards: [], sequence: 0, parkedNext: 0))
+        #expect(takeover.first == .done(.unused))
     }
 
     @Test func `the last entry before the own barrier is where the lane stands`() {
@@ -29,7 +29,7 @@ import Testing
             self.stored(5, epoch: 3, .barrier(nonce: .zero)), self.stored(6, nil),
             self.stored(7, sequence: 7, .part([])),
         ])
-        #expect(step == .done(shards: [self.state], sequence: 6, parkedNext: 0))
+        #expect(step == .done(LaneMark(laneEpoch: Epoch(1), sequence: 6, shards: [self.state])))
     }
 
     @Test func `it reads backwards in steps that double, up to a bound`() {
@@ -44,7 +44,7 @@ import Testing
         #expect(Array(steps.prefix(8)) == [64, 128, 256, 512, 1024, 2048, 4096, 4096])
         #expect(steps.max() == LaneTakeover.stepCountMax)
         #expect(steps.reduce(32, +) == 20_000)
-        #expect(step == .done(shards: [], sequence: 0, parkedNext: 0))
+        #expect(step == .done(.unused))
     }
 
     @Test func `a higher lane epoch means that somebody else owns the lane`() {
@@ -58,12 +58,12 @@ import Testing
             self.stored(1, epoch: 5, sequence: 8, .entry([self.state], [])),
             self.stored(2, epoch: 4, sequence: 7, .entry([], [])),
         ])
-        #expect(step == .done(shards: [self.state], sequence: 8, parkedNext: 0))
+        #expect(step == .done(LaneMark(laneEpoch: Epoch(5), sequence: 8, shards: [self.state])))
     }
 
     @Test func `what retention took is not asked for`() {
         var takeover = LaneTakeover(epoch: Epoch(9), low: 990, barrier: 1000)
         #expect(takeover.first == .read(from: 990, through: 1000))
-        #expect(takeover.read([]) == .done(shards: [], sequence: 0, parkedNext: 0))
+        #expect(takeover.read([]) == .done(.unused))
     }
 }

@@ -147,7 +147,9 @@ import Testing
                 == .refused(LaneFixture.second, ShardID(3), Epoch(1), .staleEpoch, seen: Epoch(2)))
         #expect(lane.beginRound() == nil)
         let stale = lane.recovered(
-            shards: [ShardState(shard: ShardID(3), epoch: Epoch(5), cursor: self.a)], sequence: 9)
+            LaneMark(
+                laneEpoch: Epoch(1), sequence: 9,
+                shards: [ShardState(shard: ShardID(3), epoch: Epoch(5), cursor: self.a)]))
         #expect(stale == [.refused(LaneFixture.first, ShardID(3), Epoch(2), .staleEpoch, seen: Epoch(5))])
         #expect(lane.beginRound()?.sequence == 10, "the restatement follows the journal's sequence")
     }

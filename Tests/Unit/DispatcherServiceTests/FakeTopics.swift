@@ -63,6 +63,11 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         self.committed(topic).compactMap { try? JournalCodec.decode($0.value) }
     }
 
+    /// Loses the last records of the journal of lane 0, as an election of a replica that lags does.
+    func loseJournal(_ count: Int, _ topic: String = "escapement.test.journal") {
+        self.state.withLock { $0.partitions["\(topic)/0"]?.removeLast(count) }
+    }
+
     func takeFault(_ matches: (Fault) -> Bool) -> Fault? {
         self.state.withLock { state in
             guard let index = state.faults.firstIndex(where: matches) else { return nil }

@@ -53,20 +53,23 @@ struct LaneFixture {
     let clocks: ManualClocks
     let replies = Replies()
     let shell: LaneShell
+    let metrics = DispatcherMetrics(MetricsRegistry())
 
     init(
         epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks(),
-        web: WebDelivery? = nil
+        web: WebDelivery? = nil, checkpoint: LaneMark? = nil, lossPolicy: JournalLossPolicy = .halt,
+        obstacle: @escaping @Sendable () -> String? = { nil }
     ) {
         self.topics = topics
         self.clocks = clocks
         let replies = self.replies
         self.shell = LaneShell(
-            id: LaneID(0), epoch: Epoch(epoch),
+            id: LaneID(0), epoch: Epoch(epoch), checkpoint: checkpoint,
             environment: LaneShell.Environment(
                 producers: Producers(topics: topics, clocks: clocks), journal: topics, parked: topics,
                 keeper: ParkedKeeper(probe: topics, web: web, clocks: clocks), clocks: clocks,
-                rules: Samples.rules, metrics: DispatcherMetrics(MetricsRegistry()), logger: Samples.logger, seed: 1),
+                rules: Samples.rules, obstacle: obstacle, lossPolicy: lossPolicy, metrics: self.metrics,
+                logger: Samples.logger, seed: 1),
             reply: { replies.add($0) }, settled: { _ in })
     }
 
@@ -148,6 +151,87 @@ struct LaneFixture {
             return
         }
         #expect(why.contains("2"))
+    }
+
+    /// A lane that has published once, and where it then stood.
+    private func usedLane(_ topics: FakeTopics) async throws -> LaneMark {
+        let fixture = LaneFixture(epoch: 1, topics: topics)
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        fixture.offer(from: .start, to: self.a)
+        await fixture.replies.wait(for: .acknowledged(self.first, ShardID(0), Epoch(5), self.a))
+        fixture.shell.stop()
+        _ = await run.value
+        return try #require(fixture.shell.mark)
+    }
+
+    @Test func `a lane whose journal went back before its checkpoint is halted`() async throws {
+        let topics = FakeTopics()
+        let mark = try await self.usedLane(topics)
+        #expect(mark.shards == [ShardState(shard: ShardID(0), epoch: Epoch(5), cursor: self.a)])
+        topics.loseJournal(1)
+        let next = LaneFixture(epoch: 2, topics: topics, checkpoint: mark)
+        let run = Task { await next.shell.run() }
+        next.shell.open(ShardID(0), epoch: Epoch(6), session: self.first)
+        await next.clocks.untilSleeping()
+        #expect(next.metrics.lanesHalted.value == 1)
+        #expect(next.replies.all.isEmpty, "nobody is let in")
+        next.shell.stop()
+        next.clocks.advance(by: LaneShell.obstacleEvery)
+        #expect(await run.value == .released)
+        #expect(next.metrics.lanesHalted.value == 0)
+        #expect(topics.committed("escapement.fires").count == 1)
+    }
+
+    @Test func `by the operator's word the lane goes on from the checkpoint`() async throws {
+        let topics = FakeTopics()
+        let mark = try await self.usedLane(topics)
+        topics.loseJournal(1)
+        let next = LaneFixture(epoch: 2, topics: topics, checkpoint: mark, lossPolicy: .resume)
+        let run = Task { await next.shell.run() }
+        next.shell.open(ShardID(0), epoch: Epoch(6), session: self.first)
+        // Not from where the shortened journal stands.
+        await next.replies.wait(for: .opened(self.first, ShardID(0), Epoch(6), self.a))
+        next.shell.stop()
+        #expect(await run.value == .released)
+    }
+
+    @Test func `a journal that went back under way halts its lane`() async throws {
+        let topics = FakeTopics()
+        let fixture = LaneFixture(topics: topics)
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        topics.inject(.taint)
+        fixture.offer(from: .start, to: self.a)
+        await fixture.replies.wait(for: .acknowledged(self.first, ShardID(0), Epoch(5), self.a))
+        topics.loseJournal(1)
+        // The next round needs a new session, which looks at the journal first.
+        fixture.offer(from: self.a, to: self.b)
+        while fixture.metrics.lanesHalted.value == 0 {
+            await fixture.clocks.untilSleeping()
+            fixture.clocks.advance(by: .milliseconds(1))
+        }
+        #expect(topics.committed("escapement.fires").count == 1)
+        fixture.shell.stop()
+        fixture.clocks.advance(by: LaneShell.obstacleEvery)
+        #expect(await run.value == .released)
+    }
+
+    @Test func `a lane begins when nothing stands in its way any more`() async {
+        let obstacle = Mutex<String?>("the topics are not there")
+        let topics = FakeTopics()
+        let fixture = LaneFixture(topics: topics, obstacle: { obstacle.withLock { $0 } })
+        let run = Task { await fixture.shell.run() }
+        await fixture.clocks.untilSleeping()
+        #expect(topics.sessionCount == 0)
+        obstacle.withLock { $0 = nil }
+        fixture.clocks.advance(by: LaneShell.obstacleEvery)
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        fixture.shell.stop()
+        #expect(await run.value == .released)
     }
 
     @Test func `a takeover is tried again until Kafka answers`() async {

@@ -55,7 +55,7 @@ enum Samples {
         _ occurrences: [FireOccurrence], shard: ShardID = ShardID(13), sequence: UInt64 = 1
     ) -> Lane<FireWork>.Round {
         var lane = Lane<FireWork>(id: LaneID(13), epoch: Epoch(1))
-        _ = lane.recovered(shards: [], sequence: sequence - 1)
+        _ = lane.recovered(LaneMark(laneEpoch: .none, sequence: sequence - 1))
         _ = lane.open(shard, epoch: Epoch(89), session: SessionID(1))
         _ = lane.beginRound()
         _ = lane.commitRound()
