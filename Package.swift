@@ -52,6 +52,7 @@ let shared: [Target] = [
     library("EscapementModel", "Shared/Model"),
     library("JSON", "Shared/JSON"),
     library("Scheduling", "Shared/Schedule", ["EscapementModel"]),
+    .target(name: "PageMemory", path: "Shared/PageMemory"),
     library("WireProtocol", "Shared/WireProtocol", ["EscapementModel", nioCore]),
     library("Store", "Shared/Store", ["EscapementModel"]),
     library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
@@ -121,7 +122,7 @@ let coordinator: [Target] = [
 ]
 
 let ticker: [Target] = [
-    library("TickerDomain", "Services/Ticker/Domain", ["EscapementModel", "Scheduling", deque, heap]),
+    library("TickerDomain", "Services/Ticker/Domain", ["EscapementModel", "Scheduling", "PageMemory", deque, heap]),
     library(
         "TickerService", "Services/Ticker/Service",
         [

@@ -25,13 +25,20 @@ let package = Package(
         .target(name: "JSON", path: "Shared/JSON", swiftSettings: settings),
         .target(
             name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
+        .target(name: "PageMemory", path: "Shared/PageMemory"),
         .target(
             name: "TickerDomain",
             dependencies: [
-                "EscapementModel", "Scheduling", .product(name: "DequeModule", package: "swift-collections"),
+                "EscapementModel", "Scheduling", "PageMemory",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            path: "Services/Ticker/Domain", swiftSettings: settings),
+            path: "Services/Ticker/Domain",
+            // The wheel's callers in the product live in its own module and have it compiled into them; so has the
+            // benchmark.
+            swiftSettings: settings + [
+                .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+            ]),
         .target(name: "AllocationCount", path: "AllocationCount"),
         .target(name: "Store", dependencies: ["EscapementModel"], path: "Shared/Store", swiftSettings: settings),
         .systemLibrary(

@@ -1,27 +1,42 @@
-/// A row of elements that grows without moving one: blocks that double in size, and a table of their
-/// addresses. An address stays valid until the slab goes.
-///
-/// Memory of a block that nobody wrote to yet is not resident, so doubling costs addresses only. What
-/// has grown is kept: a slab stays at its high-water mark.
-struct GrowingSlab<Element: BitwiseCopyable>: ~Copyable {
-    /// Enough for 2^32 elements behind a first block of one.
-    private static var blocksMax: Int { 33 }
+import PageMemory
 
-    private let blocks: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
-    private let firstShift: Int
+/// A row of elements that grows without moving one: blocks of 2 MiB, and a table of their addresses. An
+/// address stays valid until the slab goes.
+///
+/// The first block is made of small pages, which are resident once they are written to, so a slab of few
+/// elements is small. The others may be large pages: what is read at random, element by element, would
+/// otherwise miss the address cache at each read. What is read in runs stays on small pages, which a system
+/// hands out sooner. What has grown is kept: a slab stays at its high-water mark.
+struct GrowingSlab<Element: BitwiseCopyable>: ~Copyable {
+    /// Elements of a block, as a power of two: what fits into a large page.
+    @inline(__always) private static var blockBits: Int {
+        let pageBits = ESCAPEMENT_LARGE_PAGE_BYTES.trailingZeroBitCount
+        let strideBits = Int.bitWidth &- (MemoryLayout<Element>.stride &- 1).leadingZeroBitCount
+        return Int(pageBits) &- strideBits
+    }
+    private static var tableMin: Int { 8 }
+
+    /// What a slab's further blocks are made of.
+    enum Pages {
+        case small
+        case large
+    }
+
+    private let pages: Pages
+    private var blocks: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
+    private var tableCapacity: Int
     private var blockCount = 0
     /// Elements that have memory.
     private(set) var capacity = 0
 
-    /// - Parameter firstShift: the first block holds 2^firstShift elements.
-    init(firstShift: Int) {
-        precondition((0..<32).contains(firstShift))
-        self.firstShift = firstShift
-        self.blocks = .allocate(capacity: Self.blocksMax)
+    init(_ pages: Pages) {
+        self.pages = pages
+        self.tableCapacity = Self.tableMin
+        self.blocks = .allocate(capacity: Self.tableMin)
     }
 
     deinit {
-        for index in 0..<self.blockCount { self.blocks[index].deallocate() }
+        for index in 0..<self.blockCount { escapement_page_free(self.blocks[index]) }
         self.blocks.deallocate()
     }
 
@@ -31,9 +46,19 @@ struct GrowingSlab<Element: BitwiseCopyable>: ~Copyable {
     }
 
     @inline(never) private mutating func addBlock() {
-        precondition(self.blockCount < Self.blocksMax, "a slab of more than 2^32 elements")
-        let size = 1 << (self.firstShift + self.blockCount)
-        self.blocks[self.blockCount] = .allocate(capacity: size)
+        if self.blockCount == self.tableCapacity {
+            // Addresses only: the blocks stay where they are.
+            let larger = UnsafeMutablePointer<UnsafeMutablePointer<Element>>.allocate(capacity: 2 * self.blockCount)
+            larger.moveInitialize(from: self.blocks, count: self.blockCount)
+            self.blocks.deallocate()
+            self.blocks = larger
+            self.tableCapacity = 2 * self.blockCount
+        }
+        let size = 1 << Self.blockBits
+        guard let page = escapement_page_allocate(self.pages == .large && self.blockCount > 0) else {
+            preconditionFailure("no memory for \(self.capacity + size) elements of a timer wheel")
+        }
+        (self.blocks + self.blockCount).initialize(to: page.bindMemory(to: Element.self, capacity: size))
         self.blockCount += 1
         self.capacity += size
     }
@@ -44,9 +69,7 @@ struct GrowingSlab<Element: BitwiseCopyable>: ~Copyable {
     ///   from the slab it is used on, and `checkInvariants` visits them all.
     @inline(__always) func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         assert(index >= 0 && index < self.capacity, "index \(index) of \(self.capacity)")
-        let shifted = UInt64(truncatingIfNeeded: (index >> self.firstShift) &+ 1)
-        let block = 63 &- shifted.leadingZeroBitCount
-        let start = ((1 << block) &- 1) << self.firstShift
-        return self.blocks[block] + (index &- start)
+        let mask = (1 &<< Self.blockBits) &- 1
+        return self.blocks[index &>> Self.blockBits] + (index & mask)
     }
 }

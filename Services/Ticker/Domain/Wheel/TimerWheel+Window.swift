@@ -137,6 +137,7 @@ extension TimerWheel {
         var count = Int(taken.count)
         var isFirst = true
         while chunk != WheelChunk.none {
+            self.readAhead(after: chunk)
             let kept = self.dropDead(self.entries(of: chunk), count: count)
             let link = self.links.address(Int(chunk))
             if isFirst { taken.count = UInt32(kept) } else { link.pointee.count = UInt16(kept) }
@@ -157,25 +158,33 @@ extension TimerWheel {
 
     /// Moves the live entries of a chunk to its front, counts them by millisecond and frees the ids of the
     /// dead; how many are live.
+    ///
+    /// First all generations are read, with nothing between the reads that depends on one: each is a cache
+    /// miss, and so they wait for memory together. Then the entries are told apart without a branch.
     @inline(__always) private mutating func dropDead(
         _ run: UnsafeMutablePointer<Expired>, count: Int
     ) -> Int {
+        let read = self.readGenerations
+        for index in 0..<count {
+            read[index] = self.generations.address(Int(run[index].id)).pointee
+        }
         self.freed.reserve(self.freedCount &+ count)
+        var freedCount = self.freedCount
         var kept = 0
         for index in 0..<count {
             let entry = run[index]
-            let address = self.generations.address(Int(entry.id))
-            let generation = address.pointee
+            let generation = read[index]
             let dead = Int(truncatingIfNeeded: generation & 1)
             let next = generation &+ (generation & 1)
-            address.pointee = next
+            self.generations.address(Int(entry.id)).pointee = next
             // Written in any case; counts only when the entry is dead.
-            self.freed.address(self.freedCount).pointee = UInt64(next) << 32 | UInt64(entry.id)
-            self.freedCount &+= dead
+            self.freed.address(freedCount).pointee = UInt64(next) << 32 | UInt64(entry.id)
+            freedCount &+= dead
             run[kept] = entry
             kept &+= 1 &- dead
             self.windowStarts[Int(entry.ticks & 255)] &+= UInt32(truncatingIfNeeded: 1 &- dead)
         }
+        self.freedCount = freedCount
         self.deadCount &-= count &- kept
         return kept
     }

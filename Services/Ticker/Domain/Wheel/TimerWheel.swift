@@ -1,4 +1,5 @@
 package import EscapementModel
+import PageMemory
 
 /// A hierarchical timing wheel of 1 ms ticks: a window of 256 ms, and above it 10 levels of 64 slots,
 /// which together reach 2^64 ms.
@@ -60,16 +61,16 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     var deadCount = 0
 
     // The side array of generations, even for a live id, and the ids that are free with theirs.
-    var generations = GrowingSlab<UInt32>(firstShift: 6)
+    var generations = GrowingSlab<UInt32>(.large)
     var idCount = 0
-    var freed = GrowingSlab<UInt64>(firstShift: 6)
+    var freed = GrowingSlab<UInt64>(.small)
     var freedCount = 0
 
     // Upper levels.
     let slots: UnsafeMutablePointer<WheelChunk.Slot>
     let occupancy: UnsafeMutablePointer<UInt64>
-    var chunks = GrowingSlab<Expired>(firstShift: 7)
-    var links = GrowingSlab<WheelChunk.Link>(firstShift: 2)
+    var chunks = GrowingSlab<Expired>(.small)
+    var links = GrowingSlab<WheelChunk.Link>(.small)
     var chunkCount = 0
     var firstFreeChunk = WheelChunk.none
     var compactionCursor = 0
@@ -81,12 +82,14 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     let windowStarts: UnsafeMutablePointer<UInt32>
     let windowOccupancy: UnsafeMutablePointer<UInt64>
     let nodeHeads: UnsafeMutablePointer<UInt32>
-    var nodes = GrowingSlab<Node>(firstShift: 4)
+    var nodes = GrowingSlab<Node>(.small)
     var nodeCount = 0
     var firstFreeNode = WheelChunk.none
     /// Where a chain is gathered before it is handed out.
     let scratch: UnsafeMutablePointer<Expired>
     static let scratchMax = 64
+    /// The generations of one chunk's entries, on their way.
+    let readGenerations: UnsafeMutablePointer<UInt32>
 
     /// - Parameter now: where the wheel starts; nothing may be due at or before it.
     package init(now: WallInstant) {
@@ -103,6 +106,7 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         self.nodeHeads = .allocate(capacity: Self.windowSlots)
         self.nodeHeads.initialize(repeating: WheelChunk.none, count: Self.windowSlots)
         self.scratch = .allocate(capacity: Self.scratchMax)
+        self.readGenerations = .allocate(capacity: WheelChunk.entriesMax)
     }
 
     deinit {
@@ -113,6 +117,7 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         self.windowOccupancy.deallocate()
         self.nodeHeads.deallocate()
         self.scratch.deallocate()
+        self.readGenerations.deallocate()
     }
 
     /// Entries that have memory: live ones, and removed ones that are not cleared yet.
@@ -299,6 +304,21 @@ extension TimerWheel {
         return nil
     }
 
+    /// Asks for the next chunk of a chain while this one is worked on: chunks lie anywhere, and a chain that is
+    /// followed without looking ahead waits for memory at each of them.
+    @inline(__always) func readAhead(after chunk: UInt32) {
+        let next = self.links.address(Int(chunk)).pointee.next
+        guard next != WheelChunk.none else { return }
+        escapement_prefetch(self.links.address(Int(next)))
+        let entries = UnsafeRawPointer(self.entries(of: next))
+        let lineBytes = 64
+        for offset in stride(
+            from: 0, to: WheelChunk.entriesMax &* MemoryLayout<Expired>.stride, by: lineBytes)
+        {
+            escapement_prefetch(entries + offset)
+        }
+    }
+
     /// The position has just entered an occupied slot: files its entries on lower levels, down to the window.
     mutating func moveDown() {
         let windowDigit = Int(self.position >> Self.windowBits & 63)
@@ -310,6 +330,7 @@ extension TimerWheel {
             var entries = taken.entries
             var count = Int(taken.count)
             while let run = entries {
+                self.readAhead(after: chunk)
                 for index in 0..<count {
                     let entry = run[index]
                     let difference = (self.position ^ entry.ticks) >> Self.windowBits

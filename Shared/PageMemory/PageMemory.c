@@ -1,0 +1,2 @@
+// The module is its header; a target needs a file to compile.
+#include "PageMemory.h"
