@@ -1,5 +1,6 @@
 import CRDKafka
 package import Logging
+import Synchronization
 
 /// Reads named partitions from named offsets, committed records only, and keeps offsets for a group
 /// without being its member: who reads what is decided by lane ownership, not by Kafka.
@@ -22,24 +23,28 @@ package final class KafkaConsumer: Sendable {
     private static let forced: [KafkaClientSettings.Property] = [
         .init("enable.auto.commit", "false"),
         .init("enable.auto.offset.store", "false"),
-        .init("enable.partition.eof", "false"),
         .init("auto.offset.reset", "error"),
     ]
 
     private let handle: KafkaHandle
     private let worker: BlockingWorker
     private let health: KafkaHealthMonitor
+    private let ends = Mutex<[KafkaPartition: Int64]>([:])
 
-    /// - Parameter group: whose offsets `commit` and `committed` speak of.
+    /// - Parameters:
+    ///   - group: whose offsets `commit` and `committed` speak of.
+    ///   - noticesEnds: whether `poll` also returns, without a record, when a partition's end is met; see `end(of:)`.
     /// - Throws: `KafkaError` when a property is refused.
     package init(
-        settings: KafkaClientSettings, group: String, logger: Logger, health: KafkaHealthMonitor
+        settings: KafkaClientSettings, group: String, noticesEnds: Bool = false, logger: Logger,
+        health: KafkaHealthMonitor
     ) throws(KafkaError) {
         self.health = health
         self.worker = try BlockingWorker()
         self.handle = try KafkaHandle(
             .consumer,
-            settings: settings.withDefaults(Self.defaults).forcing(Self.forced + [.init("group.id", group)]),
+            settings: settings.withDefaults(Self.defaults).forcing(
+                Self.forced + [.init("group.id", group), .init("enable.partition.eof", "\(noticesEnds)")]),
             logger: logger, health: health)
     }
 
@@ -55,6 +60,7 @@ package final class KafkaConsumer: Sendable {
         try await self.worker.run { () throws(KafkaError) in
             let list = Self.list(partitions.map { ($0.key, $0.value.rawValue) })
             defer { rd_kafka_topic_partition_list_destroy(list) }
+            self.ends.withLock { $0 = [:] }
             let code = rd_kafka_assign(self.handle.pointer, partitions.isEmpty ? nil : list)
             guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(KafkaErrorCode(code)) }
         }
@@ -64,6 +70,7 @@ package final class KafkaConsumer: Sendable {
     package func seek(_ partition: KafkaPartition, to offset: KafkaOffset, timeout: Duration) async throws(KafkaError) {
         let milliseconds = Self.milliseconds(timeout)
         try await self.worker.run { () throws(KafkaError) in
+            self.ends.withLock { $0[partition] = nil }
             let list = Self.list([(partition, offset.rawValue)])
             defer { rd_kafka_topic_partition_list_destroy(list) }
             if let error = rd_kafka_seek_partitions(self.handle.pointer, list, milliseconds) {
@@ -75,6 +82,10 @@ package final class KafkaConsumer: Sendable {
             guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(KafkaErrorCode(code)) }
         }
     }
+
+    /// Where the reading of an assigned partition last met its end, and so goes on: everything before it that can be
+    /// read was returned by `poll`. `nil` when no broker has said so since `assign` or `seek`; always without `noticesEnds`.
+    package func end(of partition: KafkaPartition) -> Int64? { self.ends.withLock { $0[partition] } }
 
     /// Waits up to `timeout` for a first record and takes what else has already arrived, at most `max`.
     ///
@@ -90,7 +101,12 @@ package final class KafkaConsumer: Sendable {
                 defer { rd_kafka_message_destroy(message) }
                 let code = KafkaErrorCode(message.pointee.err)
                 if code != .none {
-                    if code == .partitionEnd { continue }
+                    if code == .partitionEnd {
+                        let partition = KafkaPartition(
+                            String(cString: rd_kafka_topic_name(message.pointee.rkt)), message.pointee.partition)
+                        self.ends.withLock { $0[partition] = message.pointee.offset }
+                        break
+                    }
                     let detail = rd_kafka_message_errstr(message).map { String(cString: $0) } ?? ""
                     self.health.failed(code, detail)
                     // What was read before the error is not lost: it comes first.

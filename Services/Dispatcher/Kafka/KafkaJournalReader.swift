@@ -12,8 +12,6 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
     static let requestMax = Duration.seconds(10)
     /// How long a read may go on without a record before it is given up.
     static let silenceMax = Duration.seconds(10)
-    /// How long parked fires are waited for that the broker says are there.
-    static let parkedSilenceMax = Duration.seconds(2)
     /// How long one poll waits.
     private static let pollMax = Duration.milliseconds(500)
     /// Records taken at once.
@@ -64,26 +62,28 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
     ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
         let partition = KafkaPartition(self.parkedTopic, Int32(lane.rawValue))
         return try await self.using { consumer throws(KafkaError) in
-            // Up to the last stable record: what is in an open transaction is not there yet.
-            let (low, high) = try await consumer.watermarks(of: partition, timeout: Self.requestMax)
+            // Records that are out of their retention are gone, and no error.
+            let low = try await consumer.watermarks(of: partition, timeout: Self.requestMax).low
             let start = Swift.max(from, low)
-            guard start < high else { return ([], start) }
             try await consumer.assign([partition: .at(start)])
             var records: [ByteBuffer] = []
             var next = start
             var silent = Duration.zero
-            while records.count < max, next < high {
+            while records.count < max {
                 let messages = try await consumer.poll(max: max - records.count, timeout: Self.pollMax)
                 for message in messages {
                     next = message.offset + 1
                     records.append(ByteBuffer(bytes: message.value ?? []))
                 }
-                guard messages.isEmpty else { continue }
-                silent += Self.pollMax
-                // What is left is the end marks of transactions, or aborted ones.
-                if silent >= Self.parkedSilenceMax {
-                    next = records.isEmpty ? high : next
+                // Only the broker knows the end: what is in an open transaction is behind it, and end marks before it
+                // are no records. A silence proves nothing.
+                if let end = consumer.end(of: partition) {
+                    next = end
                     break
+                }
+                silent = messages.isEmpty ? silent + Self.pollMax : .zero
+                if silent >= Self.silenceMax {
+                    throw KafkaError(.timedOut, detail: "the parked fires of lane \(lane) did not arrive")
                 }
             }
             try await consumer.assign([:])
@@ -120,8 +120,8 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
     private func make() throws(KafkaError) -> KafkaConsumer {
         // The group is never joined; librdkafka wants one.
         try KafkaConsumer(
-            settings: self.connection.settings, group: "\(self.topic).takeover", logger: self.connection.logger,
-            health: self.connection.monitor)
+            settings: self.connection.settings, group: "\(self.topic).takeover", noticesEnds: true,
+            logger: self.connection.logger, health: self.connection.monitor)
     }
 }
 
