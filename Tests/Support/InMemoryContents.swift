@@ -30,7 +30,7 @@ struct InMemoryContents: Sendable {
     var versions: [StoredSchedule] = []
     /// The schedules that were not deleted.
     var current: [Name: UID] = [:]
-    var timers: [Name: TimerRow] = [:]
+    var timers = TimerTable()
 
     mutating func establish(_ wanted: ClusterSettings) -> ClusterSettings {
         if let settings { return settings }
@@ -145,12 +145,15 @@ extension InMemoryContents {
         guard new.count <= StoreRules.timersPerRequestMax else {
             throw StoreError(.refused, operation: "createTimers", detail: "too many timers in one request")
         }
-        var copy = self
+        for timer in new where self.revisions[ShardPlacement.shard(ofTimer: timer.uid)] == nil {
+            let shard = ShardPlacement.shard(ofTimer: timer.uid)
+            throw StoreError(.refused, operation: "createTimers", detail: "there is no shard \(shard)")
+        }
         var raised: [ShardID: Revision] = [:]
         var outcomes: [CreateOutcome<StoredTimer>] = []
         for timer in new {
             let name = Name(namespace: timer.namespace, name: timer.name)
-            if let row = copy.timers[name] {
+            if let row = self.timers[name] {
                 outcomes.append(row.digest == timer.contentDigest ? .duplicate(row.timer) : .conflict(row.timer))
                 continue
             }
@@ -159,7 +162,7 @@ extension InMemoryContents {
             if let known = raised[shard] {
                 revision = known
             } else {
-                revision = try copy.change(shard, operation: "createTimers")
+                revision = try self.change(shard, operation: "createTimers")
                 raised[shard] = revision
             }
             let stored = StoredTimer(
@@ -167,11 +170,10 @@ extension InMemoryContents {
                 due: timer.due, endedRevision: nil, expireAfterMilliseconds: timer.expireAfterMilliseconds,
                 template: timer.template, document: timer.document, createdAt: timer.createdAt,
                 createdBy: timer.createdBy)
-            copy.timers[name] = TimerRow(timer: stored, digest: timer.contentDigest, endedAt: nil)
+            self.timers[name] = TimerRow(timer: stored, digest: timer.contentDigest, endedAt: nil)
             outcomes.append(.created(stored))
         }
-        copy.keep(key)
-        self = copy
+        self.keep(key)
         return .outcome(outcomes)
     }
 
@@ -205,13 +207,15 @@ extension InMemoryContents {
     }
 
     func liveTimers(of shard: ShardID, after: Watermark, through: WallInstant, limit: Int) -> [StoredTimer] {
-        self.sortedTimers(limit: limit) { timer in
-            timer.shard == shard && timer.endedRevision == nil && timer.watermark > after && timer.due <= through
+        self.sortedTimers(of: shard, limit: limit) { timer in
+            timer.endedRevision == nil && timer.watermark > after && timer.due <= through
         }
     }
 
-    private func sortedTimers(limit: Int = .max, _ isWanted: (StoredTimer) -> Bool) -> [StoredTimer] {
-        let found = self.timers.values.map(\.timer).filter(isWanted)
+    private func sortedTimers(
+        of shard: ShardID? = nil, limit: Int = .max, _ isWanted: (StoredTimer) -> Bool
+    ) -> [StoredTimer] {
+        let found = self.timers.timers(of: shard, where: isWanted)
         return Array(found.sorted { $0.watermark < $1.watermark }.prefix(max(0, limit)))
     }
 }
@@ -220,9 +224,7 @@ extension InMemoryContents {
 extension InMemoryContents {
     func snapshot(of shard: ShardID, cursor: Cursor, horizon: WallInstant) -> ShardPage {
         let schedules = self.versions.filter { $0.shard == shard && !$0.isEmpty && !$0.isSettled(by: cursor) }
-        let timers = self.sortedTimers { timer in
-            timer.shard == shard && timer.due <= horizon && !timer.isSettled(by: cursor)
-        }
+        let timers = self.sortedTimers(of: shard) { $0.due <= horizon && !$0.isSettled(by: cursor) }
         return ShardPage(
             revision: self.revisions[shard] ?? .none,
             schedules: schedules.sorted { ($0.uid, $0.generation) < ($1.uid, $1.generation) }, timers: timers,
@@ -234,7 +236,7 @@ extension InMemoryContents {
             created > after ? created : ended.flatMap { $0 > after ? $0 : nil }
         }
         let versions = self.versions.filter { $0.shard == shard && !$0.isEmpty }
-        let timers = self.timers.values.map(\.timer).filter { $0.shard == shard }
+        let timers = self.timers.timers(of: shard) { key($0.revision, $0.endedRevision) != nil }
         let current = self.revisions[shard] ?? .none
         var through = current
         let keys =
@@ -262,7 +264,7 @@ extension InMemoryContents {
         self.audit.removeAll { isOver($0.at, StoreRules.auditRetention) }
         self.history.removeAll { isOver($0.at, StoreRules.assignmentRetention) }
         var left = max(0, limit)
-        let removable = self.timers.values.filter { row in
+        let removable = self.timers.all.filter { row in
             guard let checkpoint = self.checkpoints[row.timer.shard] else { return false }
             let cutoff = checkpoint.advanced(by: .zero - StoreRules.settledGrace)
             if let endedAt = row.endedAt, endedAt <= cutoff { return true }

@@ -329,6 +329,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     private mutating func advance(_ shard: ShardID) -> [TickerAction<Payload>] {
         guard let holding = self.holdings[shard] else { return [] }
         var actions: [TickerAction<Payload>] = []
+        self.beginAnewIfEmpty(holding)
         let lane = self.lane(of: shard)
         let epoch = holding.firing.epoch
         let phase = holding.firing.phase
@@ -347,6 +348,17 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
             actions.append(.requestContents(shard, epoch, cursor: cursor, horizon: horizon, since: since))
         }
         return actions
+    }
+
+    /// What was loaded at no revision at all is nothing, and "all changes since nothing" is a snapshot, which only a shard
+    /// that has not been loaded takes.
+    private func beginAnewIfEmpty(_ holding: Holding) {
+        guard self.isFeedReachable, !holding.isRequested, holding.firing.hasContents,
+            holding.firing.applied == .none, holding.firing.phase != .draining
+        else { return }
+        holding.firing.forget()
+        holding.isOpening = false
+        holding.wasActive = false
     }
 
     private mutating func noteActivity(_ shard: ShardID) -> [TickerAction<Payload>] {

@@ -64,7 +64,6 @@ final class SimulatedCluster: @unchecked Sendable {
             (1...settings.coordinators).map { Seat(role: .coordinator, number: $0) }
             + (1...settings.tickers).map { Seat(role: .ticker, number: $0) }
             + (1...settings.dispatchers).map { Seat(role: .dispatcher, number: $0) }
-        self.oracle.hasParkedFires = { [events] in events.counts["topic_unavailable"] != nil }
         self.kafka.committed = { [oracle] in oracle.committed($0, $1) }
     }
 

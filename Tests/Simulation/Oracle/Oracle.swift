@@ -3,6 +3,7 @@ import DispatcherService
 import EscapementModel
 import Store
 import TestSupport
+import WireProtocol
 
 /// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13).
 /// Shares no code with what it judges but the values that are on the wire and in the journal.
@@ -18,7 +19,8 @@ final class Oracle: @unchecked Sendable {
     /// What became of one occurrence, or a run of skipped ones.
     private struct Settled {
         var outcome: OutcomeRecord
-        /// Up to which revision the shard stood before the entry that settled it.
+        /// Up to which revision the shard stood before the entry that decided it: the one that settled it, or that
+        /// parked it.
         var revisionBefore: Revision
     }
 
@@ -39,8 +41,6 @@ final class Oracle: @unchecked Sendable {
     private let journalTopic: String
     /// How far a wall clock of this run may be ahead.
     var clockErrorMax = Duration.zero
-    /// Whether fires were parked: those were decided long before they are settled.
-    var hasParkedFires: () -> Bool = { false }
     private(set) var violations: [Violation] = []
 
     private var laneEpochs: [LaneID: Epoch] = [:]
@@ -49,6 +49,8 @@ final class Oracle: @unchecked Sendable {
     private var settled: [Point: Settled] = [:]
     private var runs: [UID: [OutcomeRecord]] = [:]
     private var published: Set<String> = []
+    /// How far the shard stood when the fire was parked first: it was decided then, and is settled much later.
+    private var parked: [Point: Revision] = [:]
     private var versions: [VersionKey: StoredSchedule] = [:]
     private var timers: [UID: StoredTimer] = [:]
     private var acknowledged: [UID: String] = [:]
@@ -78,9 +80,23 @@ final class Oracle: @unchecked Sendable {
     func committed(_ partition: SimulatedKafka.Partition, _ record: SimulatedKafka.Record) {
         if partition.topic == self.journalTopic {
             self.journal(LaneID(UInt16(partition.number)), record)
-        } else if partition.topic != SimulatedCluster.parkedTopic {
+        } else if partition.topic == SimulatedCluster.parkedTopic {
+            self.park(record)
+        } else {
             let id = record.outgoing.headers.first { $0.name == "ce_id" }?.value ?? "no id"
             self.expect(self.published.insert(id).inserted, "I1", "\(id) is in \(partition.topic) twice")
+        }
+    }
+
+    /// Parked fires lie before the entry of their transaction, so the shard stands where it stood when they were decided.
+    private func park(_ stored: SimulatedKafka.Record) {
+        do {
+            let fire = try ParkedFire(decoding: stored.outgoing.value)
+            let point = Point(uid: fire.occurrence.uid, scheduled: fire.occurrence.scheduled)
+            guard self.parked[point] == nil else { return }
+            self.parked[point] = self.shards[fire.shard]?.cursor.revision ?? Revision.none
+        } catch {
+            self.expect(false, "I3", "a parked fire cannot be read: \(error)")
         }
     }
 
@@ -130,7 +146,7 @@ final class Oracle: @unchecked Sendable {
             return
         }
         let point = Point(uid: outcome.uid, scheduled: outcome.scheduled)
-        let before = self.shards[outcome.shard]?.cursor.revision ?? .none
+        let before = self.parked[point] ?? self.shards[outcome.shard]?.cursor.revision ?? .none
         if let first = self.settled.updateValue(Settled(outcome: outcome, revisionBefore: before), forKey: point) {
             self.expect(
                 false, "I1",
@@ -164,12 +180,15 @@ final class Oracle: @unchecked Sendable {
 
     /// Everything has been mended for long enough: nothing due by `end` may be open.
     func judge(end: WallInstant, documents: [String]) {
+        var pointsOf: [UID: [Settled]] = [:]
+        for settled in self.settled.values { pointsOf[settled.outcome.uid, default: []].append(settled) }
+        let stored = Set(self.versions.keys.map(\.uid))
         for (uid, what) in self.acknowledged.sorted(by: { $0.key < $1.key }) {
-            let isStored = self.timers[uid] != nil || self.versions.keys.contains { $0.uid == uid }
+            let isStored = self.timers[uid] != nil || stored.contains(uid)
             self.expect(isStored, "I11", "\(what) was acknowledged and is gone")
         }
         for version in self.versions.values.sorted(by: { ($0.uid, $0.generation) < ($1.uid, $1.generation) }) {
-            self.judge(version, end: end)
+            self.judge(version, settled: pointsOf[version.uid] ?? [], end: end)
         }
         for timer in self.timers.values.sorted(by: { $0.uid < $1.uid }) { self.judge(timer, end: end) }
         var recorded: Set<String> = []
@@ -193,7 +212,7 @@ final class Oracle: @unchecked Sendable {
         )
     }
 
-    private func judge(_ version: StoredSchedule, end: WallInstant) {
+    private func judge(_ version: StoredSchedule, settled: [Settled], end: WallInstant) {
         let pattern = Pattern(storedIn: version)
         let last = min(version.until ?? end, end)
         for instant in pattern.instants(after: version.from, through: last) {
@@ -207,11 +226,8 @@ final class Oracle: @unchecked Sendable {
                 "\(version.name) of \(instant) is settled alone and in a run of skipped ones")
         }
         // What was settled after the deletion was known must lie before it.
-        guard let endedRevision = version.endedRevision, let until = version.until, !self.hasParkedFires() else {
-            return
-        }
-        for settled in self.settled.values
-        where settled.outcome.uid == version.uid && settled.outcome.generation == version.generation {
+        guard let endedRevision = version.endedRevision, let until = version.until else { return }
+        for settled in settled where settled.outcome.generation == version.generation {
             self.expect(
                 settled.revisionBefore < endedRevision || settled.outcome.scheduled <= until, "I10",
                 "\(version.name) of \(settled.outcome.scheduled) came out after its end at \(until) was known")
@@ -224,7 +240,7 @@ final class Oracle: @unchecked Sendable {
             self.expect(
                 settled != nil, "I2", "timer \(timer.name) of \(timer.due) (shard \(timer.shard)) is lost")
         }
-        if let settled, let ended = timer.endedRevision, !self.hasParkedFires() {
+        if let settled, let ended = timer.endedRevision {
             self.expect(
                 settled.revisionBefore < ended, "I10", "timer \(timer.name) came out after its cancellation was known")
         }

@@ -57,6 +57,8 @@ final class SimulatedKafka: @unchecked Sendable {
     var committed: (SimulatedKafka.Partition, SimulatedKafka.Record) -> Void = { _, _ in }
 
     private(set) var logs: [Partition: [Record]] = [:]
+    /// Offsets of open records, in order: what a reader may not pass.
+    private var open: [Partition: [Int64]] = [:]
     private var coordinators: [String: Coordinator] = [:]
     private var groupOffsets: [Partition: Int64] = [:]
     private var nextProducerID: Int64 = 1000
@@ -111,6 +113,7 @@ final class SimulatedKafka: @unchecked Sendable {
                 offset: offset, producer: coordinator.producer, transaction: coordinator.transaction, state: .open,
                 outgoing: outgoing))
         coordinator.written.append((partition, offset))
+        self.open[partition, default: []].append(offset)
         self.coordinators[transactionalID] = coordinator
         return offset
     }
@@ -151,7 +154,10 @@ final class SimulatedKafka: @unchecked Sendable {
         coordinator.lastEnd = state
         let written = coordinator.written
         coordinator.written = []
-        for (partition, offset) in written { self.logs[partition]?[Int(offset)].state = state }
+        for (partition, offset) in written {
+            self.logs[partition]?[Int(offset)].state = state
+            self.open[partition]?.removeAll { $0 == offset }
+        }
         guard state == .committed else { return }
         for (partition, offset) in written {
             if let record = self.logs[partition]?[Int(offset)] { self.committed(partition, record) }
@@ -170,8 +176,7 @@ final class SimulatedKafka: @unchecked Sendable {
 
     /// The offset behind which something is still open.
     func lastStableOffset(_ partition: Partition) -> Int64 {
-        let log = self.logs[partition] ?? []
-        return log.first { $0.state == .open }?.offset ?? Int64(log.count)
+        self.open[partition]?.first ?? Int64(self.logs[partition]?.count ?? 0)
     }
 
     // MARK: Clients
