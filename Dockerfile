@@ -28,7 +28,7 @@ BUILD
 # What every image has: time zones, authorities, a user without rights.
 FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libgcc-s1 libssl3 libstdc++6 tzdata zlib1g \
+    && apt-get install -y --no-install-recommends ca-certificates libcurl4 libgcc-s1 libssl3 libstdc++6 tzdata zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 escapement \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir / --shell /usr/sbin/nologin escapement
@@ -59,7 +59,7 @@ ENTRYPOINT ["escapement-ticker"]
 
 FROM runtime AS dispatcher
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libcurl4 librdkafka1 libsasl2-modules \
+    && apt-get install -y --no-install-recommends librdkafka1 libsasl2-modules \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement-dispatcher /usr/local/bin/
 USER 65532:65532
@@ -70,7 +70,7 @@ ENTRYPOINT ["escapement-dispatcher"]
 # The command line: migrations, administration, one-off jobs. The last stage, so what a plain build gives.
 FROM runtime AS cli
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libcurl4 libpq5 librdkafka1 libsasl2-modules \
+    && apt-get install -y --no-install-recommends libpq5 librdkafka1 libsasl2-modules \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement /usr/local/bin/
 USER 65532:65532

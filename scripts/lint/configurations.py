@@ -14,11 +14,10 @@ ROLES = ["coordinator", "ticker", "dispatcher"]
 
 
 def folder():
-    for build in ["release", "debug"]:
-        found = ROOT / ".build" / build
-        if all((found / f"escapement-{role}").exists() for role in ROLES):
-            return found
-    return None
+    """The build of the services that is newest."""
+    found = [ROOT / ".build" / build for build in ["release", "debug"]]
+    whole = [path for path in found if all((path / f"escapement-{role}").exists() for role in ROLES)]
+    return max(whole, key=lambda path: (path / "escapement-ticker").stat().st_mtime, default=None)
 
 
 def settings(path):

@@ -19,7 +19,7 @@ check() {
     shift 2
     if ! command -v "$tool" >/dev/null; then
         case "$tool" in
-            kubectl | systemd-analyze) say "$name: skipped, '$tool' is missing on this machine" ;;
+            kubectl | systemd-analyze | dpkg-query) say "$name: skipped, '$tool' is missing on this machine" ;;
             *)
                 say "$name: skipped, '$tool' is missing; ./dev tools installs it"
                 [ -z "$strict" ] || failed=1
@@ -48,6 +48,7 @@ check "spelling" codespell codespell --config scripts/lint/codespell.cfg "${docu
 check "Markdown" pymarkdown pymarkdown --config scripts/lint/pymarkdown.json scan "${documents[@]}"
 
 check "Dockerfile" hadolint hadolint --config scripts/lint/hadolint.yaml Dockerfile
+check "packages of the images" dpkg-query python3 scripts/lint/images.py
 check "compose schema" check-jsonschema check-jsonschema --builtin-schema vendor.compose-spec compose/compose.yaml
 check "compose references" check-jsonschema python3 scripts/lint/compose_references.py compose/compose.yaml
 

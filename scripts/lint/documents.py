@@ -47,8 +47,8 @@ def check_link(path, target):
 
 def command_tree():
     """What the command line understands, if it is built."""
-    for build in ["release", "debug"]:
-        program = ROOT / ".build" / build / "escapement"
+    programs = [ROOT / ".build" / build / "escapement" for build in ["release", "debug"]]
+    for program in sorted(filter(pathlib.Path.exists, programs), key=lambda path: -path.stat().st_mtime):
         if program.exists():
             dump = subprocess.run([program, "--experimental-dump-help"], capture_output=True, text=True)
             if dump.returncode == 0:
