@@ -4,7 +4,7 @@ package import EscapementModel
 ///
 /// A leader increases the beat every second. A standby that has seen the same (epoch, beat) for six
 /// seconds of its own clock takes over by compare-and-set, which raises the epoch. No time is stored
-/// anywhere, so no two clocks are ever compared.
+/// anywhere, so no two clocks are ever compared. A process that starts where the holder ran does not wait.
 ///
 /// Normal path: `watching` → `taking` → `leading`. Failure paths: a lost race goes back to `watching`;
 /// a refused renewal, or four seconds without one, ends `leading`.
@@ -17,11 +17,14 @@ package struct LeaderElection: Sendable {
         package var epoch: Epoch
         package var beat: UInt64
         package var holder: Incarnation?
+        /// The holder accepted links where this process does now: it was an earlier run, and has ended.
+        package var isHeldByPredecessor: Bool
 
-        package init(epoch: Epoch, beat: UInt64, holder: Incarnation?) {
+        package init(epoch: Epoch, beat: UInt64, holder: Incarnation?, isHeldByPredecessor: Bool = false) {
             self.epoch = epoch
             self.beat = beat
             self.holder = holder
+            self.isHeldByPredecessor = isHeldByPredecessor
         }
     }
 
@@ -79,6 +82,7 @@ package struct LeaderElection: Sendable {
     private let me: Incarnation
     /// A look, a takeover or a renewal whose answer is awaited: at most one at a time.
     private var isAwaitingAnswer = false
+    private var hasSeenRow = false
     private var nextCallAt: MonotonicInstant
 
     package init(me: Incarnation, timing: ElectionTiming = ElectionTiming(), now: MonotonicInstant) {
@@ -159,7 +163,10 @@ package struct LeaderElection: Sendable {
         self.state = .watching(seen: row, since: since)
         // Our own name in the row: a takeover whose answer was lost, or a lease that ran out while the
         // store was away. Taking it again gives an epoch that was never led.
-        let isFree = row.holder == nil || row.holder == self.me
+        // A predecessor's is taken at the first look only: two processes that were given one address by mistake
+        // must not depose each other for ever.
+        let isFree = row.holder == nil || row.holder == self.me || row.isHeldByPredecessor && !self.hasSeenRow
+        self.hasSeenRow = true
         guard isFree || now.duration(since: since) >= self.timing.takeAfter else { return [] }
         self.state = .taking(from: row)
         self.isAwaitingAnswer = true

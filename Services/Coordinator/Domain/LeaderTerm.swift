@@ -76,12 +76,14 @@ package struct LeaderTerm: Sendable {
 
     /// - Parameters:
     ///   - shards: the store's rows when the term begins; likewise `lanes`. One for each number.
+    ///   - names: of the owners in these rows, as far as the store knows them.
     package init(
-        shards: [Assignments.Row], lanes: [Assignments.Row], timing: MembershipTiming = MembershipTiming(),
+        shards: [Assignments.Row], lanes: [Assignments.Row], names: [Incarnation: Membership.Owner] = [:],
+        timing: MembershipTiming = MembershipTiming(),
         limits: Limits = Limits(), revokeWithin: Duration = Assignments.revokeWithin, now: MonotonicInstant
     ) {
         let owners = Set((shards + lanes).compactMap(\.owner))
-        self.membership = Membership(owners: owners, timing: timing, now: now)
+        self.membership = Membership(owners: owners, names: names, timing: timing, now: now)
         self.limits = limits
         self.shards = Assignments(count: shards.count, revokeWithin: revokeWithin)
         self.lanes = Assignments(count: lanes.count, revokeWithin: revokeWithin)

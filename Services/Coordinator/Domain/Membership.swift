@@ -13,7 +13,7 @@ package struct MembershipTiming: Equatable, Sendable {
 
     package init(
         suspectAfter: Duration = .milliseconds(1500), deadAfter: Duration = .seconds(3),
-        reconnectWithin: Duration = .seconds(1), settle: Duration = .seconds(3)
+        reconnectWithin: Duration = .milliseconds(500), settle: Duration = .seconds(3)
     ) {
         precondition(suspectAfter < deadAfter, "suspect after \(suspectAfter), dead after \(deadAfter)")
         self.suspectAfter = suspectAfter
@@ -29,7 +29,7 @@ package struct MembershipTiming: Equatable, Sendable {
 /// positive costs one harmless move, and fixed numbers can be stated and tested.
 ///
 /// Invariants: what is `dead` or `gone` is forgotten, so a process that was only paused joins like a new
-/// one, without what it owned; a node has at most one member; while the leader settles nobody is declared
+/// one, without what it owned; a node has at most one member, and its earlier runs are over; while the leader settles nobody is declared
 /// dead for silence.
 package struct Membership: Sendable {
     package enum Event: Equatable, Sendable {
@@ -65,6 +65,17 @@ package struct Membership: Sendable {
         }
     }
 
+    /// Whose name stands behind an incarnation in the store.
+    package struct Owner: Hashable, Sendable {
+        package var role: Role
+        package var node: NodeID
+
+        package init(_ role: Role, _ node: NodeID) {
+            self.role = role
+            self.node = node
+        }
+    }
+
     /// A member went from one state to another; `nil` for none before.
     package struct Change: Equatable, Sendable {
         package var incarnation: Incarnation
@@ -82,12 +93,20 @@ package struct Membership: Sendable {
     package private(set) var members: [Incarnation: Member] = [:]
     /// Owners named in the store that have not reported to this leader yet.
     package private(set) var awaited: Set<Incarnation>
+    /// The names of the awaited owners, as far as the store knows them.
+    private let names: [Incarnation: Owner]
     private let timing: MembershipTiming
     private let settleUntil: MonotonicInstant
 
-    /// - Parameter owners: incarnations that the store names as owners when the term begins.
-    package init(owners: Set<Incarnation>, timing: MembershipTiming = MembershipTiming(), now: MonotonicInstant) {
+    /// - Parameters:
+    ///   - owners: incarnations that the store names as owners when the term begins.
+    ///   - names: theirs, as far as they are known.
+    package init(
+        owners: Set<Incarnation>, names: [Incarnation: Owner] = [:], timing: MembershipTiming = MembershipTiming(),
+        now: MonotonicInstant
+    ) {
         self.awaited = owners
+        self.names = names
         self.timing = timing
         self.settleUntil = now.advanced(by: timing.settle)
     }
@@ -144,6 +163,9 @@ package struct Membership: Sendable {
             $0.identity.node == identity.node && $0.identity.role == identity.role
         }
         let ended = earlier.map(\.identity.incarnation).sorted().flatMap { self.finish($0, .dead) }
+        // The same holds of a run that only the store remembers: nobody is there to wait for.
+        let name = Owner(identity.role, identity.node)
+        self.awaited = self.awaited.filter { self.names[$0] != name }
         self.members[identity.incarnation] = Member(identity: identity, now: now)
         return ended + [Change(identity.incarnation, from: nil, to: .joining)]
     }

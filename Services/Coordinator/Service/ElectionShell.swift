@@ -104,7 +104,11 @@ final class ElectionShell: Sendable {
             let record = try await self.store.observeLeader()
             self.state.withLock { $0.seen = record }
             self.enqueue.yield(
-                .observed(LeaderElection.Row(epoch: record.epoch, beat: record.beat, holder: record.holder)))
+                .observed(
+                    LeaderElection.Row(
+                        epoch: record.epoch, beat: record.beat, holder: record.holder,
+                        isHeldByPredecessor: record.address == self.settings.address
+                            && record.holder != self.settings.incarnation)))
         } catch {
             self.note(error)
             self.enqueue.yield(.observationFailed)

@@ -78,10 +78,22 @@ actor LeaderShell {
             logger: environment.logger)
         self.term = LeaderTerm(
             shards: ownership.shards.map { Assignments.Row($0) }, lanes: ownership.lanes.map { Assignments.Row($0) },
-            timing: environment.settings.membership, limits: environment.settings.limits,
+            names: Self.names(in: ownership), timing: environment.settings.membership,
+            limits: environment.settings.limits,
             revokeWithin: environment.settings.revokeWithin, now: environment.clocks.monotonicNow())
         (self.jobs, self.jobQueue) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
         (self.hints, self.hintQueue) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.hintsMax))
+    }
+
+    private static func names(in ownership: Ownership) -> [Incarnation: Membership.Owner] {
+        var names: [Incarnation: Membership.Owner] = [:]
+        for (role, records) in [(Role.ticker, ownership.shards), (.dispatcher, ownership.lanes)] {
+            for record in records {
+                guard let incarnation = record.incarnation, let node = record.owner else { continue }
+                names[incarnation] = Membership.Owner(role, node)
+            }
+        }
+        return names
     }
 
     /// Reads who owns what, as often as it takes; `nil` when the lease is over first.

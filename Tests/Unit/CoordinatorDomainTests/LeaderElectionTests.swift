@@ -63,6 +63,25 @@ func incarnation(_ number: UInt64) -> Incarnation { Incarnation(UID(high: 0, low
         #expect(self.send(.observed(seen), at: 11_500) == [.take(from: seen)])
     }
 
+    @Test mutating func `a process that starts where the holder ran takes over at once`() {
+        var held = self.row(6, 40, self.other)
+        held.isHeldByPredecessor = true
+        _ = self.send(.tick, at: 0)
+        #expect(self.send(.observed(held), at: 2) == [.take(from: held)])
+        #expect(self.send(.took(Epoch(7), sentAt: instant(2)), at: 5) == [.lead(Epoch(7))])
+    }
+
+    @Test mutating func `two processes with one address do not depose each other`() {
+        _ = self.send(.tick, at: 0)
+        #expect(self.send(.observed(self.row(6, 40, self.other)), at: 0) == [])
+        for time in stride(from: 500, through: 20_000, by: 500) {
+            _ = self.send(.tick, at: time)
+            var held = self.row(7, UInt64(time), incarnation(3))
+            held.isHeldByPredecessor = true
+            #expect(self.send(.observed(held), at: time) == [])
+        }
+    }
+
     @Test mutating func `a store that does not answer delays no takeover`() {
         _ = self.send(.tick, at: 0)
         _ = self.send(.observed(self.row(6, 40, self.other)), at: 0)

@@ -4,10 +4,17 @@ import Glibc
 import HTTPClient
 import JSON
 
-/// `escapement bench`: timers through a running stack, from the API to Kafka's acknowledgement.
+/// `escapement bench`.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure a stack that runs here, end to end.",
+        commandName: "bench", abstract: "Measure real processes: end to end, and under faults.",
+        subcommands: [EndToEndCommand.self, FailoverCommand.self], defaultSubcommand: EndToEndCommand.self)
+}
+
+/// `escapement bench end-to-end`: timers through a running stack, from the API to Kafka's acknowledgement.
+struct EndToEndCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "end-to-end", abstract: "Measure a stack that runs here, end to end.",
         discussion: """
             Creates timers in batches through the API of the stack of ./dev up, waits until they have fired, and \
             reports what its processes say: lateness from due instant to Kafka's acknowledgement, throughput, \

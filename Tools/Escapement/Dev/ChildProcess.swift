@@ -12,6 +12,19 @@ final class ChildProcess: Sendable {
         var logFile: String
         /// Lets it outlive the terminal.
         var hasOwnSession = false
+
+        /// The same for another user, whom we may become as root; it keeps reading and writing our files. The
+        /// program replaces the one that changes the user, so that signals reach it.
+        func asUser(_ user: Int) -> Launch {
+            var launch = self
+            launch.executable = "/usr/bin/setpriv"
+            launch.arguments =
+                [
+                    "--reuid=\(user)", "--regid=\(user)", "--clear-groups", "--inh-caps=+dac_override",
+                    "--ambient-caps=+dac_override", self.executable,
+                ] + self.arguments
+            return launch
+        }
     }
 
     /// How a process ended.

@@ -9,7 +9,9 @@ import Synchronization
 struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev", abstract: "Run the whole product on this machine.",
-        subcommands: [Up.self, Down.self, Status.self, Logs.self])
+        subcommands: [
+            Up.self, Down.self, Status.self, Logs.self, Stop.self, Start.self, Scale.self,
+        ])
 
     struct Up: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -42,9 +44,14 @@ struct DevCommand: AsyncParsableCommand {
                 fflush(nil)
             }
             let interruption = Interruption()
+            let requests = SignalStream(DevRequest.signal)
             do {
                 try await self.start(stack, interruption)
-                await interruption.wait()
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { for await _ in requests.stream { await DevRequest.serve(folder, stack) } }
+                    await interruption.wait()
+                    group.cancelAll()
+                }
                 print("==> stopping")
             } catch is CancellationError {
                 print("==> stopping")
@@ -159,6 +166,21 @@ struct DevCommand: AsyncParsableCommand {
             execvp("tail", &pointers)
             throw DevError("cannot run tail: \(String(cString: strerror(errno)))")
         }
+    }
+}
+
+/// A signal each time it comes; several at once may be one.
+final class SignalStream: Sendable {
+    let stream: AsyncStream<Void>
+    private let source: any DispatchSourceSignal
+
+    init(_ number: Int32) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        self.stream = stream
+        signal(number, SIG_IGN)
+        self.source = DispatchSource.makeSignalSource(signal: number)
+        self.source.setEventHandler { continuation.yield() }
+        self.source.activate()
     }
 }
 

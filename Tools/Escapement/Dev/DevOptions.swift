@@ -30,6 +30,11 @@ struct DevOptions: ParsableArguments {
     var logLevel = "info"
     @Flag(help: "Leave a process that ends by itself stopped, instead of starting it again.")
     var noRestart = false
+    @Option(
+        help: ArgumentHelp(
+            "Run each service as a user of its own, from this number on: a firewall can tell them apart.",
+            visibility: .hidden))
+    var usersFrom = 0
 
     func validate() throws {
         for (name, value) in [
@@ -38,6 +43,9 @@ struct DevOptions: ParsableArguments {
         ]
         where !(1...50).contains(value) {
             throw ValidationError("--\(name) must be from 1 to 50, not \(value).")
+        }
+        guard (0...1_000_000).contains(self.usersFrom) else {
+            throw ValidationError("--users-from must be a number of a user, not \(self.usersFrom).")
         }
         for (name, value) in [
             ("api-port", self.apiPort), ("postgres-port", self.postgresPort),

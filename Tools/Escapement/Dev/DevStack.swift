@@ -15,16 +15,26 @@ actor DevStack {
     static let readyMax = Duration.seconds(120)
     /// How long a process may take to stop before it is killed.
     static let stopMax = Duration.seconds(15)
+    /// How long a process that is taken away may take to hand over what it owns.
+    static let drainMax = Duration.seconds(30)
     /// The pause before a process that ended by itself is started again.
     static let restartPause = Duration.seconds(1)
     static let kafkaUser = "escapement"
     static let elasticsearchUser = "elastic"
 
-    private struct Member {
+    struct Member {
         var process: DevReport.Process
         var launch: ChildProcess.Launch
         var child: ChildProcess
         var isService: Bool
+    }
+
+    /// What the services are told besides their own names: kept, so that more of them can be started.
+    private struct Surroundings {
+        var database: [String: String] = [:]
+        var kafka: [String: String] = [:]
+        var elasticsearch: [String: String] = [:]
+        var coordinators = ""
     }
 
     private let options: DevOptions
@@ -32,11 +42,15 @@ actor DevStack {
     private let binaries: String
     private let secrets: DevSecrets
     private var ports: DevPorts
-    private var members: [Member] = []
+    var members: [Member] = []
+    /// Processes that somebody has stopped on purpose.
+    var held: Set<String> = []
+    private var surroundings = Surroundings()
+    private var lastUser = 0
     private var report: DevReport
     private var isStopping = false
-    private let http = HTTPClient()
-    private let say: @Sendable (String) -> Void
+    let http = HTTPClient()
+    let say: @Sendable (String) -> Void
 
     init(options: DevOptions, say: @escaping @Sendable (String) -> Void) throws {
         self.options = options
@@ -68,7 +82,8 @@ actor DevStack {
         let kafka = try await self.startKafka()
         let elasticsearch = try await self.startElasticsearch()
         try await self.migrate(database)
-        try self.startServices(database: database, kafka: kafka, elasticsearch: elasticsearch)
+        self.surroundings = Surroundings(database: database, kafka: kafka, elasticsearch: elasticsearch)
+        try self.startServices()
         try self.ports.save()
         try await self.waitUntilReady()
         self.report.ready = true
@@ -185,40 +200,44 @@ actor DevStack {
         for line in output.split(separator: "\n") { self.say("database: \(line)") }
     }
 
-    private func startServices(
-        database: [String: String], kafka: [String: String], elasticsearch: [String: String]
-    ) throws {
-        let coordinators = try (1...self.options.coordinators).map { number in
-            (number, try self.ports.port("coordinator-\(number)-cluster"))
-        }
-        let addresses = coordinators.map { "127.0.0.1:\($0.1)" }.joined(separator: ",")
+    private func startServices() throws {
+        let clusterPorts = try (1...self.options.coordinators).map { try self.ports.port("coordinator-\($0)-cluster") }
+        self.surroundings.coordinators = clusterPorts.map { "127.0.0.1:\($0)" }.joined(separator: ",")
+        for (index, port) in clusterPorts.enumerated() { try self.startCoordinator(index + 1, cluster: port) }
+        for number in 1...self.options.dispatchers { try self.startMember(.dispatcher, number) }
+        for number in 1...self.options.tickers { try self.startMember(.ticker, number) }
+    }
+
+    private func startCoordinator(_ number: Int, cluster: Int) throws {
         let api = try self.secrets.serverCertificate("api")
-        for (number, cluster) in coordinators {
-            let port = try self.ports.port(
-                "coordinator-\(number)-api", wanted: number == 1 ? self.options.apiPort : 0, flag: "--api-port")
-            let url = "https://127.0.0.1:\(port)"
-            if number == 1 { self.report.apiURL = url }
-            var environment = database
-            environment["ESCAPEMENT_HTTP_LISTEN"] = "127.0.0.1:\(port)"
-            environment["ESCAPEMENT_HTTP_TLS_CERT_FILE"] = api.certificate
-            environment["ESCAPEMENT_HTTP_TLS_KEY_FILE"] = api.key
-            environment["ESCAPEMENT_AUTH_TOKENS_FILE"] = self.secrets.tokensFile
+        let port = try self.ports.port(
+            "coordinator-\(number)-api", wanted: number == 1 ? self.options.apiPort : 0, flag: "--api-port")
+        let url = "https://127.0.0.1:\(port)"
+        if number == 1 { self.report.apiURL = url }
+        var environment = self.surroundings.database
+        environment["ESCAPEMENT_HTTP_LISTEN"] = "127.0.0.1:\(port)"
+        environment["ESCAPEMENT_HTTP_TLS_CERT_FILE"] = api.certificate
+        environment["ESCAPEMENT_HTTP_TLS_KEY_FILE"] = api.key
+        environment["ESCAPEMENT_AUTH_TOKENS_FILE"] = self.secrets.tokensFile
+        try self.startService(.coordinator, number, environment, cluster: cluster, apiURL: url)
+    }
+
+    /// Starts a ticker or a dispatcher, which the running coordinators are told to find.
+    func startMember(_ role: Role, _ number: Int) throws {
+        let around = self.surroundings
+        switch role {
+        case .dispatcher:
             try self.startService(
-                .coordinator, number, environment, cluster: cluster, coordinators: addresses, apiURL: url)
-        }
-        for number in 1...self.options.dispatchers {
-            try self.startService(
-                .dispatcher, number, kafka.merging(elasticsearch) { $1 }.merging(self.dispatcherVariables) { $1 },
-                cluster: try self.ports.port("dispatcher-\(number)-cluster"), coordinators: addresses)
-        }
-        for number in 1...self.options.tickers {
-            try self.startService(.ticker, number, [:], cluster: nil, coordinators: addresses)
+                role, number,
+                around.kafka.merging(around.elasticsearch) { $1 }.merging(self.dispatcherVariables) { $1 },
+                cluster: try self.ports.port("dispatcher-\(number)-cluster"))
+        case .ticker: try self.startService(role, number, [:], cluster: nil)
+        case .coordinator, .tool: throw DevError("a \(role.rawValue) cannot be added")
         }
     }
 
     private func startService(
-        _ role: Role, _ number: Int, _ own: [String: String], cluster: Int?, coordinators: String,
-        apiURL: String? = nil
+        _ role: Role, _ number: Int, _ own: [String: String], cluster: Int?, apiURL: String? = nil
     ) throws {
         let name = "\(role.rawValue)-\(number)"
         let certificate = try self.secrets.memberCertificate(role: role, node: NodeID(name))
@@ -235,19 +254,22 @@ actor DevStack {
         environment["ESCAPEMENT_TLS_CERT_FILE"] = certificate.certificate
         environment["ESCAPEMENT_TLS_KEY_FILE"] = certificate.key
         environment["ESCAPEMENT_TLS_CA_FILE"] = self.secrets.authorityFile
-        environment["ESCAPEMENT_COORDINATORS"] = coordinators
+        environment["ESCAPEMENT_COORDINATORS"] = self.surroundings.coordinators
         environment["ESCAPEMENT_READY_FILE"] = ready
         environment["ESCAPEMENT_DRAIN_TIMEOUT"] = "8s"
         if let cluster {
             environment["ESCAPEMENT_CLUSTER_LISTEN"] = "127.0.0.1:\(cluster)"
             environment["ESCAPEMENT_CLUSTER_ADVERTISE"] = "127.0.0.1:\(cluster)"
         }
+        var launch = ChildProcess.Launch(
+            executable: "\(self.binaries)/escapement-\(role.rawValue)", arguments: [], environment: environment,
+            logFile: self.logFile(name))
+        if self.options.usersFrom > 0 {
+            self.lastUser = max(self.lastUser + 1, self.options.usersFrom)
+            launch = launch.asUser(self.lastUser)
+        }
         try self.spawn(
-            name, role: role.rawValue,
-            ChildProcess.Launch(
-                executable: "\(self.binaries)/escapement-\(role.rawValue)", arguments: [], environment: environment,
-                logFile: self.logFile(name)),
-            adminURL: "http://127.0.0.1:\(admin)", apiURL: apiURL, isService: true)
+            name, role: role.rawValue, launch, adminURL: "http://127.0.0.1:\(admin)", apiURL: apiURL, isService: true)
     }
 
     // MARK: - Processes
@@ -275,10 +297,10 @@ actor DevStack {
         }
     }
 
-    private func logFile(_ name: String) -> String { "\(self.folder)/logs/\(name).log" }
+    func logFile(_ name: String) -> String { "\(self.folder)/logs/\(name).log" }
     private func readyFile(_ name: String) -> String { "\(self.folder)/ready/\(name).json" }
 
-    @discardableResult private func spawn(
+    @discardableResult func spawn(
         _ name: String, role: String, _ launch: ChildProcess.Launch, adminURL: String?, apiURL: String? = nil,
         isService: Bool
     ) throws -> ChildProcess {
@@ -308,12 +330,16 @@ actor DevStack {
     private func ended(_ child: ChildProcess, _ ending: ChildProcess.Ending) async {
         guard !self.isStopping, let member = self.members.first(where: { $0.child === child }) else { return }
         let name = member.process.name
+        guard !self.held.contains(name) else { return }
         self.say("\(name) ended: \(ending)")
         // A refused configuration does not mend itself.
         guard self.report.ready, !self.options.noRestart, ending != .exited(78) else { return }
         do {
             try await Task.sleep(for: Self.restartPause)
-            guard !self.isStopping else { return }
+            guard !self.isStopping, !self.held.contains(name), self.members.contains(where: { $0.child === child })
+            else {
+                return
+            }
             let restarted = try self.spawn(
                 name, role: member.process.role, member.launch, adminURL: member.process.adminURL,
                 apiURL: member.process.apiURL, isService: member.isService)
@@ -323,66 +349,9 @@ actor DevStack {
         }
     }
 
-    private func writeReport() throws(DevError) {
+    func writeReport() throws(DevError) {
         self.report.processes = self.members.map(\.process)
         try DevFiles.write(self.report.json.prettyText + "\n", to: Self.reportFile(in: self.folder), mode: 0o644)
-    }
-
-    // MARK: - Waiting
-
-    private func waitForFile(_ path: String, of child: ChildProcess) async throws {
-        let clock = ContinuousClock()
-        let deadline = clock.now.advanced(by: Self.listenMax)
-        while !DevFiles.exists(path) {
-            guard child.isRunning, clock.now < deadline else {
-                throw DevError("\(child.name) does not start:\n\(self.lastLines(of: child.name))")
-            }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-    }
-
-    private func waitUntilReady() async throws {
-        let clock = ContinuousClock()
-        let deadline = clock.now.advanced(by: Self.readyMax)
-        var lastReason = ""
-        while true {
-            var waiting: [String] = []
-            for member in self.members where member.isService {
-                guard member.child.isRunning else {
-                    throw DevError("\(member.process.name) ended:\n\(self.lastLines(of: member.process.name))")
-                }
-                if let reason = await self.notReadyReason(member.process) {
-                    waiting.append("\(member.process.name): \(reason)")
-                }
-            }
-            guard let reason = waiting.first else { return }
-            if clock.now >= deadline { throw DevError("not ready: \(waiting.joined(separator: "; "))") }
-            if reason != lastReason, clock.now > deadline.advanced(by: .seconds(5) - Self.readyMax) {
-                self.say("waiting: \(reason)")
-            }
-            lastReason = reason
-            try await Task.sleep(for: .milliseconds(100))
-        }
-    }
-
-    /// Why a service is not ready; `nil` when it is.
-    private func notReadyReason(_ process: DevReport.Process) async -> String? {
-        guard let admin = process.adminURL else { return nil }
-        do {
-            let response = try await self.http.send(
-                HTTPRequest(.get, "\(admin)/readyz", timeout: .seconds(2)))
-            if response.isSuccess { return nil }
-            return response.text.split(separator: "\n").first { !$0.contains("ok") || $0.contains("not") }.map(
-                String.init)
-                ?? "status \(response.status)"
-        } catch {
-            return "does not answer yet"
-        }
-    }
-
-    private func lastLines(of name: String) -> String {
-        let text = (try? DevFiles.read(self.logFile(name))) ?? ""
-        return text.split(separator: "\n").suffix(15).joined(separator: "\n")
     }
 
     // MARK: - Stop
