@@ -46,6 +46,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let shared: [Target] = [
@@ -57,7 +58,7 @@ let shared: [Target] = [
     library("Store", "Shared/Store", ["EscapementModel"]),
     library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
     library("Observability", "Shared/Observability", ["EscapementModel", "JSON", logging]),
-    library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel"]),
+    library("ServiceConfiguration", "Shared/Configuration", ["EscapementModel", yams]),
     library("MemberLink", "Shared/MemberLink", ["EscapementModel", "WireProtocol", "Observability", logging]),
     // Drivers.
     library("TLS", "Shared/TLS", ["EscapementModel", "COpenSSL", nioCore, nioTLS]),
@@ -79,6 +80,9 @@ let shared: [Target] = [
     library(
         "Discovery", "Shared/Discovery",
         ["EscapementModel", "HTTPClient", "JSON", "Observability", "ServiceConfiguration", logging, lifecycle]),
+    library(
+        "Telemetry", "Shared/Telemetry",
+        ["EscapementModel", "HTTPClient", "Observability", "ServiceConfiguration", logging, lifecycle]),
     library("KafkaClient", "Shared/KafkaClient", ["EscapementModel", "CRDKafka", logging]),
     library(
         "ElasticsearchStore", "Shared/ElasticsearchStore",
@@ -116,8 +120,8 @@ let coordinator: [Target] = [
         "escapement-coordinator", "Services/Coordinator/Main",
         [
             "CoordinatorService", "CoordinatorAPI", "EscapementModel", "Scheduling", "Store", "PostgresStore",
-            "Transport", "TLS", "HTTPServer", "HTTPClient", "ServiceConfiguration", "Observability", "WireProtocol",
-            logging, lifecycle, hummingbird, nioPosix,
+            "Transport", "TLS", "HTTPServer", "HTTPClient", "ServiceConfiguration", "Observability", "Telemetry",
+            "WireProtocol", logging, lifecycle, hummingbird, nioPosix,
         ]),
 ]
 
@@ -165,8 +169,8 @@ let dispatcher: [Target] = [
         [
             "DispatcherKafka", "DispatcherElasticsearch", "DispatcherService", "DispatcherDomain", "EscapementModel",
             "MemberLink", "Discovery", "KafkaClient", "HTTPClient", "Transport", "TLS", "HTTPServer",
-            "ServiceConfiguration", "Observability", "WireProtocol", "JSON", arguments, logging, lifecycle, nioCore,
-            nioPosix,
+            "ServiceConfiguration", "Observability", "Telemetry", "WireProtocol", "JSON", arguments, logging,
+            lifecycle, nioCore, nioPosix,
         ]),
 ]
 
@@ -233,6 +237,12 @@ let testTargets: [Target] = [
         [
             "HTTPServer", "Observability", "ServiceConfiguration", "JSON", "TLS", hummingbird, nioCore, nioPosix,
             nioEmbedded, logging, lifecycle,
+        ]),
+    tests(
+        "TelemetryTests", "Tests/Unit/TelemetryTests",
+        [
+            "Telemetry", "HTTPServer", "Observability", "ServiceConfiguration", "JSON", hummingbird, nioCore, logging,
+            lifecycle,
         ]),
     tests("TLSTests", "Tests/Unit/TLSTests", ["TLS", "COpenSSL", nioCore, nioTLS, nioEmbedded, nioPosix]),
     tests(
@@ -322,6 +332,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: shared + coordinator + ticker + dispatcher + tools + testTargets + simulation
 )

@@ -41,6 +41,14 @@ package enum LogLevelName: String, CaseIterable, Sendable {
     case trace, debug, info, notice, warning, error, critical
 }
 
+/// `ESCAPEMENT_CONFIG_REFUSED`: what a service does whose settings cannot be used.
+package enum ConfigurationRefusalPolicy: String, CaseIterable, Sendable {
+    /// Ends with 78: for a person at a terminal, and for supervisors that know the code.
+    case exit
+    /// Stays and says why in its readiness, for platforms that would start it again and again.
+    case stay
+}
+
 /// `ESCAPEMENT_LOG_FORMAT`.
 package enum LogFormatName: String, CaseIterable, Sendable {
     case json, text, auto
@@ -103,6 +111,8 @@ package struct CommonConfiguration: Sendable {
     package var drainLimit: Duration
     /// The source revision of the image, for `escapement_build_info`.
     package var revision: String
+    package var telemetry = TelemetrySettings()
+    package var whenRefused = ConfigurationRefusalPolicy.exit
 
     package init(
         tls: MemberTLSSettings, instance: String, cluster: ClusterSettings = ClusterSettings(), zone: String = "",
@@ -157,6 +167,8 @@ package struct CommonConfiguration: Sendable {
         self.drainLimit = reader.duration(
             "ESCAPEMENT_DRAIN_TIMEOUT", default: self.drainLimit, in: .seconds(1)...(.seconds(3600)))
         self.revision = reader.text("ESCAPEMENT_REVISION", default: self.revision) ?? self.revision
+        self.telemetry = TelemetrySettings(reading: &reader)
+        self.whenRefused = reader.choice("ESCAPEMENT_CONFIG_REFUSED", default: self.whenRefused)
     }
 
     private static func coordinators(_ reader: inout ConfigurationReader, needed: Bool) -> [PeerAddress] {

@@ -11,9 +11,20 @@ package struct ConfigurationReader {
     package private(set) var warnings: [ConfigurationProblem] = []
     /// Every variable that was asked for, aliases and `_FILE` forms included.
     package private(set) var knownNames: Set<String> = []
-    private(set) var knownFlags: Set<String> = []
+    private(set) var knownFlags: Set<String> = ["config", Self.flagName(of: Self.fileVariable)]
+    /// Every setting that was asked for, in that order.
+    package private(set) var descriptions: [SettingDescription] = []
+    /// Other people's names that were used.
+    private(set) var usedAliases: [String] = []
 
-    package init(_ sources: ConfigurationSources) { self.sources = sources }
+    /// Names the configuration file, as does `--config`.
+    package static let fileVariable = "ESCAPEMENT_CONFIG_FILE"
+
+    package init(_ sources: ConfigurationSources) {
+        self.sources = sources
+        self.knownNames.insert(Self.fileVariable)
+        if let file = sources.file { self.note(Self.fileVariable, file.path, sources.fileOrigin) }
+    }
 
     /// `ESCAPEMENT_HTTP_LISTEN` is `--http-listen`, `KAFKA_CLIENT_ID` is `--kafka-client-id`.
     package static func flagName(of name: String) -> String {
@@ -36,6 +47,7 @@ package struct ConfigurationReader {
     /// The text of a setting, or `nil`. `aliases` are other people's names for it, taken with a warning.
     package mutating func text(_ name: String, default fallback: String? = nil, aliases: [String] = []) -> String? {
         let found = self.find(name, aliases: aliases)
+        self.describe(name, "a text", fallback ?? "", aliases: aliases)
         self.note(name, found?.text ?? fallback ?? "", found?.origin ?? .default)
         return found?.text ?? fallback
     }
@@ -57,6 +69,7 @@ package struct ConfigurationReader {
         show: (Value) -> String, parse: (String) -> Value?
     ) -> Value {
         let found = self.find(name, aliases: aliases)
+        self.describe(name, expected, show(fallback), aliases: aliases)
         var result = fallback
         if let found {
             if let value = parse(found.text) {
@@ -133,6 +146,7 @@ package struct ConfigurationReader {
 
     /// The path of a directory.
     package mutating func directory(_ name: String, default fallback: String) -> String {
+        self.describe(name, "a directory", fallback)
         guard let found = self.find(name, aliases: []) else {
             self.note(name, fallback, .default)
             return fallback
@@ -155,6 +169,7 @@ package struct ConfigurationReader {
     /// cannot be used. Never from a flag: other users see a process's arguments.
     package mutating func secret(_ name: String) -> Secret? {
         let fileName = name + "_FILE"
+        self.describe(name, "a secret", "", isSecret: true)
         self.knownNames.formUnion([name, fileName])
         self.knownFlags.insert(Self.flagName(of: fileName))
         if self.sources.flags[Self.flagName(of: name)] != nil {
@@ -162,6 +177,12 @@ package struct ConfigurationReader {
             self.refuse(
                 "--\(Self.flagName(of: name))", "would show a secret to other users of the machine",
                 remedy: "set \(fileName) to a file that holds it")
+            return nil
+        }
+        if self.sources.file?.values[name] != nil {
+            self.refuse(
+                name, "would stand in clear in a configuration file", remedy: "name a file that holds it in \(fileName)"
+            )
             return nil
         }
         let value = self.sources.environment[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -200,6 +221,14 @@ package struct ConfigurationReader {
         return trimmed.isEmpty ? nil : trimmed
     }
 
+    /// A variable of a family whose names are not known, such as `KAFKA_PROPERTY_…`: from the environment, else from
+    /// the file.
+    package mutating func member(_ name: String) -> (text: String, origin: ConfigurationOrigin)? {
+        if let text = self.foreign(name) { return (text, .environment(name)) }
+        guard let file = self.sources.file, let value = file.values[name] else { return nil }
+        return (value.text, .configuration(value.key, file: file.path, line: value.line))
+    }
+
     /// Notes a setting that was taken from a foreign variable.
     package mutating func note(_ name: String, _ value: String, _ origin: ConfigurationOrigin) {
         self.entries.removeAll { $0.name == name }
@@ -223,6 +252,7 @@ package struct ConfigurationReader {
         for alias in aliases {
             if let text = self.foreign(alias) {
                 self.warn(alias, "is another name for \(name)", remedy: "set \(name) instead")
+                self.usedAliases.append(alias)
                 return (text, .environment(alias))
             }
         }
@@ -230,36 +260,32 @@ package struct ConfigurationReader {
     }
 
     private func lookUp(_ name: String) -> (text: String, origin: ConfigurationOrigin)? {
-        let flag = Self.flagName(of: name)
-        if let text = self.sources.flags[flag] { return (Self.trimmed(text), .flag(flag)) }
-        guard let text = self.sources.environment[name].map({ Self.trimmed($0) }), !text.isEmpty else { return nil }
-        return (text, .environment(name))
-    }
-}
-
-/// Sizes in bytes as people write them.
-package enum SizeText {
-    private static let units: [(name: String, factor: Int)] = [
-        ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000),
-        ("B", 1),
-    ]
-
-    /// `nil` for anything but a whole number with a known unit or none.
-    package static func parse(_ text: String) -> Int? {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let unit = text.dropFirst(digits.count)
-        guard let count = Int(digits),
-            let factor = unit.isEmpty ? 1 : self.units.first(where: { $0.name == unit })?.factor
-        else { return nil }
-        let (product, overflow) = count.multipliedReportingOverflow(by: factor)
-        return overflow ? nil : product
-    }
-
-    /// In the largest binary unit that divides it: `16MiB`.
-    package static func format(_ bytes: Int) -> String {
-        for (name, factor) in self.units[..<3].reversed() where bytes >= factor && bytes.isMultiple(of: factor) {
-            return "\(bytes / factor)\(name)"
+        let old = self.sources.deprecated.filter { $0.replacement == name }.map(\.name)
+        for name in [name] + old {
+            let flag = Self.flagName(of: name)
+            if let text = self.sources.flags[flag] { return (Self.trimmed(text), .flag(flag)) }
+            if let text = self.sources.environment[name].map({ Self.trimmed($0) }), !text.isEmpty {
+                return (text, .environment(name))
+            }
+            if let file = self.sources.file, let value = file.values[name] {
+                return (Self.trimmed(value.text), .configuration(value.key, file: file.path, line: value.line))
+            }
         }
-        return "\(bytes)"
+        return nil
+    }
+
+    /// Whether an old name is used, in whichever source.
+    func uses(_ old: DeprecatedSetting) -> Bool {
+        self.sources.flags[Self.flagName(of: old.name)] != nil || self.sources.environment[old.name]?.isEmpty == false
+            || self.sources.file?.values[old.name] != nil
+    }
+
+    private mutating func describe(
+        _ name: String, _ expected: String, _ fallback: String, isSecret: Bool = false, aliases: [String] = []
+    ) {
+        guard !self.descriptions.contains(where: { $0.name == name }) else { return }
+        self.descriptions.append(
+            SettingDescription(
+                name: name, expected: expected, fallback: fallback, isSecret: isSecret, aliases: aliases))
     }
 }

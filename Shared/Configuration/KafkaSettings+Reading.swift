@@ -184,8 +184,9 @@ extension KafkaSettings {
 
     private static func properties(_ reader: inout ConfigurationReader) -> [Property] {
         var result: [Property] = []
-        for variable in reader.sources.environment.keys.sorted() where variable.hasPrefix(self.propertyPrefix) {
-            guard let value = reader.foreign(variable) else { continue }
+        let variables = Set(reader.sources.environment.keys).union(reader.sources.file?.values.keys.map { $0 } ?? [])
+        for variable in variables.sorted() where variable.hasPrefix(self.propertyPrefix) {
+            guard let (value, origin) = reader.member(variable) else { continue }
             let name = String(
                 variable.dropFirst(self.propertyPrefix.utf8.count).lowercased().map { $0 == "_" ? "." : $0 })
             if let own = self.ownProperties[name] {
@@ -194,9 +195,14 @@ extension KafkaSettings {
                 reader.refuse(variable, "is fixed: exactly-once delivery rests on it", remedy: "unset it")
             } else if name.hasSuffix(".secret.file") || name.hasSuffix(".password.file") {
                 self.appendSecretFile(name, value, variable, to: &result, &reader)
+            } else if case .configuration = origin, name.hasSuffix(".secret") || name.hasSuffix(".password") {
+                reader.note(variable, ConfigurationReader.mask, origin)
+                reader.refuse(
+                    variable, "would stand in clear in a configuration file",
+                    remedy: "name a file that holds it in \(variable)_FILE")
             } else {
                 result.append(Property(name: name, value: Secret(value)))
-                reader.note(variable, ConfigurationReader.mask, .environment(variable))
+                reader.note(variable, ConfigurationReader.mask, origin)
             }
         }
         return result

@@ -1,3 +1,8 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 package import EscapementModel
 import Logging
 package import Observability
@@ -36,9 +41,10 @@ package struct ServiceProcess<Settings: ServiceSettings>: Sendable {
         """
         escapement-\(self.role.rawValue): \(self.summary)
 
-        Settings come from the environment (docs/configuration.md) or from flags of the same names:
-        ESCAPEMENT_LOG_LEVEL is --log-level.
+        Settings come from flags, the environment and a file (docs/configuration.md): ESCAPEMENT_LOG_LEVEL is
+        --log-level, and log.level in the file.
 
+          --config FILE   reads the configuration file FILE (or ESCAPEMENT_CONFIG_FILE)
           health          asks the running service whether it is ready ('health --help')
           --print-config  shows every setting, its value and where it comes from, and ends
           --version       shows the version and ends
@@ -51,7 +57,8 @@ package struct ServiceProcess<Settings: ServiceSettings>: Sendable {
     /// - Returns: the exit code; 78 for a configuration that cannot be used.
     package func main(_ arguments: [String]) async -> Int32 {
         if arguments.first == "health" { return HealthProbe.main(Array(arguments.dropFirst())) }
-        let loaded: LoadedConfiguration<Settings>
+        let sources: ConfigurationSources
+        let isListing: Bool
         do throws(ConfigurationRefusal) {
             let flags = try CommandLineFlags(arguments)
             if flags.switches.contains("help") {
@@ -62,33 +69,81 @@ package struct ServiceProcess<Settings: ServiceSettings>: Sendable {
                 print(BuildInformation.version)
                 return ServiceMain.ExitCode.done
             }
-            loaded = try Settings.load(from: .process(flags: flags.values))
-            if flags.switches.contains("print-config") {
-                print(loaded.listing, terminator: "")
-                return ServiceMain.ExitCode.done
-            }
+            isListing = flags.switches.contains("print-config")
+            sources = .process(flags: flags.values)
         } catch {
             error.report()
             return ServiceMain.ExitCode.configuration
         }
-        return await self.run(loaded)
+        let (loaded, problems) = Settings.examine(sources)
+        if problems.isEmpty, isListing {
+            print(loaded.listing, terminator: "")
+            return ServiceMain.ExitCode.done
+        }
+        if problems.isEmpty { return await self.run(loaded) }
+        if loaded.model.common.whenRefused == .exit || isListing {
+            ConfigurationRefusal(problems).report()
+            return ServiceMain.ExitCode.configuration
+        }
+        let observability = self.observability(loaded)
+        return await self.stay(ConfigurationRefusal(problems), loaded.model.common, observability) {
+            Settings.examine(sources.withFile()).problems.isEmpty
+        }
     }
 
-    private func run(_ loaded: LoadedConfiguration<Settings>) async -> Int32 {
+    private func observability(_ loaded: LoadedConfiguration<Settings>) -> Observability {
         let common = loaded.model.common
         let observability = Observability.bootstrap(
             role: self.role.rawValue, instance: common.instance, cluster: common.cluster.name,
             level: Logger.Level(rawValue: common.logLevel.rawValue) ?? .info,
             format: LogFormat(rawValue: common.logFormat.rawValue) ?? .auto, revision: common.revision)
+        let metrics = observability.metrics
+        metrics.gauges(
+            "escapement_config_info", "A hash of the settings that members share; always 1.", labels: ["hash"]
+        ).series(loaded.fingerprint).set(1)
+        metrics.gauge("escapement_config_deprecated_keys", "Old names of settings in use.")
+            .set(Double(loaded.deprecatedKeyCount))
+        metrics.gauge(RefusedConfiguration.metric, RefusedConfiguration.help).set(0)
+        return observability
+    }
+
+    /// Serves the admin port alone, so that whoever looks learns why nothing else runs.
+    ///
+    /// - Parameter isMended: looks again; then the process ends, for its supervisor to start it anew.
+    private func stay(
+        _ refusal: ConfigurationRefusal, _ common: CommonConfiguration, _ observability: Observability,
+        isMended: @escaping @Sendable () -> Bool
+    ) async -> Int32 {
+        let logger = observability.logger(self.role.rawValue)
+        let refused = RefusedConfiguration(
+            refusal, clocks: SystemClocks(), observability: observability, isMended: isMended,
+            end: { kill(getpid(), SIGTERM) })
+        let admin = AdminServer(
+            host: common.adminListen.host, port: common.adminListen.port, observability: observability,
+            onBound: { port in
+                logger.info("admin port open", event: "admin_listening", [LogKey.address: .string("\(port)")])
+            })
+        return await ServiceMain.run([admin, refused], logger: logger, drainLimit: common.drainLimit)
+    }
+
+    private func run(_ loaded: LoadedConfiguration<Settings>) async -> Int32 {
+        let common = loaded.model.common
+        let observability = self.observability(loaded)
         let logger = observability.logger(self.role.rawValue)
         for warning in loaded.warnings {
             logger.warning(
                 "configuration", event: "configuration_warning", [LogKey.reason: .string(warning.description)])
         }
         do {
-            let services = try await self.assemble(loaded.model, observability)
+            let services: [any Service] =
+                [ClockWatch(clocks: SystemClocks(), observability: observability)]
+                + (try await self.assemble(loaded.model, observability))
             return await ServiceMain.run(services, logger: logger, drainLimit: common.drainLimit)
         } catch let refusal as ConfigurationRefusal {
+            // What was refused here are files; a pod whose Secret is mended is started anew by hand.
+            if common.whenRefused == .stay {
+                return await self.stay(refusal, common, observability, isMended: { false })
+            }
             refusal.report()
             return ServiceMain.ExitCode.configuration
         } catch {

@@ -9,6 +9,8 @@ package struct Observability: Sendable {
     package let logLevel: LogLevelControl
     package let metrics: MetricsRegistry
     package let health: Health
+    /// Switched off until somebody exports what it records.
+    package let spans: SpanRecorder
 
     private let makeHandler: @Sendable (String) -> StructuredLogHandler
 
@@ -32,6 +34,7 @@ package struct Observability: Sendable {
         self.identity = identity
         self.logLevel = control
         self.metrics = MetricsRegistry()
+        self.spans = SpanRecorder(self.metrics)
         self.makeHandler = makeHandler
         self.health = Health(
             logger: Logger(label: "health", factory: { makeHandler($0) }), metrics: self.metrics)

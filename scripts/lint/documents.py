@@ -121,18 +121,18 @@ def check_metrics():
 
 
 def check_variables():
-    manual = (ROOT / "docs/configuration.md").read_text()
+    manual = "".join((ROOT / "docs" / name).read_text() for name in ["configuration.md", "configuration-reference.md"])
     known = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", manual))
     own = r"\b((?:ESCAPEMENT|KAFKA|ELASTICSEARCH)_[A-Z][A-Z0-9_]*|PG[A-Z]{3,})\b"
     read = "\n".join(path.read_text() for path in listed("Shared/Configuration/*.swift"))
     for name in sorted(set(re.findall(r"\"(ESCAPEMENT_[A-Z_]+)\"", read)) - known):
-        problem(f"docs/configuration.md does not know {name}")
+        problem(f"docs/configuration-reference.md does not know {name}")
     files = listed("k8s/*.env", "systemd/*.service", "docs/*.md") + [ROOT / "k8s/base/coordinator.yaml",
                                                                      ROOT / "k8s/base/dispatcher.yaml", ROOT / "k8s/base/ticker.yaml"]
     for path in files:
         for name in set(re.findall(own, re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.M))):
             if name not in known and not any(name.startswith(prefix) for prefix in ["KAFKA_PROPERTY_", "PGDATA"]):
-                problem(f"{path.relative_to(ROOT)}: {name} is not in docs/configuration.md")
+                problem(f"{path.relative_to(ROOT)}: {name} is not in docs/configuration-reference.md")
 
 
 check_documents()

@@ -31,6 +31,7 @@ package struct APIServer: Sendable {
     let logger: Logger
     let gunzip: Gunzip
     let limits: NamespaceLimits
+    let replays: Counter
     private let authenticator: Authenticator
 
     /// - Parameters:
@@ -52,6 +53,8 @@ package struct APIServer: Sendable {
         self.logger = observability.logger("api")
         self.gunzip = gunzip
         self.limits = NamespaceLimits(store: store, clocks: clocks)
+        self.replays = observability.metrics.counter(
+            "escapement_idempotency_replays_total", "Repeated requests that were answered with their first answer.")
         self.authenticator = Authenticator(settings.authentication, clocks: clocks, logger: self.logger)
     }
 

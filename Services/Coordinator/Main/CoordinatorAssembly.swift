@@ -11,6 +11,7 @@ import Scheduling
 import ServiceConfiguration
 import ServiceLifecycle
 import TLS
+import Telemetry
 import Transport
 
 /// Chooses the implementation behind every port, in one place.
@@ -60,8 +61,10 @@ struct CoordinatorAssembly {
             onBound: { ready.note("admin", $0) })
         let web = try self.webContext()
         let zones = ZoneDatabase(directory: common.zoneInfoDirectory)
+        let traces: [any Service] =
+            TraceExporter(common.telemetry, observability: self.observability, clocks: self.clocks).map { [$0] } ?? []
         // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
-        return [
+        let services: [any Service] = [
             admin, StoreRun(store: store),
             CertificateWatch(
                 slots: [contexts.server, contexts.client] + (web.map { [$0] } ?? []), clocks: self.clocks,
@@ -72,6 +75,7 @@ struct CoordinatorAssembly {
             RotationPause(
                 health: self.observability.health, clocks: self.clocks, drainLimit: common.drainLimit),
         ]
+        return traces + services
     }
 
     private func store() -> PostgresStore {
@@ -116,7 +120,10 @@ struct CoordinatorAssembly {
         limits.bodyByteCountMax = settings.batchByteCountMax
         return HTTPListener(
             name: "api",
-            router: server.router(middleware: [RequestMetrics<APIRequestContext>(self.observability.metrics)]),
+            router: server.router(middleware: [
+                RequestMetrics<APIRequestContext>(self.observability.metrics),
+                RequestTraces<APIRequestContext>(self.observability.spans),
+            ]),
             host: configuration.httpListen.host, port: configuration.httpListen.port, slot: tls, limits: limits,
             logger: self.observability.logger("api"), onBound: onBound)
     }

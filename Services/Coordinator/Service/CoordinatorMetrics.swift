@@ -13,6 +13,7 @@ package struct CoordinatorMetrics: Sendable {
     private let leaderEpoch: Gauge
     private let members: MetricFamily<Gauge>
     private let shardsUnowned: Gauge
+    private let clockOffset: Gauge
     private let handovers: MetricSet<HandoverReason, Counter>
 
     package init(registry: MetricsRegistry) {
@@ -23,6 +24,9 @@ package struct CoordinatorMetrics: Sendable {
             "escapement_members", "Members as the leader sees them.", labels: ["role", "state"])
         self.shardsUnowned = registry.gauge(
             "escapement_shards_unowned", "Shards that no ticker may fire now, as the leader sees it.")
+        self.clockOffset = registry.gauge(
+            "escapement_clock_offset_seconds",
+            "The clock of the member that is furthest off minus the leader's; 0 on a coordinator that does not lead.")
         self.handovers = registry.counters(
             "escapement_shard_handovers_total", "Shards given to another ticker, by reason.", label: "reason",
             by: HandoverReason.self)
@@ -34,6 +38,10 @@ package struct CoordinatorMetrics: Sendable {
         self.leader.set(term == nil ? 0 : 1)
         self.leaderEpoch.set(Double(epoch.rawValue))
         self.shardsUnowned.set(Double(term?.shards.unownedCount ?? 0))
+        let offsets = [Role.ticker, .dispatcher].flatMap { role in
+            (term?.membership.members(of: role) ?? []).map(\.clockOffsetMilliseconds)
+        }
+        self.clockOffset.set(Double(offsets.max { $0.magnitude < $1.magnitude } ?? 0) / 1000)
         for role in [Role.ticker, .dispatcher] {
             let states = term?.membership.members(of: role).map(\.state) ?? []
             for state in [MemberState.joining, .up, .suspect, .leaving] {

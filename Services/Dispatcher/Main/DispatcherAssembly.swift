@@ -13,6 +13,7 @@ import Observability
 import ServiceConfiguration
 import ServiceLifecycle
 import TLS
+import Telemetry
 import Transport
 
 /// Chooses the implementation behind every port, in one place.
@@ -68,7 +69,9 @@ struct DispatcherAssembly {
                         [LogKey.error: .string("\(error)")])
                 }
             })
-        return [
+        let traces: [any Service] =
+            TraceExporter(common.telemetry, observability: self.observability, clocks: self.clocks).map { [$0] } ?? []
+        let services: [any Service] = [
             admin, CertificateWatch(slots: [contexts.server, contexts.client], clocks: self.clocks, logger: logger),
             discovery,
             KafkaKeeper(
@@ -81,6 +84,7 @@ struct DispatcherAssembly {
                 clocks: self.clocks, logger: logger),
             DispatcherRun(dispatcher: dispatcher, drainLimit: common.drainLimit),
         ]
+        return traces + services
     }
 
     private func kafka() throws(ConfigurationRefusal) -> KafkaConnection {
@@ -132,7 +136,7 @@ struct DispatcherAssembly {
                 sourcePrefix: configuration.cloudEventsSource,
                 whisk: configuration.whiskTopic.map {
                     EventFormat.Whisk(topic: $0, cluster: common.cluster.name, keys: keys)
-                }))
+                }), spans: FireSpans(self.observability.spans))
         let deadLetters = ActivationDeadLetters(
             connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
         let environment = LaneShell.Environment(

@@ -286,9 +286,10 @@ package final class LaneShell: Sendable {
         let clocks = self.environment.clocks
         let metrics = self.environment.metrics
         let started = clocks.monotonicNow()
+        let sentAt = clocks.wallNow()
         let plan = RoundPlan(
             round, takenUp: takenUp, parkedNext: self.pump.next, lane: self.id, laneEpoch: self.epoch,
-            rules: self.environment.rules, health: self.environment.keeper.topics, now: clocks.wallNow())
+            rules: self.environment.rules, health: self.environment.keeper.topics, now: sentAt)
         metrics.inFlight.add(Double(plan.records.count))
         metrics.attempts.increment(by: plan.records.count)
         defer { metrics.inFlight.add(-Double(plan.records.count)) }
@@ -303,6 +304,7 @@ package final class LaneShell: Sendable {
                 })
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
             metrics.settled(settlement.outcomes)
+            self.environment.rules.spans?.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
             for topic in settlement.unavailableTopics.sorted() where self.environment.keeper.topics.lost(topic) {
                 self.environment.logger.warning(
                     "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])

@@ -1,6 +1,7 @@
 package import DispatcherDomain
 package import EscapementModel
 package import NIOCore
+import Observability
 package import WireProtocol
 
 /// The work of one accepted batch.
@@ -22,10 +23,14 @@ package struct PublishingRules: Sendable {
     package var journalTopic: String
     package var topics: TopicPolicy
     package var format: EventFormat
+    /// `nil`: no fire has a trace of its own.
+    package var spans: FireSpans?
 
     package init(
-        cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat()
+        cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat(),
+        spans: FireSpans? = nil
     ) {
+        self.spans = spans
         self.cluster = cluster
         self.dispatcher = dispatcher
         self.journalTopic = Self.journalTopic(of: cluster)
@@ -64,6 +69,8 @@ package struct RoundPlan: Sendable {
 
     /// The fires, in order.
     package private(set) var records: [OutgoingRecord] = []
+    /// With traces: the requests that made the timers, by what they fire as.
+    package private(set) var creators: [ActivationID: String] = [:]
     /// How a record waits when its topic is away.
     private var waiting: [ParkedFire?] = []
     private var items: [Item] = []
@@ -183,7 +190,7 @@ package struct RoundPlan: Sendable {
     }
 
     /// The outcome as far as it is known before anything is sent, and the template; `nil` when that is unreadable.
-    private func begin(_ fire: ParkedFire) -> (outcome: OutcomeRecord, template: FireTemplate?) {
+    private mutating func begin(_ fire: ParkedFire) -> (outcome: OutcomeRecord, template: FireTemplate?) {
         let occurrence = fire.occurrence
         var outcome = OutcomeRecord(
             id: ActivationID(
@@ -194,7 +201,11 @@ package struct RoundPlan: Sendable {
             count: occurrence.count, through: occurrence.through, namespace: "", name: "", attempts: fire.attempts,
             ticker: fire.ticker)
         do throws(WireError) {
-            let template = try FireTemplate(decoding: occurrence.template)
+            var template = try FireTemplate(decoding: occurrence.template)
+            if let spans = self.rules.spans, spans.isOn {
+                if !template.traceparent.isEmpty { self.creators[outcome.id] = template.traceparent }
+                template.traceparent = spans.sending(outcome.id).header
+            }
             outcome.namespace = template.namespace
             outcome.name = template.name
             outcome.action = template.action

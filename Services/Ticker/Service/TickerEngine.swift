@@ -65,6 +65,8 @@ final class TickerEngine: @unchecked Sendable {
     private var summaryAt: WallInstant
     /// A shard came, went or became active: the leader should hear of it before the next heartbeat.
     private var haveHoldingsChanged = false
+    /// Shards that are assigned and not active yet: since when. At most one entry for each shard.
+    private var takenAt: [ShardID: MonotonicInstant] = [:]
     private var isStopping = false
     private var isLoaded = false
     private var hasLeader = false
@@ -321,10 +323,15 @@ final class TickerEngine: @unchecked Sendable {
     private func log(_ note: TickerNote) {
         switch note {
         case .shardTaken(let shard, let epoch):
+            self.takenAt[shard] = self.clocks.monotonicNow()
             self.logger.info("shard assigned", event: "shard_assigned", Self.metadata(shard, epoch))
         case .shardActive(let shard, let epoch):
+            if let since = self.takenAt.removeValue(forKey: shard) {
+                self.metrics.handoverDuration.observe(self.clocks.monotonicNow().duration(since: since))
+            }
             self.logger.info("shard active", event: "shard_active", Self.metadata(shard, epoch))
         case .shardReleased(let shard, let epoch):
+            self.takenAt[shard] = nil
             self.logger.info("shard released", event: "shard_released", Self.metadata(shard, epoch))
         case .shardLost(let shard, let epoch, let seen):
             self.metrics.fencingRejections.increment()

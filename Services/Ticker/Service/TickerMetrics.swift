@@ -14,6 +14,7 @@ package struct TickerMetrics: Sendable {
     let oldestOverdue: Gauge
     let fencingRejections: Counter
     let unreadableSchedules: Counter
+    let handoverDuration: Histogram
 
     package init(_ registry: MetricsRegistry) {
         self.fires = registry.counter(
@@ -30,6 +31,9 @@ package struct TickerMetrics: Sendable {
             "escapement_oldest_overdue_seconds", "Age of the oldest occurrence due and not handed off.")
         self.fencingRejections = registry.counter(
             "escapement_fencing_rejections_total", "Shards lost because a newer owner had opened them.")
+        self.handoverDuration = registry.histogram(
+            "escapement_shard_handover_duration_seconds", "Assignment of a shard to the first tick with it.",
+            buckets: .duration)
         self.unreadableSchedules = registry.counter(
             "escapement_unreadable_schedules_total", "Schedule versions this build cannot fire; must stay 0.")
     }

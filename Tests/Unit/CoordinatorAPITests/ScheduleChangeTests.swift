@@ -70,6 +70,10 @@ import WireProtocol
             let dry = try await calls.send(.patch, "\(Self.path)?dryRun=true", ["labels": .null])
             #expect(dry.document["labels"] == nil)
             #expect(try await calls.send(.get, Self.path).headers["ETag"] == "\"3\"")
+            // Larger than any generation that can be kept.
+            let huge = try await calls.send(
+                .patch, Self.path, ["labels": .null], headers: ["If-Match": "\"18446744073709551615\""])
+            #expect(huge.status == 412)
             let stale = try await calls.send(.patch, Self.path, ["labels": .null], headers: ["If-Match": "\"1\""])
             #expect(stale.status == 412)
             let missing = try await calls.send(.patch, "\(Samples.schedules)/other", ["labels": .null])

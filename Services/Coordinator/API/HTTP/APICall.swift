@@ -2,6 +2,7 @@ import EscapementModel
 import Hummingbird
 import JSON
 import NIOCore
+import Observability
 import ScheduleDocuments
 
 /// One authenticated request, as a handler sees it.
@@ -28,8 +29,9 @@ struct APICall: Sendable {
     /// Only what would happen is asked for.
     var isDryRun: Bool { self.flag("dryRun") }
 
-    /// The trace context of the request, when it is well-formed; else empty.
+    /// The trace context of the request: of its span, else of its caller when it is well-formed; else empty.
     var traceparent: String {
+        if let own = TraceContext.current { return own.header }
         guard let text = self.request.headers[own: .traceparent], text.utf8.count == 55,
             text.utf8.allSatisfy({ Hexadecimal.value(of: $0) != nil || $0 == UInt8(ascii: "-") })
         else { return "" }
@@ -113,7 +115,10 @@ struct APICall: Sendable {
     /// The generation that `If-Match` names; `nil` when it is absent or `*`.
     func expectedGeneration() throws(Problem) -> UInt64? {
         guard let text = self.request.headers[.ifMatch]?.trimmed, text != "*" else { return nil }
-        guard text.hasPrefix("\""), text.hasSuffix("\""), let number = UInt64(text.dropFirst().dropLast()) else {
+        guard text.hasPrefix("\""), text.hasSuffix("\""), let number = UInt64(text.dropFirst().dropLast()),
+            // Generations are kept as signed numbers; a larger one is nobody's.
+            number <= UInt64(Int64.max)
+        else {
             throw Problem(
                 412, Problem.Code.staleETag, "If-Match names no ETag of ours; ETags are quoted numbers such as \"3\"",
                 faults: [.init(.header("If-Match"), Problem.Code.staleETag, "must be the ETag of the object, or *")])

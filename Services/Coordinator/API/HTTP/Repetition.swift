@@ -1,5 +1,6 @@
 import EscapementModel
 import Hummingbird
+import Observability
 import ScheduleDocuments
 import Store
 
@@ -72,7 +73,7 @@ extension APIServer {
         var keyForEffect: IdempotencyKey? = key
         switch try await self.store.recall(key) {
         case .unknown: break
-        case .answered(let bytes): return try Self.replay(bytes)
+        case .answered(let bytes): return try self.replay(bytes)
         case .otherRequest: throw Self.keyReused
         case .unanswered(let since):
             if key.at.duration(since: since) < Repetition.inProgressMax { throw Self.inProgress }
@@ -86,7 +87,7 @@ extension APIServer {
         case .repeated:
             // Another request with the key came between.
             switch try await self.store.recall(key) {
-            case .answered(let bytes): return try Self.replay(bytes)
+            case .answered(let bytes): return try self.replay(bytes)
             case .otherRequest: throw Self.keyReused
             case .unknown, .unanswered: throw Self.inProgress
             }
@@ -98,13 +99,14 @@ extension APIServer {
         guard let key = repetition?.key, case .answered(let bytes) = try await self.store.recall(key) else {
             return nil
         }
-        return try Self.replay(bytes)
+        return try self.replay(bytes)
     }
 
-    private static func replay(_ bytes: [UInt8]) throws -> Response {
+    private func replay(_ bytes: [UInt8]) throws -> Response {
         guard let answer = WriteAnswer(bytes: bytes) else {
             throw StoreError(.corrupt, operation: "recall", detail: "the kept answer does not parse")
         }
+        self.replays.increment()
         return answer.response(isReplay: true)
     }
 
