@@ -154,8 +154,8 @@ let dispatcher: [Target] = [
     library(
         "DispatcherKafka", "Services/Dispatcher/Kafka",
         [
-            "DispatcherService", "DispatcherDomain", "EscapementModel", "KafkaClient", "ServiceConfiguration",
-            "Observability", nioCore, logging, lifecycle,
+            "DispatcherService", "DispatcherDomain", "EscapementModel", "KafkaClient", "HTTPClient",
+            "ServiceConfiguration", "Observability", nioCore, logging, lifecycle,
         ]),
     // A driver: the activation store, answered by Elasticsearch.
     library(
@@ -179,7 +179,8 @@ let tools: [Target] = [
         "escapement", "Tools/Escapement",
         [
             "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "HTTPClient", "PostgresStore", "Store", "TLS",
-            "COpenSSL", "KafkaClient", "DispatcherKafka", "ElasticsearchStore", "Observability",
+            "COpenSSL", "CCurl", "KafkaClient", "DispatcherKafka", "DispatcherService", "DispatcherDomain",
+            "DispatcherElasticsearch", "ElasticsearchStore", "Observability",
             "ServiceConfiguration", arguments,
             logging,
         ]),

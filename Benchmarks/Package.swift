@@ -12,6 +12,12 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
 let package = Package(
     name: "escapement",
     platforms: [.macOS(.v15)],
@@ -19,6 +25,8 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .target(name: "EscapementModel", path: "Shared/Model", swiftSettings: settings),
@@ -47,11 +55,63 @@ let package = Package(
             name: "PostgresStore",
             dependencies: ["Store", "EscapementModel", "CLibPQ", .product(name: "Logging", package: "swift-log")],
             path: "Shared/PostgresStore", swiftSettings: settings),
+        .systemLibrary(
+            name: "CRDKafka", path: "Shared/CSystem/CRDKafka", pkgConfig: "rdkafka",
+            providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "Shared/CSystem/COpenSSL", pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CCurl", path: "Shared/CSystem/CCurl", pkgConfig: "libcurl",
+            providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CZlib", path: "Shared/CSystem/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "HTTPClient", dependencies: ["EscapementModel", "JSON", "CCurl", "CZlib", logging],
+            path: "Shared/HTTPClient", swiftSettings: settings),
+        .target(name: "KafkaYardstick", dependencies: ["CRDKafka"], path: "KafkaYardstick"),
+        .target(
+            name: "WireProtocol", dependencies: ["EscapementModel", nioCore], path: "Shared/WireProtocol",
+            swiftSettings: settings),
+        .target(
+            name: "Observability", dependencies: ["EscapementModel", "JSON", logging], path: "Shared/Observability",
+            swiftSettings: settings),
+        .target(
+            name: "ServiceConfiguration", dependencies: ["EscapementModel"], path: "Shared/Configuration",
+            swiftSettings: settings),
+        .target(
+            name: "MemberLink", dependencies: ["EscapementModel", "WireProtocol", "Observability", logging],
+            path: "Shared/MemberLink", swiftSettings: settings),
+        .target(
+            name: "TLS", dependencies: ["EscapementModel", "COpenSSL", nioCore, nioTLS], path: "Shared/TLS",
+            swiftSettings: settings),
+        .target(
+            name: "KafkaClient", dependencies: ["EscapementModel", "CRDKafka", logging], path: "Shared/KafkaClient",
+            swiftSettings: settings),
+        .target(
+            name: "DispatcherDomain", dependencies: ["EscapementModel"], path: "Services/Dispatcher/Domain",
+            swiftSettings: settings),
+        .target(
+            name: "DispatcherService",
+            dependencies: [
+                "DispatcherDomain", "EscapementModel", "WireProtocol", "MemberLink", "Observability", "JSON", logging,
+                lifecycle, nioCore,
+            ],
+            path: "Services/Dispatcher/Service", swiftSettings: settings),
+        .target(
+            name: "DispatcherKafka",
+            dependencies: [
+                "DispatcherService", "DispatcherDomain", "EscapementModel", "KafkaClient", "HTTPClient",
+                "ServiceConfiguration", "Observability", nioCore, logging, lifecycle,
+            ],
+            path: "Services/Dispatcher/Kafka", swiftSettings: settings),
         .executableTarget(
             name: "escapement-bench",
             dependencies: [
                 "EscapementModel", "JSON", "Scheduling", "TickerDomain", "AllocationCount", "Store", "PostgresStore",
-                .product(name: "Logging", package: "swift-log"),
+                "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka", "KafkaClient",
+                "KafkaYardstick", "TLS", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,
+                logging,
             ],
             path: "Bench", swiftSettings: settings),
     ]

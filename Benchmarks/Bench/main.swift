@@ -1,5 +1,6 @@
 import EscapementModel
 import JSON
+import KafkaYardstick
 
 import Glibc
 
@@ -16,14 +17,26 @@ let usage = """
       wheel [--rounds R] [N...]
                                W1 to W4 and the herd, wheel and heap in turn, as a table of medians and as
                                JSON lines; N is 1000000 and 10000000 unless given
+      resident [TIMERS [SCHEDULES]]
+                               a ticker with 10000000 timers and 1000000 cron schedules: bytes and time to load
+                               each, lateness while 10 000 fires/s leave, and while 5 000 timers/s come and go
       fuzz-cron [--seconds N] [--seed S]
                                random and mutated expressions and zone files; stops at the first trap
+      http MODE BYTES CONNS SECONDS
+                               W9: POST requests of so many bytes against a server that does next to nothing
       durable N                W6: N timers into the PostgreSQL that PGHOST names, and read as a ticker reads them;
                                nothing is printed without PGHOST
 
+      kafka BOOTSTRAP N SIZE plain|idem|txn LINGER_MS
+                               W7: N records through the Kafka client; one JSON line
+      dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once]
+                               fires acknowledged by lanes of one dispatcher, beside librdkafka alone with the same
+                               records and with bare values, against a mock broker in another process
+      tls CERT KEY SUITE SECONDS
+                               W8: TLS over loopback, both ends in this process
+
     QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
-    Without arguments: 'wheel', then 'w5'. Other workloads of the peer benchmark (kafka, tls, http)
-    print nothing.
+    Without arguments: 'wheel', then 'w5'.
 
     """
 
@@ -61,6 +74,16 @@ do {
         }
     case "wheel":
         try WheelTable(Array(arguments.dropFirst())).run()
+    case "resident":
+        let counts = try arguments.dropFirst().map { text throws(BenchError) in
+            guard let count = Int(text), (0...50_000_000).contains(count) else {
+                throw BenchError("resident needs numbers of timers and schedules, up to 50000000")
+            }
+            return count
+        }
+        var workload = ResidentWorkload(
+            timers: counts.first ?? 10_000_000, schedules: counts.dropFirst().first ?? 1_000_000)
+        try workload.run()
     case "fuzz-cron":
         let options = try FuzzOptions(Array(arguments.dropFirst()))
         try CronFuzz(options: options).run()
@@ -69,7 +92,20 @@ do {
             throw BenchError("durable needs N")
         }
         try await DurableWorkload(count: count).run()
-    case "durable", "kafka", "tls", "http":
+    case "http":
+        try await HTTPWorkload(Array(arguments.dropFirst())).run()
+    case "sink":
+        try SinkServer.serve()
+    case "kafka":
+        try await KafkaWorkload(Array(arguments.dropFirst())).run()
+    case "kafka-mock":
+        let numbers = arguments.dropFirst().compactMap { Int32($0) }
+        exit(yardstick_mock(numbers.first ?? 4, numbers.dropFirst().first ?? 4))
+    case "dispatch":
+        try await DispatchWorkload(Array(arguments.dropFirst())).run()
+    case "tls":
+        try await TLSWorkload(Array(arguments.dropFirst())).run()
+    case "durable":
         // The harness takes silence and status 0 for "not offered".
         complain("escapement-bench: the workload '\(arguments.first ?? "")' is not offered by this build")
     case nil:

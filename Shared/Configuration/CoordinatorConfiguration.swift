@@ -6,6 +6,12 @@ package enum AuthenticationMode: String, CaseIterable, Sendable {
     case none
 }
 
+/// Whether the cluster has a canary: a schedule of its own that fires all the time and is checked.
+package enum CanaryMode: String, CaseIterable, Sendable {
+    case on
+    case off
+}
+
 /// The coordinator: API, console, membership, placement.
 package struct CoordinatorConfiguration: ReadableConfiguration {
     package var common: CommonConfiguration
@@ -16,14 +22,16 @@ package struct CoordinatorConfiguration: ReadableConfiguration {
     package var authentication: AuthenticationMode
     /// One line per token; read again when it changes.
     package var tokensFile: String?
+    package var canary: CanaryMode
     package var postgres: PostgresSettings
 
     package init(
         common: CommonConfiguration, postgres: PostgresSettings = PostgresSettings(),
         httpListen: ListenAddress = ListenAddress(host: "0.0.0.0", port: 8080),
         httpTLS: (certificateFile: String, keyFile: String)? = nil, authentication: AuthenticationMode = .token,
-        tokensFile: String? = nil
+        tokensFile: String? = nil, canary: CanaryMode = .on
     ) {
+        self.canary = canary
         self.common = common
         self.httpListen = httpListen
         self.httpTLS = httpTLS
@@ -40,6 +48,7 @@ package struct CoordinatorConfiguration: ReadableConfiguration {
         self.httpTLS = Self.httpTLS(&reader)
         self.authentication = reader.choice("ESCAPEMENT_AUTH_MODE", default: self.authentication)
         self.tokensFile = reader.file("ESCAPEMENT_AUTH_TOKENS_FILE")
+        self.canary = reader.choice("ESCAPEMENT_CANARY", default: self.canary)
         if self.authentication == .token, self.tokensFile == nil {
             reader.refuse(
                 "ESCAPEMENT_AUTH_TOKENS_FILE", "is not set though ESCAPEMENT_AUTH_MODE is token",

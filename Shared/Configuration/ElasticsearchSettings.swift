@@ -23,11 +23,15 @@ package struct ElasticsearchSettings: Sendable {
     package var authentication: Authentication
     /// PEM; `nil`: the system's authorities.
     package var authorityFile: String?
+    /// Own certificate and its key, PEM, for a server that asks for one.
+    package var clientCertificate: (certificateFile: String, keyFile: String)?
     package var flavor: Flavor
 
     package init(
-        urls: [String], authentication: Authentication = .none, authorityFile: String? = nil, flavor: Flavor = .auto
+        urls: [String], authentication: Authentication = .none, authorityFile: String? = nil,
+        clientCertificate: (certificateFile: String, keyFile: String)? = nil, flavor: Flavor = .auto
     ) {
+        self.clientCertificate = clientCertificate
         self.urls = urls
         self.authentication = authentication
         self.authorityFile = authorityFile
@@ -39,6 +43,7 @@ package struct ElasticsearchSettings: Sendable {
         self.init(urls: Self.urls(&reader, openWhisk))
         self.authentication = Self.authentication(&reader, openWhisk)
         self.authorityFile = reader.file("ELASTICSEARCH_CA_FILE")
+        self.clientCertificate = Self.clientCertificate(&reader)
         self.flavor = reader.choice("ELASTICSEARCH_FLAVOR", default: self.flavor)
         let isClear = self.urls.contains { $0.hasPrefix("http:") }
         if isClear, self.authorityFile != nil {
@@ -46,10 +51,35 @@ package struct ElasticsearchSettings: Sendable {
                 "ELASTICSEARCH_CA_FILE", "has no effect on an http:// address",
                 remedy: "use https:// in ELASTICSEARCH_URL")
         }
+        if isClear, self.clientCertificate != nil {
+            reader.warn(
+                "ELASTICSEARCH_CLIENT_CERT_FILE", "has no effect on an http:// address",
+                remedy: "use https:// in ELASTICSEARCH_URL")
+        }
         if isClear, self.authentication.sendsCredentials {
             reader.warn(
                 "ELASTICSEARCH_URL", "sends credentials over http:// in clear text", remedy: "use https://")
         }
+    }
+
+    private static func clientCertificate(
+        _ reader: inout ConfigurationReader
+    ) -> (certificateFile: String, keyFile: String)? {
+        let certificate = reader.file("ELASTICSEARCH_CLIENT_CERT_FILE")
+        let key = reader.file("ELASTICSEARCH_CLIENT_KEY_FILE")
+        switch (certificate, key) {
+        case (let certificate?, let key?): return (certificate, key)
+        case (nil, nil): return nil
+        case (_?, nil):
+            reader.refuse(
+                "ELASTICSEARCH_CLIENT_KEY_FILE", "is not set though ELASTICSEARCH_CLIENT_CERT_FILE is",
+                remedy: "name the certificate's private key, in PEM without a password")
+        case (nil, _?):
+            reader.refuse(
+                "ELASTICSEARCH_CLIENT_CERT_FILE", "is not set though ELASTICSEARCH_CLIENT_KEY_FILE is",
+                remedy: "name the key's certificate, in PEM")
+        }
+        return nil
     }
 
     private static func urls(_ reader: inout ConfigurationReader, _ openWhisk: OpenWhiskElasticsearch) -> [String] {

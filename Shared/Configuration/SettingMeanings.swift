@@ -7,6 +7,10 @@ enum SettingMeanings {
             "The encoded key.",
         "ELASTICSEARCH_CA_FILE":
             "Authorities of the server, PEM.",
+        "ELASTICSEARCH_CLIENT_CERT_FILE":
+            "Own certificate, PEM, for a server that asks for one; with the key, or neither.",
+        "ELASTICSEARCH_CLIENT_KEY_FILE":
+            "The key of that certificate, PEM.",
         "ELASTICSEARCH_FLAVOR":
             "What answers there; `auto` asks it.",
         "ELASTICSEARCH_PASSWORD":
@@ -22,13 +26,18 @@ enum SettingMeanings {
         "ESCAPEMENT_ACTIVATIONS_RETENTION":
             "How long records are kept, 1 day to 10 years.",
         "ESCAPEMENT_ACTIVATIONS_STORE_PAYLOADS":
-            "What a record keeps of the payload; `digest`: size and SHA-256.",
+            "What a record keeps of the payload; `digest`: size and SHA-256, `full`: the text too, up to 64 KiB (it is in "
+            + "the journal and in Elasticsearch then).",
         "ESCAPEMENT_ACTIVATION_STORE":
             "Anything else is refused: [activation-store.md](activation-store.md).",
         "ESCAPEMENT_AUTH_MODE":
             "How callers prove who they are; `none` is for development.",
         "ESCAPEMENT_AUTH_TOKENS_FILE":
             "One line per token; required with `token`.",
+        "ESCAPEMENT_CANARY":
+            "`on` keeps the schedule `canary` in the namespace `escapement`, which fires each 10 s into "
+            + "`escapement.CLUSTER.canary` and is compared with its records all the time; `off` makes none (an existing "
+            + "one stays until it is deleted).",
         "ESCAPEMENT_CLUSTER_ADVERTISE":
             "`host:port` where other members reach it.",
         "ESCAPEMENT_CLUSTER_LANES":

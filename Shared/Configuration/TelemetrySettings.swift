@@ -44,6 +44,12 @@ package struct TelemetrySettings: Sendable {
         let isOff = reader.flag("OTEL_SDK_DISABLED", default: false)
         self.tracesURL = isOff ? nil : own ?? base.map { ($0.hasSuffix("/") ? $0 : $0 + "/") + "v1/traces" }
         self.headers = reader.secret("OTEL_EXPORTER_OTLP_HEADERS")
+        if let text = try? self.headers?.read(), Self.pairs(text) == nil {
+            // The text is not repeated: it is a secret.
+            reader.refuse(
+                "OTEL_EXPORTER_OTLP_HEADERS", "is not name=value, several with commas between them",
+                remedy: "write values as in an address: Authorization=Bearer%20...")
+        }
         self.authorityFile = reader.file("OTEL_EXPORTER_OTLP_CERTIFICATE")
         self.timeout = .milliseconds(
             reader.integer("OTEL_EXPORTER_OTLP_TIMEOUT", default: 10_000, in: 100...600_000))
@@ -93,14 +99,33 @@ package struct TelemetrySettings: Sendable {
             })
     }
 
-    /// `a=b,c=d`; `nil` for something else.
+    /// `a=b,c=d`, the values percent-encoded; `nil` for something else.
     private static func pairs(_ text: String) -> [(name: String, value: String)]? {
         var result: [(name: String, value: String)] = []
         for item in ConfigurationReader.list(text) {
             let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty else { return nil }
-            result.append((ConfigurationReader.trimmed(parts[0]), ConfigurationReader.trimmed(parts[1])))
+            guard parts.count == 2, !parts[0].isEmpty, let value = Self.decoded(ConfigurationReader.trimmed(parts[1]))
+            else { return nil }
+            result.append((ConfigurationReader.trimmed(parts[0]), value))
         }
         return result
+    }
+
+    private static func decoded(_ text: String) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            guard digits.utf8.count == 2, digits.allSatisfy(\.isHexDigit), let value = UInt8(digits, radix: 16) else {
+                return nil
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
     }
 }

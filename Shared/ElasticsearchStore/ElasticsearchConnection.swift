@@ -19,7 +19,9 @@ package enum ElasticsearchConnection {
             }
         let client = HTTPClient(
             configuration: HTTPClientConfiguration(
-                certificateAuthorityFile: settings.authorityFile, authorization: authorization))
+                certificateAuthorityFile: settings.authorityFile,
+                clientCertificateFile: settings.clientCertificate?.certificateFile,
+                privateKeyFile: settings.clientCertificate?.keyFile, authorization: authorization))
         func pool(_ policy: RetryPolicy) -> HTTPNodePool {
             HTTPNodePool(
                 client: client, baseURLs: settings.urls, policy: policy, clocks: SystemClocks(),

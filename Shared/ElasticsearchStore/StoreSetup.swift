@@ -19,6 +19,8 @@ package struct StoreSetup: Hashable, Sendable {
         case differs(String)
         /// The server has no such thing.
         case unsupported(String)
+        /// These credentials may write records and not look at this: somebody else has prepared the store.
+        case hidden
     }
 
     package struct Finding: Hashable, Sendable {
@@ -83,7 +85,7 @@ package struct StoreSetup: Hashable, Sendable {
         var made: [String] = []
         func isWanted(_ state: State) -> Bool {
             switch state {
-            case .right, .unsupported: false
+            case .right, .unsupported, .hidden: false
             case .missing: true
             case .differs: replacing
             }
@@ -102,6 +104,24 @@ package struct StoreSetup: Hashable, Sendable {
             made.append(finding.what)
         }
         return made
+    }
+
+    private enum Visible {
+        case found(JSONValue)
+        case missing
+    }
+
+    /// The document at `path`; `nil` when the credentials may not see it. Those of a dispatcher need no rights over
+    /// templates and policies.
+    private static func visible(
+        _ path: String, _ client: ElasticsearchClient, doing what: String
+    ) async throws(ElasticsearchError) -> Visible? {
+        do throws(ElasticsearchError) {
+            return try await client.get(path, doing: what).map { .found($0) } ?? .missing
+        } catch {
+            if error.status == 403 { return nil }
+            throw error
+        }
     }
 
     private func putPolicy(
@@ -127,9 +147,10 @@ package struct StoreSetup: Hashable, Sendable {
                 what: what,
                 state: .unsupported("\(server) has no lifecycle policies: delete indices that are old yourself"))
         }
-        guard let found = try await client.get(path, doing: "reading the \(what)") else {
-            return Finding(what: what, state: .missing)
+        guard let answer = try await Self.visible(path, client, doing: "reading the \(what)") else {
+            return Finding(what: what, state: .hidden)
         }
+        guard case .found(let found) = answer else { return Finding(what: what, state: .missing) }
         if retention.isSame(as: found, of: server) { return Finding(what: what, state: .right) }
         let age = retention.age(in: found, of: server).map { "deletes after \($0)" } ?? "deletes nothing"
         return Finding(what: what, state: .differs("\(age), not after \(retention.days)d"))
@@ -139,9 +160,10 @@ package struct StoreSetup: Hashable, Sendable {
         _ client: ElasticsearchClient, _ server: StoreServer
     ) async throws(ElasticsearchError) -> Finding {
         let what = "index template \(self.names.name)"
-        guard let found = try await client.get(self.templatePath(on: server), doing: "reading the \(what)") else {
-            return Finding(what: what, state: .missing)
-        }
+        guard
+            let answer = try await Self.visible(self.templatePath(on: server), client, doing: "reading the \(what)")
+        else { return Finding(what: what, state: .hidden) }
+        guard case .found(let found) = answer else { return Finding(what: what, state: .missing) }
         let body =
             server.hasComposableTemplates ? found["index_templates"]?[0]?["index_template"] : found[self.names.name]
         let patterns = body?["index_patterns"]?.arrayValue ?? []

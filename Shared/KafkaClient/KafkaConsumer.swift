@@ -1,4 +1,5 @@
 import CRDKafka
+package import EscapementModel
 package import Logging
 import Synchronization
 
@@ -89,15 +90,21 @@ package final class KafkaConsumer: Sendable {
 
     /// Waits up to `timeout` for a first record and takes what else has already arrived, at most `max`.
     ///
+    /// - Parameter gathering: once there is a record, how long to wait for more, up to `max` of them.
     /// - Returns: possibly nothing. A record above all `max` is left for the next call.
     /// - Throws: `offsetOutOfRange` when the records asked for are gone; other errors of a partition.
-    package func poll(max: Int, timeout: Duration) async throws(KafkaError) -> [KafkaMessage] {
+    package func poll(
+        max: Int, timeout: Duration, gathering: Duration = .zero
+    ) async throws(KafkaError) -> [KafkaMessage] {
         let milliseconds = Self.milliseconds(timeout)
         return try await self.worker.run { () throws(KafkaError) in
+            let clocks = SystemClocks()
             var messages: [KafkaMessage] = []
+            var end: MonotonicInstant?
             while messages.count < max {
-                guard let message = rd_kafka_consumer_poll(self.handle.pointer, messages.isEmpty ? milliseconds : 0)
-                else { break }
+                let rest = end.map { $0.duration(since: clocks.monotonicNow()) }
+                let wait = rest.map { $0 > .zero ? Self.milliseconds($0) : 0 } ?? milliseconds
+                guard let message = rd_kafka_consumer_poll(self.handle.pointer, wait) else { break }
                 defer { rd_kafka_message_destroy(message) }
                 let code = KafkaErrorCode(message.pointee.err)
                 if code != .none {
@@ -105,6 +112,7 @@ package final class KafkaConsumer: Sendable {
                         let partition = KafkaPartition(
                             String(cString: rd_kafka_topic_name(message.pointee.rkt)), message.pointee.partition)
                         self.ends.withLock { $0[partition] = message.pointee.offset }
+                        if let rest, rest > .zero { continue }
                         break
                     }
                     let detail = rd_kafka_message_errstr(message).map { String(cString: $0) } ?? ""
@@ -114,6 +122,7 @@ package final class KafkaConsumer: Sendable {
                     throw KafkaError(Self.withoutReset(code), detail: detail)
                 }
                 messages.append(KafkaMessage(copying: message))
+                if end == nil { end = clocks.monotonicNow().advanced(by: gathering) }
             }
             if !messages.isEmpty { self.health.succeeded() }
             return messages
@@ -166,6 +175,26 @@ package final class KafkaConsumer: Sendable {
             return [low, high]
         }
         return (offsets[0], offsets[1])
+    }
+
+    /// The first offset whose record has a timestamp at or after `instant`, asked from the broker; `nil` when there is
+    /// none.
+    package func offset(
+        of partition: KafkaPartition, since instant: WallInstant, timeout: Duration
+    ) async throws(KafkaError) -> Int64? {
+        let milliseconds = Self.milliseconds(timeout)
+        let found = try await self.worker.run { () throws(KafkaError) -> Int64 in
+            // What is asked for stands where the answer will.
+            let list = Self.list([(partition, max(0, instant.milliseconds))])
+            defer { rd_kafka_topic_partition_list_destroy(list) }
+            let code = rd_kafka_offsets_for_times(self.handle.pointer, list, milliseconds)
+            guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(KafkaErrorCode(code)) }
+            let element = list.pointee.elems[0]
+            guard element.err == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(KafkaErrorCode(element.err)) }
+            return element.offset
+        }
+        // Beyond the last record librdkafka answers with the logical offset of the end.
+        return found >= 0 ? found : nil
     }
 
     /// Ends the thread and frees the instance, after the calls that wait.

@@ -52,10 +52,11 @@ package struct KafkaRecordBatch: Sendable {
         headers: (inout HeaderWriter) -> Void = { _ in }
     ) {
         let first = self.headers.count
-        var writer = HeaderWriter(batch: self)
-        self = KafkaRecordBatch()
+        // Exchanged, so that the buffers have one owner at any time: with two, each record would copy them all.
+        var writer = HeaderWriter(batch: KafkaRecordBatch())
+        swap(&writer.batch, &self)
         headers(&writer)
-        self = writer.batch
+        swap(&writer.batch, &self)
         let keySpan = key.map { self.append($0) }
         let valueSpan = self.append(value)
         self.records.append(
@@ -73,7 +74,9 @@ package struct KafkaRecordBatch: Sendable {
 
     fileprivate mutating func append(_ value: some Collection<UInt8>, terminated: Bool = false) -> Span {
         let start = self.bytes.count
-        self.bytes.append(contentsOf: value)
+        // In one piece: element by element, a generic collection costs a call for each byte.
+        let isCopied = value.withContiguousStorageIfAvailable { self.bytes.append(contentsOf: $0) } != nil
+        if !isCopied { self.bytes.append(contentsOf: value) }
         let span = Span(start: start, count: self.bytes.count - start)
         if terminated { self.bytes.append(0) }
         return span

@@ -41,6 +41,8 @@ package final class LeaderSession: Sendable {
         var lastHeard = MonotonicInstant(nanoseconds: 0)
         var status = Status.searching("not tried yet")
         var isLeaving = false
+        /// An operator wants this member emptied, as the last leader said.
+        var isDrained = false
         /// The last refusal that was logged, so that it is logged once and not every second.
         var loggedFailure = ""
     }
@@ -92,7 +94,13 @@ package final class LeaderSession: Sendable {
     }
 
     /// Sends a heartbeat now instead of in half a second: what we hold has changed.
-    package func beatNow() { self.send(self.heartbeat()) }
+    package func beatNow() { self.send(self.report()) }
+
+    private func report() -> WireProtocol.Heartbeat {
+        var heartbeat = self.heartbeat()
+        heartbeat.drained = self.state.withLock { $0.isDrained }
+        return heartbeat
+    }
 
     /// Says goodbye and closes; `run` then returns. What we hold may be given away at once.
     package func leave(_ detail: String) {
@@ -215,7 +223,10 @@ package final class LeaderSession: Sendable {
                 case .heartbeatAck where isAccepted:
                     let answer = try frame.decode(HeartbeatAck.self)
                     isProven = true
-                    self.state.withLock { $0.highestEpoch = max($0.highestEpoch, answer.leaderEpoch) }
+                    self.state.withLock { state in
+                        state.highestEpoch = max(state.highestEpoch, answer.leaderEpoch)
+                        state.isDrained = answer.drained
+                    }
                 case .goodbye:
                     reason = "the leader leaves: \(try frame.decode(Goodbye.self).detail)"
                     link.close()
@@ -258,7 +269,7 @@ package final class LeaderSession: Sendable {
                 return
             }
             let isAccepted = self.state.withLock { $0.accepted != nil }
-            if isAccepted, !link.send(self.heartbeat()) { return }
+            if isAccepted, !link.send(self.report()) { return }
         }
     }
 

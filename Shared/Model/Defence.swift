@@ -20,12 +20,14 @@ package enum Defence: String, CaseIterable, Sendable {
     case barrierRead
     /// Every write of a leader is refused when somebody else leads.
     case leaderFence
+    /// Within a transaction the journal entry comes behind the fires.
+    case cursorLast
 
     #if DEFENCE_REMOVAL
     /// Set once, before anything runs.
-    nonisolated(unsafe) package static var removed: Defence?
+    nonisolated(unsafe) package static var removed: Set<Defence> = []
 
-    package var isRemoved: Bool { Self.removed == self }
+    package var isRemoved: Bool { Self.removed.contains(self) }
     #else
     @inlinable package var isRemoved: Bool { false }
     #endif

@@ -9,8 +9,17 @@ package enum FireKind: UInt8, CaseIterable, Hashable, Sendable {
     case manual = 5
     case backfill = 6
 
-    /// The word in records, documents and the API.
-    package var name: String { "\(self)" }
+    /// The word in records, documents and the API. Spelt out: reflection is slow, and every fire asks.
+    package var name: String {
+        switch self {
+        case .cron: "cron"
+        case .interval: "interval"
+        case .at: "at"
+        case .delay: "delay"
+        case .manual: "manual"
+        case .backfill: "backfill"
+        }
+    }
 }
 
 /// Why an occurrence ended as it did, or why there was none: a closed list, the same words in the
@@ -47,6 +56,8 @@ package enum Reason: UInt8, CaseIterable, Hashable, Sendable {
     case targetRefused = 26
     /// The secret provider has no key for the namespace or the target.
     case credentialsMissing = 27
+    /// It was settled, and neither the activation store nor the journal has its record any more. Derived, never recorded.
+    case recordLost = 28
 
     /// `CATCHUP_WINDOW` for `catchupWindow`.
     package var code: String {

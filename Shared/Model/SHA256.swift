@@ -13,7 +13,22 @@ package struct SHA256: Sendable {
     package init() {}
 
     package mutating func update(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes { self.update(byte) }
+        // In one piece: element by element, a generic sequence costs a call for each byte.
+        let isDone = bytes.withContiguousStorageIfAvailable { self.update(UnsafeRawBufferPointer($0)) } != nil
+        if !isDone { for byte in bytes { self.update(byte) } }
+    }
+
+    /// Adds bytes; whole blocks are not copied.
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes[...]
+        while self.filled > 0, let byte = rest.popFirst() { self.update(byte) }
+        let blocks = rest.count / 64
+        for index in 0..<blocks {
+            let start = rest.startIndex + index * 64
+            self.compress(UnsafeRawBufferPointer(rebasing: bytes[start..<start + 64]))
+        }
+        self.length &+= UInt64(blocks) &* 512
+        for byte in rest.dropFirst(blocks * 64) { self.update(byte) }
     }
 
     package mutating func update(_ byte: UInt8) {
@@ -21,7 +36,8 @@ package struct SHA256: Sendable {
         self.filled += 1
         self.length &+= 8
         if self.filled == 64 {
-            self.compress()
+            let block = self.block
+            block.span.withUnsafeBytes { self.compress($0) }
             self.filled = 0
         }
     }
@@ -36,10 +52,22 @@ package struct SHA256: Sendable {
     /// Ends the message; the value must not be used afterwards.
     package mutating func finish() -> [UInt8] {
         self.pad()
-        return [
-            self.state.0, self.state.1, self.state.2, self.state.3, self.state.4, self.state.5, self.state.6,
-            self.state.7,
-        ].flatMap { word in stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> UInt32($0)) } }
+        let state = self.state
+        return [UInt8](unsafeUninitializedCapacity: 32) { bytes, count in
+            func write(_ word: UInt32) {
+                UnsafeMutableRawBufferPointer(bytes).storeBytes(
+                    of: word.bigEndian, toByteOffset: count, as: UInt32.self)
+                count += 4
+            }
+            write(state.0)
+            write(state.1)
+            write(state.2)
+            write(state.3)
+            write(state.4)
+            write(state.5)
+            write(state.6)
+            write(state.7)
+        }
     }
 
     /// Ends the message with only its first 128 bits, without allocating.
@@ -57,13 +85,10 @@ package struct SHA256: Sendable {
         self.update(bigEndian: length)
     }
 
-    private mutating func compress() {
+    private mutating func compress(_ block: UnsafeRawBufferPointer) {
         var words = InlineArray<64, UInt32>(repeating: 0)
         for index in 0..<16 {
-            let start = index * 4
-            words[index] =
-                UInt32(self.block[start]) << 24 | UInt32(self.block[start + 1]) << 16
-                | UInt32(self.block[start + 2]) << 8 | UInt32(self.block[start + 3])
+            words[index] = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))
         }
         for index in 16..<64 {
             let early = words[index - 15]
@@ -73,10 +98,11 @@ package struct SHA256: Sendable {
             words[index] = words[index - 16] &+ first &+ words[index - 7] &+ second
         }
         var (a, b, c, d, e, f, g, h) = self.state
+        let constants = Self.constants
         for index in 0..<64 {
             let mixE = e.rotatedRight(6) ^ e.rotatedRight(11) ^ e.rotatedRight(25)
             let choice = (e & f) ^ (~e & g)
-            let first = h &+ mixE &+ choice &+ Self.constants[index] &+ words[index]
+            let first = h &+ mixE &+ choice &+ constants[index] &+ words[index]
             let mixA = a.rotatedRight(2) ^ a.rotatedRight(13) ^ a.rotatedRight(22)
             let majority = (a & b) ^ (a & c) ^ (b & c)
             h = g
@@ -98,7 +124,7 @@ package struct SHA256: Sendable {
         self.state.7 &+= h
     }
 
-    private static let constants: [UInt32] = [
+    private static let constants: InlineArray<64, UInt32> = [
         0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
         0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
         0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,

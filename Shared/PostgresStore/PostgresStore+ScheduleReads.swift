@@ -1,4 +1,4 @@
-import EscapementModel
+package import EscapementModel
 package import Store
 
 extension PostgresStore {
@@ -32,5 +32,30 @@ extension PostgresStore {
             .text(namespace), .text(name), .int(before.map { Int64(clamping: $0) }), .int(Int64(max(0, limit))))
         let result = try await self.run(operation, call)[0]
         return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredSchedule.init(row:)) }
+    }
+
+    package func lives(namespace: String, name: String, limit: Int) async throws(StoreError) -> [ScheduleLife] {
+        let operation = "read lives"
+        let call = self.schedules.lives(.text(namespace), .text(name), .int(Int64(max(0, limit))))
+        let result = try await self.run(operation, call)[0]
+        let rows = try self.read(operation) { () throws(PostgresFailure) in
+            try result.map { row throws(PostgresFailure) in
+                let version = try StoredSchedule(row: &row)
+                return (version: version, endedAt: try row.optionalInt().map { WallInstant(milliseconds: $0) })
+            }
+        }
+        return ScheduleLife.grouping(rows)
+    }
+
+    package func scheduleNames(
+        namespace: String, endedAfter: WallInstant, after: String?, limit: Int
+    ) async throws(StoreError) -> [String] {
+        let operation = "list names"
+        let call = self.schedules.names(
+            .text(namespace), .int(endedAfter.milliseconds), .text(after ?? ""), .int(Int64(max(0, limit))))
+        let result = try await self.run(operation, call)[0]
+        return try self.read(operation) { () throws(PostgresFailure) in
+            try result.map { row throws(PostgresFailure) in try row.text() }
+        }
     }
 }

@@ -182,6 +182,18 @@ extension PostgresStore {
         return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredTimer.init(row:)) }
     }
 
+    package func timers(
+        namespace: String, from: WallInstant, to: WallInstant, after: Watermark?, limit: Int
+    ) async throws(StoreError) -> [StoredTimer] {
+        let operation = "list due timers"
+        let after = after ?? .start
+        let call = self.timers.due(
+            .text(namespace), .int(from.milliseconds), .int(to.milliseconds), .int(after.instant.milliseconds),
+            .uid(after.tie), .int(Int64(max(0, limit))))
+        let result = try await self.run(operation, call)[0]
+        return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredTimer.init(row:)) }
+    }
+
     package func cancelTimer(
         namespace: String, name: String, origin: ChangeOrigin
     ) async throws(StoreError) -> StoredTimer? {

@@ -35,6 +35,13 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
     func versions(
         namespace: String, name: String, before: UInt64?, limit: Int
     ) async throws(StoreError) -> [StoredSchedule]
+    /// Every schedule that has the name or had it, newest first, with the versions of each that `removeSettled` has
+    /// left; at most `limit` versions in all.
+    func lives(namespace: String, name: String, limit: Int) async throws(StoreError) -> [ScheduleLife]
+    /// Names that a schedule has, or had until `endedAfter` or later, in order, after `after`.
+    func scheduleNames(
+        namespace: String, endedAfter: WallInstant, after: String?, limit: Int
+    ) async throws(StoreError) -> [String]
 
     // Timers.
 
@@ -52,6 +59,11 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
     /// checkpoint), in order of (due, uid), after `after`.
     func timers(
         namespace: String, after: Watermark?, limit: Int
+    ) async throws(StoreError) -> [StoredTimer]
+    /// Timers of a namespace that were not cancelled, fired or not, until they are removed: due at or after `from` and
+    /// before `to`, in order of (due, uid), after `after`.
+    func timers(
+        namespace: String, from: WallInstant, to: WallInstant, after: Watermark?, limit: Int
     ) async throws(StoreError) -> [StoredTimer]
     /// Marks the timer ended; `nil` when there is none. One that had ended before is given back as it is.
     /// Whether it had fired already is for the shard's owner to say. To repeat it changes nothing, so the origin's key

@@ -65,24 +65,49 @@ package struct FieldWriter: Sendable {
 
     /// A nested message; written even when all its fields have default values.
     package mutating func nested(_ number: UInt32, _ write: (inout FieldWriter) -> Void) {
-        var inner = FieldWriter(capacity: 64)
-        write(&inner)
         self.tag(number, .delimited)
-        self.varint(UInt64(inner.buffer.readableBytes))
-        self.buffer.writeImmutableBuffer(inner.buffer)
+        // Written in place and moved behind its length, which is short: no buffer for each message.
+        let start = self.buffer.readableBytes
+        write(&self)
+        let count = self.buffer.readableBytes - start
+        let size = max(1, (UInt64.bitWidth - UInt64(count).leadingZeroBitCount + 6) / 7)
+        self.buffer.writeRepeatingByte(0, count: size)
+        self.buffer.withUnsafeMutableReadableBytes { bytes in
+            let all = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+            UnsafeMutableRawBufferPointer(rebasing: all[size...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: all[..<count]))
+            var rest = UInt64(count)
+            for index in 0..<size {
+                all[index] = UInt8(truncatingIfNeeded: rest & 0x7f) | (index < size - 1 ? 0x80 : 0)
+                rest >>= 7
+            }
+        }
     }
+
+    /// Fields that are already encoded.
+    package mutating func encoded(_ fields: ByteBuffer) { self.buffer.writeImmutableBuffer(fields) }
 
     private mutating func tag(_ number: UInt32, _ type: FieldType) {
         self.varint(UInt64(number) << 3 | UInt64(type.rawValue))
     }
 
     private mutating func varint(_ value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            self.buffer.writeInteger(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
+        if value < 0x80 {
+            self.buffer.writeInteger(UInt8(value))
+            return
         }
-        self.buffer.writeInteger(UInt8(rest))
+        // All bytes at once: the buffer looks whether it is alone and large enough at each write.
+        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 10) { bytes in
+            var rest = value
+            var count = 0
+            while rest >= 0x80 {
+                bytes[count] = UInt8(truncatingIfNeeded: rest) | 0x80
+                rest >>= 7
+                count += 1
+            }
+            bytes[count] = UInt8(rest)
+            return count + 1
+        }
     }
 }
 

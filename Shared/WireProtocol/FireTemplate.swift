@@ -1,3 +1,4 @@
+package import EscapementModel
 package import NIOCore
 
 /// What to publish when a schedule or timer fires: written once by the coordinator, carried unread by
@@ -65,12 +66,14 @@ package struct FireTemplate: Equatable, Sendable {
     package var isPattern: Bool
     /// `nil` for Kafka.
     package var web: Web?
+    /// The scheduled time that a backfill makes up for; `nil` for every other fire.
+    package var backfills: WallInstant?
 
     package init(
         origin: Origin, namespace: String, name: String, action: String = "", topic: String = "", key: String = "",
         format: String = "", contentType: String = "application/json", payload: ByteBuffer = ByteBuffer(),
         labels: [Label] = [], expireAfterMilliseconds: UInt64 = 0, traceparent: String = "", headers: [Header] = [],
-        isPattern: Bool = false, web: Web? = nil
+        isPattern: Bool = false, web: Web? = nil, backfills: WallInstant? = nil
     ) {
         self.origin = origin
         self.namespace = namespace
@@ -87,6 +90,7 @@ package struct FireTemplate: Equatable, Sendable {
         self.headers = headers
         self.isPattern = isPattern
         self.web = web
+        self.backfills = backfills
     }
 
     /// The encoded form, as `ScheduleVersion.template` and `FireOccurrence.template` hold it.
@@ -124,6 +128,7 @@ package struct FireTemplate: Equatable, Sendable {
         case .trigger(let name): writer.text(17, name)
         case .action(let name): writer.text(18, name)
         }
+        if let backfills { writer.instant(19, backfills) }
         return writer.buffer
     }
 
@@ -164,6 +169,7 @@ package struct FireTemplate: Equatable, Sendable {
                 if case .hook(let url, _) = self.web { self.web = .hook(url: url, secret: secret) }
             case 17: self.web = .trigger(try field.text("template.web.trigger", max: WireLimits.detailMax))
             case 18: self.web = .action(try field.text("template.web.action", max: WireLimits.detailMax))
+            case 19: self.backfills = try field.instant("template.backfills")
             default: continue
             }
         }

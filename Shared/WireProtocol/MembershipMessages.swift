@@ -11,11 +11,16 @@ package struct Heartbeat: WireMessage {
         package var epoch: Epoch
         /// Due instant up to which one-shots are settled; `nil` before the shard is open. Tickers only.
         package var settledThrough: WallInstant?
+        /// The revision up to which changes are reflected in it. Tickers only.
+        package var revision: Revision
 
-        package init(number: UInt16, epoch: Epoch, settledThrough: WallInstant? = nil) {
+        package init(
+            number: UInt16, epoch: Epoch, settledThrough: WallInstant? = nil, revision: Revision = .none
+        ) {
             self.number = number
             self.epoch = epoch
             self.settledThrough = settledThrough
+            self.revision = revision
         }
     }
 
@@ -29,11 +34,14 @@ package struct Heartbeat: WireMessage {
     package var leaving: Bool
     /// Empty when all is well; otherwise why the member cannot work ("Kafka unavailable: ...").
     package var complaint: String
+    /// What the last leader said of this member (`HeartbeatAck.drained`), for the next one.
+    package var drained: Bool
 
     package init(
         clock: WallInstant, holdings: [Holding], firesPerSecond: UInt32 = 0, resident: UInt64 = 0,
-        leaving: Bool = false, complaint: String = ""
+        leaving: Bool = false, complaint: String = "", drained: Bool = false
     ) {
+        self.drained = drained
         self.clock = clock
         self.holdings = holdings
         self.firesPerSecond = firesPerSecond
@@ -49,12 +57,14 @@ package struct Heartbeat: WireMessage {
                 inner.unsigned(1, holding.number)
                 inner.unsigned(2, holding.epoch.rawValue)
                 inner.instant(3, holding.settledThrough)
+                inner.unsigned(4, holding.revision.rawValue)
             }
         }
         writer.unsigned(3, self.firesPerSecond)
         writer.unsigned(4, self.resident)
         writer.flag(5, self.leaving)
         writer.text(6, self.complaint)
+        writer.flag(7, self.drained)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
@@ -73,6 +83,7 @@ package struct Heartbeat: WireMessage {
                     case 1: holding.number = try part.unsigned("heartbeat.holdings.number")
                     case 2: holding.epoch = Epoch(try part.unsigned("heartbeat.holdings.epoch"))
                     case 3: holding.settledThrough = try part.instant("heartbeat.holdings.settledThrough")
+                    case 4: holding.revision = Revision(try part.unsigned("heartbeat.holdings.revision"))
                     default: continue
                     }
                 }
@@ -81,6 +92,7 @@ package struct Heartbeat: WireMessage {
             case 4: self.resident = try field.unsigned("heartbeat.resident")
             case 5: self.leaving = try field.flag("heartbeat.leaving")
             case 6: self.complaint = try field.text("heartbeat.complaint", max: WireLimits.detailMax)
+            case 7: self.drained = try field.flag("heartbeat.drained")
             default: continue
             }
         }
@@ -92,15 +104,19 @@ package struct HeartbeatAck: WireMessage {
     package static let kind = MessageKind.heartbeatAck
     package var leaderEpoch: Epoch
     package var clock: WallInstant
+    /// An operator wants the member emptied. It keeps this in mind: a new leader learns it from the member.
+    package var drained: Bool
 
-    package init(leaderEpoch: Epoch, clock: WallInstant) {
+    package init(leaderEpoch: Epoch, clock: WallInstant, drained: Bool = false) {
         self.leaderEpoch = leaderEpoch
         self.clock = clock
+        self.drained = drained
     }
 
     package func encode(into writer: inout FieldWriter) {
         writer.unsigned(1, self.leaderEpoch.rawValue)
         writer.instant(2, self.clock)
+        writer.flag(3, self.drained)
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
@@ -109,6 +125,7 @@ package struct HeartbeatAck: WireMessage {
             switch field.number {
             case 1: self.leaderEpoch = Epoch(try field.unsigned("heartbeatAck.leaderEpoch"))
             case 2: self.clock = try field.instant("heartbeatAck.clock")
+            case 3: self.drained = try field.flag("heartbeatAck.drained")
             default: continue
             }
         }

@@ -21,6 +21,8 @@ package enum MessageKind: UInt16, CaseIterable, Sendable {
     case laneAssign = 0x0204
     case laneRevoke = 0x0205
     case laneReleased = 0x0206
+    case shardPrepare = 0x0208
+    case shardPrepared = 0x0209
     case laneProgress = 0x0207
 
     case snapshotRequest = 0x0301

@@ -11,8 +11,10 @@ package struct ProtocolRange: Hashable, Sendable {
         self.highest = highest
     }
 
-    /// What this build speaks.
-    package static let current = ProtocolRange(lowest: 1, highest: 1)
+    /// What this build speaks. 2 brought `ShardPrepare` and `ShardPrepared`.
+    package static let current = ProtocolRange(lowest: 1, highest: 2)
+    /// From here on a ticker can be told to load a shard before it is given to it.
+    package static let preparing: UInt32 = 2
 
     /// The highest version both sides speak; `nil` when there is none.
     package func common(with other: ProtocolRange) -> UInt32? {

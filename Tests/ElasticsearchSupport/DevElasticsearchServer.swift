@@ -15,6 +15,9 @@ package struct DevElasticsearchServer: Sendable {
     /// What goes wrong on order.
     package let faults: Faults
 
+    /// Hides templates and policies, as a real server does from credentials that may write documents only.
+    package func hideSetup() { self.faults.plan.hidesSetup = true }
+
     /// Serves the data of `folder` while `body` runs.
     ///
     /// - Parameter asksWho: whether it wants the user and password above.

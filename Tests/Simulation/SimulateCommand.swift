@@ -28,10 +28,22 @@ struct SimulateCommand: ParsableCommand {
     var faultsFor = 60
     @Option(help: "Mean seconds between two faults.")
     var faultEvery = 4.0
-    @Option(help: "Leave out a defence; succeeds when a seed notices.")
-    var remove: Defence?
+    @Option(help: "Leave out a defence, or several joined by '+'; succeeds when a seed notices.")
+    var remove = ""
     @Flag(help: "With --seed: print all log lines.")
     var verbose = false
+
+    var removed: [Defence] {
+        get throws {
+            try self.remove.split(separator: "+").map { name in
+                guard let defence = Defence(rawValue: String(name)) else {
+                    let names = Defence.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw ValidationError("--remove \(name): there is no such defence; there are \(names)")
+                }
+                return defence
+            }
+        }
+    }
 
     func run() throws {
         if let seed {
@@ -48,11 +60,12 @@ struct SimulateCommand: ParsableCommand {
         settings.faultsFor = .seconds(self.faultsFor)
         settings.faultEvery = .seconds(self.faultEvery)
         settings.isVerbose = self.verbose
-        if let remove {
+        let removed = try self.removed
+        if !removed.isEmpty {
             #if DEFENCE_REMOVAL
-            Defence.removed = remove
+            Defence.removed = Set(removed)
             #else
-            throw ValidationError("--remove \(remove.rawValue) needs a build with ESCAPEMENT_DEFENCE_REMOVAL=1")
+            throw ValidationError("--remove \(self.remove) needs a build with ESCAPEMENT_DEFENCE_REMOVAL=1")
             #endif
         }
         let run = Run(settings)
@@ -67,10 +80,9 @@ struct SimulateCommand: ParsableCommand {
             "seed \(seed): settled=\(oracle.settledCount) dispatched=\(oracle.dispatchedCount) "
                 + "steps=\(run.cluster.simulator.stepCount) seconds=\(run.cluster.simulator.now / 1_000_000_000)")
         print("faults \(faults.joined(separator: " "))")
-        print("paths \(paths.joined(separator: " "))")
+        print("paths \(paths.joined(separator: " ")) late_admitted=\(oracle.lateCount) parked=\(oracle.parkedCount)")
+        print("kafka \(run.cluster.kafka.rarities.map { "\($0.name)=\($0.count)" }.joined(separator: " "))")
         fflush(nil)
         return violations.isEmpty ? 0 : 1
     }
 }
-
-extension Defence: ExpressibleByArgument {}

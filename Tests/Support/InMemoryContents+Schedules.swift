@@ -77,12 +77,32 @@ extension InMemoryContents {
         let revision = try self.change(before.shard, operation: "deleteSchedule")
         self.versions[index] = before.ended(at: origin.at, revision: revision)
         self.current[Name(namespace: namespace, name: name)] = nil
+        self.ended[before.uid] = origin.at
         self.append(
             AuditEntry(
                 origin, namespace: namespace, object: .schedule, name: name, action: .delete,
                 generation: before.generation, before: before.body.document))
         self.keep(origin.key)
         return .changed(before: before, after: self.versions[index])
+    }
+
+    func lives(namespace: String, name: String, limit: Int) -> [ScheduleLife] {
+        func end(_ version: StoredSchedule) -> WallInstant { self.ended[version.uid] ?? .distantFuture }
+        let found = self.versions.filter { $0.namespace == namespace && $0.name == name }.sorted { left, right in
+            if left.uid == right.uid { return left.generation > right.generation }
+            let ends = (end(left), end(right))
+            if ends.0 != ends.1 { return ends.0 > ends.1 }
+            return left.createdAt == right.createdAt ? left.uid < right.uid : left.createdAt > right.createdAt
+        }
+        return ScheduleLife.grouping(found.prefix(max(0, limit)).map { ($0, self.ended[$0.uid]) })
+    }
+
+    func scheduleNames(namespace: String, endedAfter: WallInstant, after: String?, limit: Int) -> [String] {
+        let names = self.versions.filter { version in
+            version.namespace == namespace && (self.ended[version.uid].map { $0 >= endedAfter } ?? true)
+                && (after.map { $0.utf8.lexicographicallyPrecedes(version.name.utf8) } ?? true)
+        }.map(\.name)
+        return Array(Set(names).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.prefix(max(0, limit)))
     }
 
     func allVersions(namespace: String, name: String, before: UInt64?, limit: Int) -> [StoredSchedule] {

@@ -30,6 +30,8 @@ struct InMemoryContents: Sendable {
     var versions: [StoredSchedule] = []
     /// The schedules that were not deleted.
     var current: [Name: UID] = [:]
+    /// When the others were.
+    var ended: [UID: WallInstant] = [:]
     var timers = TimerTable()
 
     mutating func establish(_ wanted: ClusterSettings) -> ClusterSettings {
@@ -204,6 +206,15 @@ extension InMemoryContents {
                     before: row.timer.document))
         }
         return row.timer
+    }
+
+    func dueTimers(
+        namespace: String, from: WallInstant, to: WallInstant, after: Watermark?, limit: Int
+    ) -> [StoredTimer] {
+        self.sortedTimers(limit: limit) { timer in
+            timer.namespace == namespace && timer.endedRevision == nil && from <= timer.due && timer.due < to
+                && (after.map { timer.watermark > $0 } ?? true)
+        }
     }
 
     func liveTimers(of shard: ShardID, after: Watermark, through: WallInstant, limit: Int) -> [StoredTimer] {

@@ -196,6 +196,26 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         }
     }
 
+    package func lives(namespace: String, name: String, limit: Int) async throws(StoreError) -> [ScheduleLife] {
+        try await self.perform("lives") { $0.lives(namespace: namespace, name: name, limit: limit) }
+    }
+
+    package func scheduleNames(
+        namespace: String, endedAfter: WallInstant, after: String?, limit: Int
+    ) async throws(StoreError) -> [String] {
+        try await self.perform("scheduleNames") {
+            $0.scheduleNames(namespace: namespace, endedAfter: endedAfter, after: after, limit: limit)
+        }
+    }
+
+    package func timers(
+        namespace: String, from: WallInstant, to: WallInstant, after: Watermark?, limit: Int
+    ) async throws(StoreError) -> [StoredTimer] {
+        try await self.perform("dueTimers") {
+            $0.dueTimers(namespace: namespace, from: from, to: to, after: after, limit: limit)
+        }
+    }
+
     package func createTimers(
         _ new: [NewTimer], key: IdempotencyKey?
     ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {

@@ -58,6 +58,9 @@ package struct APIServer: Sendable {
         self.authenticator = Authenticator(settings.authentication, clocks: clocks, logger: self.logger)
     }
 
+    /// Bytes of the largest body that any route takes.
+    package var batchByteCountMax: Int { self.settings.batchByteCountMax }
+
     /// The router of the whole API.
     ///
     /// - Parameter middleware: run inside the API's own outermost layer, such as request metrics.
@@ -80,7 +83,8 @@ package struct APIServer: Sendable {
 
     var routes: [Route] {
         [
-            self.scheduleRoutes, self.actionRoutes, self.revisionRoutes, self.timerRoutes, self.previewRoutes,
+            self.scheduleRoutes, self.actionRoutes, self.backfillRoutes, self.revisionRoutes, self.timerRoutes,
+            self.previewRoutes,
             self.activationRoutes, self.deadLetterRoutes, self.explainRoutes, self.namespaceRoutes, self.clusterRoutes,
             self.handoverRoutes,
             self.descriptionRoutes,

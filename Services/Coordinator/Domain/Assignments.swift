@@ -2,8 +2,9 @@ package import EscapementModel
 
 /// Who owns each shard (or lane), under which epoch, and how that changes hands. See docs/cluster.md.
 ///
-/// Unplanned: `unowned` → `claiming` → `assigned`. Planned: `assigned` → `revoking` → `claiming` →
-/// `assigned`. The claim is durable in the store before anyone is told: `assign` and `viewChanged` follow
+/// Unplanned: `unowned` → `claiming` → `assigned`. Planned: `assigned` → `preparing` → `revoking` →
+/// `claiming` → `assigned`; the successor loads while the owner still works, so the pause is a release, a
+/// claim and an open. A successor that cannot load ahead is not prepared. The claim is durable in the store before anyone is told: `assign` and `viewChanged` follow
 /// only from `claimed`. Whoever is told is told again at each heartbeat that does not name the item with
 /// its epoch, so a lost message costs half a second and no more.
 ///
@@ -23,6 +24,8 @@ package struct Assignments: Sendable {
         case claiming(Incarnation, expected: Epoch)
         /// Durable; told until the owner's heartbeat confirms it. Next: `revoking`, `unowned`.
         case assigned(Incarnation, Epoch, isConfirmed: Bool)
+        /// The owner works; the successor loads. Next: `revoking`, `claiming`, `assigned`, `unowned`.
+        case preparing(Incarnation, Epoch, successor: Incarnation, since: MonotonicInstant)
         /// The owner was told to stop; the successor waits. Next: `claiming`, `unowned`.
         case revoking(Incarnation, Epoch, successor: Incarnation, since: MonotonicInstant)
         /// What the store holds is not known. Next: any, by `loaded`.
@@ -63,11 +66,14 @@ package struct Assignments: Sendable {
         package var number: UInt16
         package var to: Incarnation
         package var reason: String
+        /// Whether the member loads it first, in a planned move.
+        package var isPrepared: Bool
 
-        package init(number: UInt16, to: Incarnation, reason: String) {
+        package init(number: UInt16, to: Incarnation, reason: String, isPrepared: Bool = false) {
             self.number = number
             self.to = to
             self.reason = reason
+            self.isPrepared = isPrepared
         }
     }
 
@@ -94,6 +100,8 @@ package struct Assignments: Sendable {
         /// No answer to the last `persist`: it may or may not have been done.
         case claimsFailed
         case heartbeat(from: Incarnation, [Holding])
+        /// The successor has loaded the item.
+        case prepared(from: Incarnation, number: UInt16, Epoch)
         /// The member has let go. `seen` is the highest epoch it was refused for; `none` when it was not.
         case released(from: Incarnation, number: UInt16, Epoch, seen: Epoch = .none)
         /// The member is dead or gone.
@@ -107,6 +115,8 @@ package struct Assignments: Sendable {
         /// The journal knows an epoch above the store's: raise the row to it, then read the rows again.
         case raise(number: UInt16, to: Epoch)
         case assign(number: UInt16, Epoch, to: Incarnation)
+        /// Load the item, which another member owns under the epoch.
+        case prepare(number: UInt16, Epoch, at: Incarnation)
         case revoke(number: UInt16, Epoch, from: Incarnation)
         /// `entries` has changed: everyone who needs the view gets the whole of it, before any `assign`
         /// that follows in the same list.
@@ -117,6 +127,8 @@ package struct Assignments: Sendable {
 
     /// How long an owner may take to answer a revoke.
     package static let revokeWithin = Duration.seconds(2)
+    /// How long a successor may take to load; then the move goes on, and it loads when it owns.
+    package static let prepareWithin = Duration.seconds(5)
 
     package private(set) var states: [State]
     /// Claims that have not been sent, and those on their way.
@@ -139,7 +151,8 @@ package struct Assignments: Sendable {
     package var entries: [Row] {
         self.states.enumerated().compactMap { index, state in
             switch state {
-            case .assigned(let owner, let epoch, _), .revoking(let owner, let epoch, _, _):
+            case .assigned(let owner, let epoch, _), .revoking(let owner, let epoch, _, _),
+                .preparing(let owner, let epoch, _, _):
                 Row(number: UInt16(index), epoch: epoch, owner: owner)
             case .unowned, .claiming, .unknown: nil
             }
@@ -154,7 +167,7 @@ package struct Assignments: Sendable {
             case .unowned: return Placement.Item(number: number, owner: nil)
             case .claiming(let owner, _): return Placement.Item(number: number, owner: owner, isPinned: true)
             case .assigned(let owner, _, _): return Placement.Item(number: number, owner: owner)
-            case .revoking(_, _, let successor, _):
+            case .revoking(_, _, let successor, _), .preparing(_, _, let successor, _):
                 return Placement.Item(number: number, owner: successor, isPinned: true)
             case .unknown: return nil
             }
@@ -163,7 +176,22 @@ package struct Assignments: Sendable {
 
     /// Planned moves that have begun and are not claimed.
     package var movesInFlight: Int {
-        self.states.count { if case .revoking = $0 { true } else { false } }
+        self.states.count { state in
+            switch state {
+            case .preparing, .revoking: true
+            case .assigned, .claiming, .unowned, .unknown: false
+            }
+        }
+    }
+
+    /// Items whose owner has not said yet that it has them, or that are being claimed.
+    package var unconfirmedCount: Int {
+        self.states.count { state in
+            switch state {
+            case .assigned(_, _, isConfirmed: false), .claiming: true
+            case .assigned, .preparing, .revoking, .unowned, .unknown: false
+            }
+        }
     }
 
     /// Whether the store has to be read before anything is planned.
@@ -176,8 +204,10 @@ package struct Assignments: Sendable {
     package func count(of member: Incarnation) -> Int {
         self.states.count { state in
             switch state {
-            case .assigned(member, _, _), .revoking(member, _, _, _), .claiming(member, _): true
-            case .assigned, .revoking, .claiming, .unowned, .unknown: false
+            case .assigned(member, _, _), .preparing(member, _, _, _), .revoking(member, _, _, _),
+                .claiming(member, _):
+                true
+            case .assigned, .preparing, .revoking, .claiming, .unowned, .unknown: false
             }
         }
     }
@@ -186,8 +216,18 @@ package struct Assignments: Sendable {
     package func isCurrent(_ number: UInt16, _ epoch: Epoch, owner: Incarnation) -> Bool {
         guard Int(number) < self.states.count else { return false }
         switch self.states[Int(number)] {
-        case .assigned(owner, epoch, _), .revoking(owner, epoch, _, _): return true
-        case .assigned, .revoking, .claiming, .unowned, .unknown: return false
+        case .assigned(owner, epoch, _), .preparing(owner, epoch, _, _), .revoking(owner, epoch, _, _): return true
+        case .assigned, .preparing, .revoking, .claiming, .unowned, .unknown: return false
+        }
+    }
+
+    /// Whether the member was told to load the item, which its owner has under `epoch`, and does not own it yet.
+    package func isNext(_ number: UInt16, _ epoch: Epoch, successor: Incarnation) -> Bool {
+        guard Int(number) < self.states.count else { return false }
+        switch self.states[Int(number)] {
+        case .preparing(_, epoch, successor, _), .revoking(_, epoch, successor, _): return true
+        case .claiming(successor, epoch): return true
+        case .assigned, .preparing, .revoking, .claiming, .unowned, .unknown: return false
         }
     }
 
@@ -195,7 +235,7 @@ package struct Assignments: Sendable {
     package func owner(of number: UInt16) -> Incarnation? {
         guard Int(number) < self.states.count else { return nil }
         switch self.states[Int(number)] {
-        case .assigned(let owner, _, _), .revoking(let owner, _, _, _): return owner
+        case .assigned(let owner, _, _), .preparing(let owner, _, _, _), .revoking(let owner, _, _, _): return owner
         case .claiming, .unowned, .unknown: return nil
         }
     }
@@ -218,6 +258,8 @@ package struct Assignments: Sendable {
             self.sent = []
             actions = [.reload]
         case .heartbeat(let member, let holdings): actions = self.reconcile(member, holdings)
+        case .prepared(let member, let number, let epoch):
+            actions = self.isPreparing(number, epoch, member) ? self.revoke(number, now) : []
         case .released(let member, let number, let epoch, let seen):
             actions = self.release(member, number, epoch, seen: seen)
         case .ownerLost(let member, let reason): actions = self.lose(member, reason)
@@ -253,27 +295,43 @@ package struct Assignments: Sendable {
     private mutating func move(_ decision: Decision, _ now: MonotonicInstant) -> [Action] {
         guard case .assigned(let owner, let epoch, _) = self.states[Int(decision.number)], owner != decision.to
         else { return [] }
-        self.states[Int(decision.number)] = .revoking(owner, epoch, successor: decision.to, since: now)
         self.reasons[Int(decision.number)] = decision.reason
-        return [.revoke(number: decision.number, epoch, from: owner)]
+        self.states[Int(decision.number)] = .preparing(owner, epoch, successor: decision.to, since: now)
+        if decision.isPrepared { return [.prepare(number: decision.number, epoch, at: decision.to)] }
+        return self.revoke(decision.number, now)
+    }
+
+    private func isPreparing(_ number: UInt16, _ epoch: Epoch, _ member: Incarnation) -> Bool {
+        guard Int(number) < self.states.count, case .preparing(_, epoch, member, _) = self.states[Int(number)] else {
+            return false
+        }
+        return true
+    }
+
+    /// The successor is ready, or has had its time: the owner is to stop.
+    private mutating func revoke(_ number: UInt16, _ now: MonotonicInstant) -> [Action] {
+        guard case .preparing(let owner, let epoch, let successor, _) = self.states[Int(number)] else { return [] }
+        self.states[Int(number)] = .revoking(owner, epoch, successor: successor, since: now)
+        return [.revoke(number: number, epoch, from: owner)]
     }
 
     private mutating func release(_ member: Incarnation, _ number: UInt16, _ epoch: Epoch, seen: Epoch) -> [Action] {
         guard Int(number) < self.states.count else { return [] }
         switch self.states[Int(number)] {
-        case .revoking(member, epoch, _, _) where seen > epoch, .assigned(member, epoch, _) where seen > epoch:
+        case .revoking(member, epoch, _, _) where seen > epoch, .preparing(member, epoch, _, _) where seen > epoch,
+            .assigned(member, epoch, _) where seen > epoch:
             self.states[Int(number)] = .unknown
             self.spent[number] = seen
             self.reasons[Int(number)] = "fenced"
             return [.viewChanged, .raise(number: number, to: seen)]
-        case .revoking(member, epoch, let successor, _):
+        case .revoking(member, epoch, let successor, _), .preparing(member, epoch, let successor, _):
             self.claim(number, for: successor, expected: epoch, self.reasons[Int(number)])
             return []
         case .assigned(member, epoch, _):
             self.states[Int(number)] = .unowned(last: epoch)
             self.reasons[Int(number)] = "returned"
             return [.viewChanged]
-        case .revoking, .assigned, .claiming, .unowned, .unknown:
+        case .preparing, .revoking, .assigned, .claiming, .unowned, .unknown:
             return []  // An echo: of another epoch, or after the time was up.
         }
     }
@@ -331,9 +389,11 @@ package struct Assignments: Sendable {
                 } else {
                     actions.append(.assign(number: number, epoch, to: member))
                 }
+            case .preparing(member, let epoch, _, _):
+                if epochHeld != epoch { actions.append(.assign(number: number, epoch, to: member)) }
             case .revoking(member, let epoch, _, _):
                 if epochHeld == epoch { actions.append(.revoke(number: number, epoch, from: member)) }
-            case .assigned, .revoking, .claiming, .unowned:
+            case .assigned, .preparing, .revoking, .claiming, .unowned:
                 // It went to somebody else, or is about to: the member has not noticed.
                 if let epochHeld { actions.append(.revoke(number: number, epochHeld, from: member)) }
             case .unknown: continue  // It may be the member's by right.
@@ -350,7 +410,10 @@ package struct Assignments: Sendable {
                 self.states[index] = .unowned(last: epoch)
                 self.reasons[index] = reason
                 isChanged = true
-            case .revoking(member, let epoch, let successor, _):
+            case .preparing(let owner, let epoch, member, _):
+                // Nothing was taken from the owner yet.
+                self.states[index] = .assigned(owner, epoch, isConfirmed: true)
+            case .revoking(member, let epoch, let successor, _), .preparing(member, let epoch, let successor, _):
                 self.claim(UInt16(index), for: successor, expected: epoch, self.reasons[index])
                 isChanged = true
             case .revoking(_, let epoch, member, _):
@@ -368,19 +431,23 @@ package struct Assignments: Sendable {
                     // Being written: read back what became of it.
                     self.states[index] = .unknown
                 }
-            case .assigned, .revoking, .claiming, .unowned, .unknown: continue
+            case .assigned, .preparing, .revoking, .claiming, .unowned, .unknown: continue
             }
         }
         return isChanged ? [.viewChanged] : []
     }
 
     private mutating func expire(_ now: MonotonicInstant) -> [Action] {
+        var actions: [Action] = []
         for (index, state) in self.states.enumerated() {
-            guard case .revoking(_, let epoch, let successor, let since) = state,
-                now.duration(since: since) >= self.revokeWithin
-            else { continue }
-            self.claim(UInt16(index), for: successor, expected: epoch, self.reasons[index])
+            switch state {
+            case .preparing(_, _, _, let since) where now.duration(since: since) >= Self.prepareWithin:
+                actions += self.revoke(UInt16(index), now)
+            case .revoking(_, let epoch, let successor, let since) where now.duration(since: since) >= self.revokeWithin:
+                self.claim(UInt16(index), for: successor, expected: epoch, self.reasons[index])
+            case .preparing, .revoking, .assigned, .claiming, .unowned, .unknown: continue
+            }
         }
-        return []
+        return actions
     }
 }

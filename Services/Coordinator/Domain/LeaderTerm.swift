@@ -14,6 +14,7 @@ package struct LeaderTerm: Sendable {
         case heartbeat(Incarnation, Membership.Report, [Assignments.Holding])
         case closed(Incarnation, goodbye: Bool)
         case released(AssignedKind, from: Incarnation, number: UInt16, Epoch, seen: Epoch = .none)
+        case prepared(AssignedKind, from: Incarnation, number: UInt16, Epoch)
         case loaded(AssignedKind, [Assignments.Row])
         case claimed(AssignedKind, [Epoch?])
         case claimsFailed(AssignedKind)
@@ -30,6 +31,7 @@ package struct LeaderTerm: Sendable {
         /// Raise the row to the epoch, then read the rows again.
         case raise(AssignedKind, number: UInt16, to: Epoch)
         case assign(AssignedKind, number: UInt16, Epoch, to: Incarnation)
+        case prepare(AssignedKind, number: UInt16, Epoch, at: Incarnation)
         case revoke(AssignedKind, number: UInt16, Epoch, from: Incarnation)
         /// Send the whole view to its audience.
         case publishView(AssignedKind)
@@ -44,6 +46,8 @@ package struct LeaderTerm: Sendable {
     /// The bounds of planned moves.
     package struct Limits: Equatable, Sendable {
         package var movesInFlightMax: Int
+        /// Lanes are moved one by one: each that moves holds all its shards up.
+        package var laneMovesInFlightMax: Int
         /// Moves for balance in one window: a tenth of the items, but at least this many.
         package var rebalancesMin: Int
         package var rebalanceWindow: Duration
@@ -53,10 +57,12 @@ package struct LeaderTerm: Sendable {
         package var gather: Duration
 
         package init(
-            movesInFlightMax: Int = 16, rebalancesMin: Int = 4, rebalanceWindow: Duration = .seconds(10),
+            movesInFlightMax: Int = 16, laneMovesInFlightMax: Int = 1, rebalancesMin: Int = 4,
+            rebalanceWindow: Duration = .seconds(10),
             joinBatch: Duration = .seconds(5), gather: Duration = .seconds(1)
         ) {
             self.movesInFlightMax = movesInFlightMax
+            self.laneMovesInFlightMax = laneMovesInFlightMax
             self.rebalancesMin = rebalancesMin
             self.rebalanceWindow = rebalanceWindow
             self.joinBatch = joinBatch
@@ -133,6 +139,8 @@ package struct LeaderTerm: Sendable {
             actions += self.follow(self.membership.receive(.closed(member, goodbye: goodbye), now: now), now)
         case .released(let kind, let member, let number, let epoch, let seen):
             actions += self.pass(.released(from: member, number: number, epoch, seen: seen), to: kind, now)
+        case .prepared(let kind, let member, let number, let epoch):
+            actions += self.pass(.prepared(from: member, number: number, epoch), to: kind, now)
         case .loaded(let kind, let rows): actions += self.pass(.loaded(rows), to: kind, now)
         case .claimed(let kind, let epochs): actions += self.pass(.claimed(epochs), to: kind, now)
         case .claimsFailed(let kind): actions += self.pass(.claimsFailed, to: kind, now)
@@ -215,7 +223,10 @@ package struct LeaderTerm: Sendable {
                 weight: member.identity.weight, zone: member.identity.zone, standing: standing)
         }
         let assignments = self.assignments(of: kind)
-        let free = assignments.isInDoubt ? 0 : max(0, self.limits.movesInFlightMax - assignments.movesInFlight)
+        let movesMax = kind == .shard ? self.limits.movesInFlightMax : self.limits.laneMovesInFlightMax
+        // A move of a lane is over when its new owner has said that it has it.
+        let moving = assignments.movesInFlight + (kind == .lane ? assignments.unconfirmedCount : 0)
+        let free = assignments.isInDoubt ? 0 : max(0, movesMax - moving)
         let rebalances = isAnyoneWell ? self.rebalancesAllowed(kind, items: assignments.states.count, now) : 0
         let steps = Placement.plan(
             items: assignments.items, candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
@@ -229,15 +240,21 @@ package struct LeaderTerm: Sendable {
             case .orphan:
                 let reason = assignments.reason(of: step.number)
                 placed.append(Assignments.Decision(number: step.number, to: step.to, reason: reason))
-            case .drain: moved.append(Assignments.Decision(number: step.number, to: step.to, reason: "drain"))
+            case .drain: moved.append(self.move(kind, step, "drain"))
             case .rebalance:
                 self.rebalances[kind]?.count += 1
-                moved.append(Assignments.Decision(number: step.number, to: step.to, reason: "rebalance"))
+                moved.append(self.move(kind, step, "rebalance"))
             }
         }
         if !moved.isEmpty { actions += self.pass(.moved(moved), to: kind, now) }
         if !placed.isEmpty { actions += self.pass(.placed(placed), to: kind, now) }
         return actions
+    }
+
+    private func move(_ kind: AssignedKind, _ step: Placement.Step, _ reason: String) -> Assignments.Decision {
+        let canPrepare = self.membership.members[step.to]?.identity.canPrepare ?? false
+        return Assignments.Decision(
+            number: step.number, to: step.to, reason: reason, isPrepared: kind == .shard && canPrepare)
     }
 
     /// Whether the first members of a new cluster have had a moment to appear.
@@ -291,6 +308,7 @@ package struct LeaderTerm: Sendable {
             case .reload: .reload(kind)
             case .raise(let number, let epoch): .raise(kind, number: number, to: epoch)
             case .assign(let number, let epoch, let member): .assign(kind, number: number, epoch, to: member)
+            case .prepare(let number, let epoch, let member): .prepare(kind, number: number, epoch, at: member)
             case .revoke(let number, let epoch, let member): .revoke(kind, number: number, epoch, from: member)
             case .viewChanged: .publishView(kind)
             case .handedOver(let reason): .handedOver(kind, reason: reason)

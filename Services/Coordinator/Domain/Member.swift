@@ -12,11 +12,14 @@ package struct MemberIdentity: Hashable, Sendable {
     package var weight: Int
     package var zone: String
     package var build: String
+    /// Whether it can load a shard before it owns it.
+    package var canPrepare: Bool
 
     package init(
         role: Role, node: NodeID, incarnation: Incarnation, address: String, weight: Int = 100, zone: String = "",
-        build: String = ""
+        build: String = "", canPrepare: Bool = false
     ) {
+        self.canPrepare = canPrepare
         self.role = role
         self.node = node
         self.incarnation = incarnation

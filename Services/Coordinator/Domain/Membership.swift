@@ -38,7 +38,8 @@ package struct Membership: Sendable {
         case heard(Incarnation, Report)
         /// Its only link ended; with a goodbye it left on purpose.
         case closed(Incarnation, goodbye: Bool)
-        /// An operator wants the member emptied, or no longer. Forgotten when the process ends or the leader changes.
+        /// An operator wants the member emptied, or no longer. Forgotten when the process ends; the next leader learns it
+        /// from the member.
         case drained(Incarnation, Bool)
         /// Nothing is assigned to this leaving member any more.
         case emptied(Incarnation)
@@ -52,11 +53,14 @@ package struct Membership: Sendable {
         package var firesPerSecond: Int
         package var resident: Int
         package var clockOffsetMilliseconds: Int64
+        /// A former leader was asked to empty the member.
+        package var isDrained: Bool
 
         package init(
             leaving: Bool = false, complaint: String = "", firesPerSecond: Int = 0, resident: Int = 0,
-            clockOffsetMilliseconds: Int64 = 0
+            clockOffsetMilliseconds: Int64 = 0, isDrained: Bool = false
         ) {
+            self.isDrained = isDrained
             self.leaving = leaving
             self.complaint = complaint
             self.firesPerSecond = firesPerSecond
@@ -177,6 +181,8 @@ package struct Membership: Sendable {
         member.firesPerSecond = report.firesPerSecond
         member.resident = report.resident
         member.clockOffsetMilliseconds = report.clockOffsetMilliseconds
+        // Only the first report: afterwards this leader knows better.
+        if member.state == .joining { member.isDrained = report.isDrained }
         self.members[incarnation] = member
         if report.leaving { return self.move(incarnation, to: .leaving) }
         switch member.state {

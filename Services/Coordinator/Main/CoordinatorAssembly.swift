@@ -63,6 +63,13 @@ struct CoordinatorAssembly {
         let zones = ZoneDatabase(directory: common.zoneInfoDirectory)
         let traces: [any Service] =
             TraceExporter(common.telemetry, observability: self.observability, clocks: self.clocks).map { [$0] } ?? []
+        let server = self.server(store: store, cluster: coordinator, zones: zones)
+        let canary =
+            self.configuration.canary == .off
+            ? nil
+            : CanaryKeeper(
+                server: server, isLeading: { coordinator.ledEpoch != nil }, metrics: self.observability.metrics,
+                logger: self.observability.logger("canary"))
         // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
         let services: [any Service] = [
             admin, StoreRun(store: store),
@@ -71,7 +78,8 @@ struct CoordinatorAssembly {
                 logger: self.logger),
             ZoneWatch(zones: zones, clocks: self.clocks, observability: self.observability),
             CoordinatorRun(coordinator: coordinator),
-            self.api(store: store, cluster: coordinator, zones: zones, tls: web) { ready.note("api", $0) },
+            self.api(server, tls: web) { ready.note("api", $0) },
+            CanaryRun(keeper: canary),
             RotationPause(
                 health: self.observability.health, clocks: self.clocks, drainLimit: common.drainLimit),
         ]
@@ -96,18 +104,15 @@ struct CoordinatorAssembly {
             })
     }
 
-    private func api(
-        store: PostgresStore, cluster: Coordinator, zones: ZoneDatabase, tls: TLSContextSlot?,
-        onBound: @escaping @Sendable (Int) -> Void
-    ) -> HTTPListener<APIRequestContext> {
+    private func server(store: PostgresStore, cluster: Coordinator, zones: ZoneDatabase) -> APIServer {
         let configuration = self.configuration
         let common = configuration.common
-        let settings = APISettings(
-            cluster: common.cluster.name, shardCount: common.cluster.shardCount,
-            authentication: configuration.authentication == .token
-                ? .tokens(file: configuration.tokensFile ?? "") : .open)
-        let server = APIServer(
-            settings: settings, store: store, cluster: cluster, clocks: self.clocks,
+        return APIServer(
+            settings: APISettings(
+                cluster: common.cluster.name, shardCount: common.cluster.shardCount,
+                authentication: configuration.authentication == .token
+                    ? .tokens(file: configuration.tokensFile ?? "") : .open), store: store, cluster: cluster,
+            clocks: self.clocks,
             zones: zones, observability: self.observability
         ) { bytes, byteCountMax in
             switch Gunzip.decompress(bytes, byteCountMax: byteCountMax) {
@@ -116,8 +121,14 @@ struct CoordinatorAssembly {
             case .malformed: .malformed
             }
         }
+    }
+
+    private func api(
+        _ server: APIServer, tls: TLSContextSlot?, onBound: @escaping @Sendable (Int) -> Void
+    ) -> HTTPListener<APIRequestContext> {
+        let configuration = self.configuration
         var limits = HTTPServerLimits()
-        limits.bodyByteCountMax = settings.batchByteCountMax
+        limits.bodyByteCountMax = server.batchByteCountMax
         return HTTPListener(
             name: "api",
             router: server.router(middleware: [

@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import CoordinatorService
 import EscapementModel
 import HTTPServer
@@ -35,6 +36,20 @@ struct StoreRun: Service {
             throw error
         }
         await self.store.close()
+    }
+}
+
+/// The built-in canary; not at all when the operator wants none.
+struct CanaryRun: Service {
+    /// `nil` for none.
+    let keeper: CanaryKeeper?
+
+    func run() async throws {
+        guard let keeper else {
+            try await gracefulShutdown()
+            return
+        }
+        await cancelWhenGracefulShutdown { await keeper.run() }
     }
 }
 

@@ -73,7 +73,8 @@ extension LeaderShell {
                             "state": isConfirmed ? "owned" : "assigned", "owner": name(owner),
                             "epoch": .integer(epoch.rawValue),
                         ]
-                    case .revoking(let owner, let epoch, let successor, _):
+                    case .preparing(let owner, let epoch, let successor, _),
+                        .revoking(let owner, let epoch, let successor, _):
                         [
                             "state": "moving", "owner": name(owner), "epoch": .integer(epoch.rawValue),
                             "next": name(successor),

@@ -56,6 +56,8 @@ actor LeaderShell {
     private(set) var links: [Incarnation: (link: AcceptedLink, heardAt: MonotonicInstant)] = [:]
     /// How far each shard is settled, as its owner says; written at each checkpoint.
     private var settled: [ShardID: WallInstant] = [:]
+    /// The revision that belongs to it.
+    private var revisions: [ShardID: Revision] = [:]
     /// Where each lane's journal stands, as the store and the lane's owner say, and which of it is not written yet.
     private var lanes: [LaneID: LaneCheckpoint]
     private var unwrittenLanes: Set<LaneID> = []
@@ -169,7 +171,7 @@ actor LeaderShell {
                     MemberIdentity(
                         role: member.role, node: member.node, incarnation: member.incarnation,
                         address: member.hello.listenAddress, weight: Int(member.hello.weight), zone: member.hello.zone,
-                        build: member.hello.build)))
+                        build: member.hello.build, canPrepare: version >= ProtocolRange.preparing)))
         case .coordinator, .tool: break
         }
         return true
@@ -214,6 +216,9 @@ actor LeaderShell {
                 .released(
                     .shard, from: member.incarnation, number: message.shard.rawValue, message.epoch,
                     seen: message.seenEpoch))
+        case (.shardPrepared, .ticker):
+            let message = try frame.decode(ShardPrepared.self)
+            self.receive(.prepared(.shard, from: member.incarnation, number: message.shard.rawValue, message.epoch))
         case (.laneReleased, .dispatcher):
             let message = try frame.decode(LaneReleased.self)
             self.receive(
@@ -227,7 +232,13 @@ actor LeaderShell {
             }
         case (.snapshotRequest, .ticker):
             let request = try frame.decode(SnapshotRequest.self)
-            if self.owns(request.shard, request.epoch, member) { await self.feeds.open(request, for: member) }
+            if self.owns(request.shard, request.epoch, member) {
+                await self.feeds.open(request, for: member)
+            } else if self.term.shards.isNext(
+                request.shard.rawValue, request.epoch, successor: member.incarnation)
+            {
+                await self.feeds.open(request, for: member, asNext: true)
+            }
         case (.horizonRequest, .ticker):
             let request = try frame.decode(HorizonRequest.self)
             if self.owns(request.shard, request.epoch, member) { await self.feeds.extend(request, for: member) }
@@ -273,7 +284,10 @@ actor LeaderShell {
     private func beat(_ message: WireProtocol.Heartbeat, from member: AcceptedLink) {
         guard self.environment.leads() else { return }
         let clock = self.environment.clocks.wallNow()
-        member.link.send(HeartbeatAck(leaderEpoch: self.epoch, clock: clock))
+        defer {
+            let isDrained = self.term.membership.members[member.incarnation]?.isDrained ?? false
+            member.link.send(HeartbeatAck(leaderEpoch: self.epoch, clock: clock, drained: isDrained))
+        }
         guard member.role != .coordinator else { return }
         for holding in message.holdings {
             let shard = ShardID(holding.number)
@@ -281,6 +295,7 @@ actor LeaderShell {
                 self.owns(shard, holding.epoch, member)
             else { continue }
             self.settled[shard] = max(self.settled[shard] ?? through, through)
+            self.revisions[shard] = max(self.revisions[shard] ?? .none, holding.revision)
         }
         self.receive(
             .heartbeat(
@@ -288,7 +303,8 @@ actor LeaderShell {
                 Membership.Report(
                     leaving: message.leaving, complaint: message.complaint,
                     firesPerSecond: Int(message.firesPerSecond), resident: Int(clamping: message.resident),
-                    clockOffsetMilliseconds: message.clock.duration(since: clock).wholeMilliseconds),
+                    clockOffsetMilliseconds: message.clock.duration(since: clock).wholeMilliseconds,
+                    isDrained: message.drained),
                 message.holdings.map { Assignments.Holding(number: $0.number, epoch: $0.epoch) }))
     }
 
@@ -323,6 +339,14 @@ actor LeaderShell {
             }
             self.link(member)?.send(
                 LaneAssign(leaderEpoch: self.epoch, lane: LaneID(number), epoch: epoch, checkpoint: checkpoint))
+        case .prepare(.shard, let number, let epoch, let member):
+            let shard = ShardID(number)
+            // Both grow together at the owner, so an older revision with a newer instant would only load more.
+            self.link(member)?.send(
+                ShardPrepare(
+                    leaderEpoch: self.epoch, shard: shard, epoch: epoch, settledThrough: self.settled[shard],
+                    revision: self.revisions[shard] ?? .none))
+        case .prepare(.lane, _, _, _): break  // A dispatcher has nothing to load.
         case .revoke(.shard, let number, let epoch, let member):
             self.link(member)?.send(ShardRevoke(leaderEpoch: self.epoch, shard: ShardID(number), epoch: epoch))
         case .revoke(.lane, let number, let epoch, let member):

@@ -25,9 +25,15 @@ actor ScheduleFeeds {
         var isStale = false
     }
 
+    /// A shard's owner and whoever is to be the next one are fed side by side.
+    private struct Place: Hashable {
+        var shard: ShardID
+        var isNext: Bool
+    }
+
     private enum Job {
-        case snapshot(SnapshotRequest, token: UInt64)
-        case changes(ShardID, token: UInt64)
+        case snapshot(SnapshotRequest, Place, token: UInt64)
+        case changes(Place, token: UInt64)
         case horizon(HorizonRequest, AcceptedLink)
     }
 
@@ -38,7 +44,7 @@ actor ScheduleFeeds {
     private let gate: StoreGate
     private let jobs: AsyncStream<Job>
     private let jobQueue: AsyncStream<Job>.Continuation
-    private var feeds: [ShardID: Feed] = [:]
+    private var feeds: [Place: Feed] = [:]
     private var horizons: Set<ShardID> = []
     private var nextHorizons: [ShardID: (HorizonRequest, AcceptedLink)] = [:]
     private var known: [ShardID: Revision] = [:]
@@ -50,7 +56,7 @@ actor ScheduleFeeds {
         self.settings = settings
         self.logger = logger
         self.gate = StoreGate(permits: settings.readsMax)
-        // One snapshot or read of changes, and one horizon, a shard: the queue is bounded by what enters it.
+        // Two snapshots or reads of changes, and one horizon, a shard: the queue is bounded by what enters it.
         (self.jobs, self.jobQueue) = AsyncStream.makeStream(of: Job.self, bufferingPolicy: .unbounded)
     }
 
@@ -61,8 +67,8 @@ actor ScheduleFeeds {
             for await job in self.jobs {
                 group.addTask {
                     switch job {
-                    case .snapshot(let request, let token): await self.sendSnapshot(request, token)
-                    case .changes(let shard, let token): await self.sendChanges(shard, token)
+                    case .snapshot(let request, let place, let token): await self.sendSnapshot(request, place, token)
+                    case .changes(let place, let token): await self.sendChanges(place, token)
                     case .horizon(let request, let link): await self.sendHorizon(request, link)
                     }
                 }
@@ -70,19 +76,21 @@ actor ScheduleFeeds {
         }
     }
 
-    /// A ticker that owns the shard asks for its contents. Replaces what it or an earlier owner asked.
-    func open(_ request: SnapshotRequest, for link: AcceptedLink) {
-        if let feed = self.feeds[request.shard], feed.epoch > request.epoch { return }
+    /// A ticker that owns the shard, or `asNext` is told to load it, asks for its contents. Replaces what it or an
+    /// earlier one asked.
+    func open(_ request: SnapshotRequest, for link: AcceptedLink, asNext: Bool = false) {
+        let place = Place(shard: request.shard, isNext: asNext)
+        if let feed = self.feeds[place], feed.epoch > request.epoch { return }
         let token = self.nextToken
         self.nextToken += 1
         var feed = Feed(link: link, epoch: request.epoch, token: token)
         if request.since == .none {
-            self.feeds[request.shard] = feed
-            self.jobQueue.yield(.snapshot(request, token: token))
+            self.feeds[place] = feed
+            self.jobQueue.yield(.snapshot(request, place, token: token))
         } else {
             feed.sentThrough = request.since
-            self.feeds[request.shard] = feed
-            self.read(request.shard)
+            self.feeds[place] = feed
+            self.read(place)
         }
     }
 
@@ -102,7 +110,9 @@ actor ScheduleFeeds {
     }
 
     /// A change of the shard was committed.
-    func hint(_ shard: ShardID) { self.read(shard) }
+    func hint(_ shard: ShardID) {
+        for isNext in [false, true] { self.read(Place(shard: shard, isNext: isNext)) }
+    }
 
     /// The link is gone, and its feeds with it.
     func close(_ link: AcceptedLink) {
@@ -111,7 +121,7 @@ actor ScheduleFeeds {
 
     /// Ends the feeds of earlier owners: those under an epoch below the one given for their shard.
     func retire(below epochs: [ShardID: Epoch]) {
-        self.feeds = self.feeds.filter { shard, feed in feed.epoch >= epochs[shard] ?? .none }
+        self.feeds = self.feeds.filter { place, feed in feed.epoch >= epochs[place.shard] ?? .none }
     }
 
     private func poll() async {
@@ -120,7 +130,10 @@ actor ScheduleFeeds {
                 let revisions = try await self.store.revisions()
                 for (shard, revision) in revisions where revision > self.known[shard] ?? .none {
                     self.known[shard] = revision
-                    if let sent = self.feeds[shard]?.sentThrough, sent < revision { self.read(shard) }
+                    for isNext in [false, true] {
+                        let place = Place(shard: shard, isNext: isNext)
+                        if let sent = self.feeds[place]?.sentThrough, sent < revision { self.read(place) }
+                    }
                 }
             } catch {
                 self.logger.debug(
@@ -131,21 +144,21 @@ actor ScheduleFeeds {
     }
 
     /// Starts a read of changes, or lets the one under way look again.
-    private func read(_ shard: ShardID) {
-        guard let feed = self.feeds[shard] else { return }
+    private func read(_ place: Place) {
+        guard let feed = self.feeds[place] else { return }
         if feed.isReading || feed.sentThrough == nil {
-            self.feeds[shard]?.isStale = true
+            self.feeds[place]?.isStale = true
         } else {
-            self.feeds[shard]?.isReading = true
-            self.jobQueue.yield(.changes(shard, token: feed.token))
+            self.feeds[place]?.isReading = true
+            self.jobQueue.yield(.changes(place, token: feed.token))
         }
     }
 
-    private func isCurrent(_ shard: ShardID, _ token: UInt64) -> Bool { self.feeds[shard]?.token == token }
+    private func isCurrent(_ place: Place, _ token: UInt64) -> Bool { self.feeds[place]?.token == token }
 
-    private func sendSnapshot(_ request: SnapshotRequest, _ token: UInt64) async {
+    private func sendSnapshot(_ request: SnapshotRequest, _ place: Place, _ token: UInt64) async {
         let shard = request.shard
-        while !Task.isCancelled, self.isCurrent(shard, token), let feed = self.feeds[shard] {
+        while !Task.isCancelled, self.isCurrent(place, token), let feed = self.feeds[place] {
             let sender = SnapshotSender(request: request, link: feed.link)
             do {
                 try await self.gate.run { () async throws(StoreError) in
@@ -153,10 +166,10 @@ actor ScheduleFeeds {
                         page in await sender.send(page)
                     }
                 }
-                guard self.isCurrent(shard, token), let revision = await sender.revision else { return }
-                self.feeds[shard]?.sentThrough = revision
+                guard self.isCurrent(place, token), let revision = await sender.revision else { return }
+                self.feeds[place]?.sentThrough = revision
                 // What was committed since is found now, not at the next poll.
-                self.read(shard)
+                self.read(place)
                 return
             } catch {
                 self.logger.info(
@@ -172,22 +185,23 @@ actor ScheduleFeeds {
         }
     }
 
-    private func sendChanges(_ shard: ShardID, _ token: UInt64) async {
-        while !Task.isCancelled, self.isCurrent(shard, token), let feed = self.feeds[shard],
+    private func sendChanges(_ place: Place, _ token: UInt64) async {
+        let shard = place.shard
+        while !Task.isCancelled, self.isCurrent(place, token), let feed = self.feeds[place],
             let sent = feed.sentThrough
         {
-            self.feeds[shard]?.isStale = false
+            self.feeds[place]?.isStale = false
             do {
                 let page = try await self.gate.run { () async throws(StoreError) in
                     try await self.store.changes(of: shard, after: sent)
                 }
-                guard self.isCurrent(shard, token) else { return }
+                guard self.isCurrent(place, token) else { return }
                 if page.revision > sent {
                     for delta in PageCutter.deltas(shard: shard, from: sent, page: page) { feed.link.link.send(delta) }
-                    self.feeds[shard]?.sentThrough = page.revision
+                    self.feeds[place]?.sentThrough = page.revision
                 }
-                if page.last || page.revision <= sent, self.feeds[shard]?.isStale != true {
-                    self.feeds[shard]?.isReading = false
+                if page.last || page.revision <= sent, self.feeds[place]?.isStale != true {
+                    self.feeds[place]?.isReading = false
                     return
                 }
             } catch {
@@ -201,7 +215,9 @@ actor ScheduleFeeds {
 
     private func sendHorizon(_ request: HorizonRequest, _ link: AcceptedLink) async {
         defer { self.endHorizon(of: request.shard) }
-        while !Task.isCancelled, let feed = self.feeds[request.shard], feed.link === link, feed.epoch == request.epoch {
+        while !Task.isCancelled, let feed = self.feeds[Place(shard: request.shard, isNext: false)],
+            feed.link === link, feed.epoch == request.epoch
+        {
             do {
                 let limit = PageCutter.rowsMax
                 let timers = try await self.gate.run { () async throws(StoreError) in

@@ -30,10 +30,13 @@ package struct OutcomeRecord: Equatable, Sendable {
         package var byteCount: Int
         /// 32 bytes.
         package var sha256: [UInt8]
+        /// The payload itself, where the operator wants it kept.
+        package var text: String?
 
-        package init(byteCount: Int, sha256: [UInt8]) {
+        package init(byteCount: Int, sha256: [UInt8], text: String? = nil) {
             self.byteCount = byteCount
             self.sha256 = sha256
+            self.text = text
         }
     }
 

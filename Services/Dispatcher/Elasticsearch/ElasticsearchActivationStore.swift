@@ -40,6 +40,10 @@ package actor ElasticsearchActivationStore: ActivationStore {
         for finding in findings {
             switch finding.state {
             case .right, .missing: continue
+            case .hidden:
+                self.logger.info(
+                    "these credentials cannot see whether the store is prepared; see escapement es check",
+                    event: "elasticsearch_setup_hidden", [LogKey.reason: .string(finding.what)])
             case .differs(let how), .unsupported(let how):
                 self.logger.warning(
                     "not as this release wants it; see escapement es check", event: "elasticsearch_setup_differs",

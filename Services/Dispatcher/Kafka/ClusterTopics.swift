@@ -5,6 +5,8 @@ package import KafkaClient
 package struct ClusterTopics: Sendable {
     /// How long the journal keeps records: an outage of Elasticsearch may last so long.
     package static let journalRetentionMilliseconds = 7 * 86_400_000
+    /// How long what the canary fired is kept: nobody reads it.
+    package static let canaryRetentionMilliseconds = 3_600_000
     /// Copies of each partition, where there are as many brokers.
     package static let replicasMax = 3
 
@@ -15,6 +17,8 @@ package struct ClusterTopics: Sendable {
         package var partitionCount: Int
         /// Another count is an error, not a matter of taste.
         package var isExact: Bool
+        /// The cluster works without it.
+        package var isOptional = false
         package var settings: [KafkaClientSettings.Property]
     }
 
@@ -41,6 +45,12 @@ package struct ClusterTopics: Sendable {
                 name: defaultTopic, purpose: "fires", partitionCount: laneCount, isExact: false, settings: safe),
             Topic(
                 name: deadLetterTopic, purpose: "dead letters", partitionCount: 1, isExact: false, settings: kept),
+            Topic(
+                name: PublishingRules.canaryTopic(of: cluster), purpose: "canary", partitionCount: 1, isExact: false,
+                isOptional: true,
+                settings: safe + [
+                    .init("cleanup.policy", "delete"), .init("retention.ms", "\(Self.canaryRetentionMilliseconds)"),
+                ]),
         ]
     }
 }

@@ -111,7 +111,11 @@ package struct KafkaInspection: Sendable {
             }
             return creates
                 ? [await self.create(topic, replicaCount, name)]
-                : [Finding(.problem, "\(name) does not exist; 'escapement kafka setup' creates it")]
+                : [
+                    Finding(
+                        topic.isOptional ? .warning : .problem,
+                        "\(name) does not exist; 'escapement kafka setup' creates it")
+                ]
         }
         let settings: [String: String]
         do throws(KafkaError) {

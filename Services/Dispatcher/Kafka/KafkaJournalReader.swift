@@ -64,31 +64,60 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
         return try await self.using { consumer throws(KafkaError) in
             // Records that are out of their retention are gone, and no error.
             let low = try await consumer.watermarks(of: partition, timeout: Self.requestMax).low
-            let start = Swift.max(from, low)
-            try await consumer.assign([partition: .at(start)])
-            var records: [ByteBuffer] = []
-            var next = start
-            var silent = Duration.zero
-            while records.count < max {
-                let messages = try await consumer.poll(max: max - records.count, timeout: Self.pollMax)
-                for message in messages {
-                    next = message.offset + 1
-                    records.append(ByteBuffer(bytes: message.value ?? []))
-                }
-                // Only the broker knows the end: what is in an open transaction is behind it, and end marks before it
-                // are no records. A silence proves nothing.
-                if let end = consumer.end(of: partition) {
-                    next = end
-                    break
-                }
-                silent = messages.isEmpty ? silent + Self.pollMax : .zero
-                if silent >= Self.silenceMax {
-                    throw KafkaError(.timedOut, detail: "the parked fires of lane \(lane) did not arrive")
-                }
-            }
-            try await consumer.assign([:])
-            return (records, next)
+            let (messages, next, _) = try await self.stretch(
+                of: partition, from: Swift.max(from, low), max: max, by: consumer)
+            return (messages.map { ByteBuffer(bytes: $0.value ?? []) }, next)
         }
+    }
+
+    package func scan(
+        _ lane: LaneID, from start: JournalStart, max: Int
+    ) async throws(JournalError) -> JournalStretch {
+        let partition = self.partition(lane)
+        return try await self.using { consumer throws(KafkaError) in
+            let (low, high) = try await consumer.watermarks(of: partition, timeout: Self.requestMax)
+            let wanted: Int64
+            switch start {
+            case .offset(let offset): wanted = offset
+            case .last(let count): wanted = high - count
+            case .since(let instant):
+                wanted = try await consumer.offset(of: partition, since: instant, timeout: Self.requestMax) ?? high
+            }
+            let (messages, next, isEnd) = try await self.stretch(
+                of: partition, from: Swift.max(wanted, low), max: max, by: consumer)
+            return JournalStretch(
+                records: messages.map { StoredJournalRecord($0) }, next: next, isEnd: isEnd,
+                reachesBack: low == 0 || wanted > low)
+        }
+    }
+
+    /// Up to `max` committed records from `start` on, the offset to go on from, and whether that is the end for now.
+    private func stretch(
+        of partition: KafkaPartition, from start: Int64, max: Int, by consumer: KafkaConsumer
+    ) async throws(KafkaError) -> (messages: [KafkaMessage], next: Int64, isEnd: Bool) {
+        try await consumer.assign([partition: .at(start)])
+        var found: [KafkaMessage] = []
+        var next = start
+        var isEnd = false
+        var silent = Duration.zero
+        while found.count < max, !isEnd {
+            let messages = try await consumer.poll(max: max - found.count, timeout: Self.pollMax)
+            found += messages
+            next = messages.last.map { $0.offset + 1 } ?? next
+            // Only the broker knows the end: what is in an open transaction is behind it, and end marks before it
+            // are no records. A silence proves nothing.
+            if let end = consumer.end(of: partition) {
+                next = end
+                isEnd = true
+            }
+            silent = messages.isEmpty ? silent + Self.pollMax : .zero
+            if silent >= Self.silenceMax, !isEnd {
+                throw KafkaError(
+                    .timedOut, detail: "the records of \(partition.topic)/\(partition.partition) did not arrive")
+            }
+        }
+        try await consumer.assign([:])
+        return (found, next, isEnd)
     }
 
     nonisolated private func partition(_ lane: LaneID) -> KafkaPartition {

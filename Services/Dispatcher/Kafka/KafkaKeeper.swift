@@ -82,6 +82,8 @@ package struct KafkaKeeper: Service {
     /// Creates what is missing; what stands in the way, in words for the operator.
     private func prepare(_ admin: KafkaAdmin, _ brokers: KafkaMetadata) async throws(KafkaError) -> String? {
         let replicaCount = min(ClusterTopics.replicasMax, max(1, brokers.brokerCount))
+        // Other brokers learn of a new topic a moment later, and refuse records for it until then as if it did not exist.
+        var news: [String] = []
         for topic in self.topics(replicaCount).all {
             let found = try await admin.metadata(topic: topic.name, timeout: Self.requestMax).topics.first
             switch found?.code {
@@ -93,10 +95,16 @@ package struct KafkaKeeper: Service {
                         + "but the cluster has \(topic.partitionCount) lanes"
                 }
             default:
-                if let problem = try await self.create(topic, admin, replicaCount) { return problem }
+                guard let problem = try await self.create(topic, admin, replicaCount) else {
+                    news.append(topic.name)
+                    continue
+                }
+                if !topic.isOptional { return problem }
+                self.logger.warning(
+                    "an optional topic is missing", event: "topic_missing", [LogKey.reason: .string(problem)])
             }
         }
-        return nil
+        return news.isEmpty ? nil : "created a moment ago: \(news.joined(separator: ", "))"
     }
 
     private func create(

@@ -88,13 +88,10 @@ struct DispatcherAssembly {
     }
 
     private func kafka() throws(ConfigurationRefusal) -> KafkaConnection {
-        var tokens: KafkaClientSettings.TokenSource?
-        if self.configuration.kafka.login?.mechanism == .oauthBearer {
-            let source = KafkaTokens(clocks: self.clocks)
-            tokens = { try await source.token($0) }
-        }
         let connection = KafkaConnection(
-            self.configuration.kafka, tokens: tokens, clocks: self.clocks, health: self.observability.health,
+            self.configuration.kafka,
+            tokens: KafkaTokens.source(for: self.configuration.kafka, clocks: self.clocks), clocks: self.clocks,
+            health: self.observability.health,
             logger: self.observability.logger("kafka"))
         do {
             try connection.check()
@@ -136,7 +133,8 @@ struct DispatcherAssembly {
                 sourcePrefix: configuration.cloudEventsSource,
                 whisk: configuration.whiskTopic.map {
                     EventFormat.Whisk(topic: $0, cluster: common.cluster.name, keys: keys)
-                }), spans: FireSpans(self.observability.spans))
+                }), payloads: PayloadRecording(rawValue: configuration.payloadStorage.rawValue) ?? .digest,
+            spans: FireSpans(self.observability.spans))
         let deadLetters = ActivationDeadLetters(
             connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
         let environment = LaneShell.Environment(

@@ -51,6 +51,7 @@ extension OutcomeRecord {
         if let payload = self.payload {
             add("payload_bytes", .integer(payload.byteCount))
             add("payload_sha256", .string(Hexadecimal.text(payload.sha256)))
+            if let text = payload.text { add("payload", .string(text)) }
         }
         if let trace = self.traceID { add("trace_id", .string(trace)) }
         return .object(members)

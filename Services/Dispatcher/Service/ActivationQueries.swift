@@ -8,12 +8,16 @@ package import WireProtocol
 /// remembers.
 package struct ActivationQueries: Sendable {
     private let store: any ActivationStore
+    private let journal: JournalSearch
     private let recent: RecentOutcomes
     private let cluster: String
     private let dispatcher: NodeID
 
-    package init(store: any ActivationStore, recent: RecentOutcomes, cluster: String, dispatcher: NodeID) {
+    package init(
+        store: any ActivationStore, journal: JournalSearch, recent: RecentOutcomes, cluster: String, dispatcher: NodeID
+    ) {
         self.store = store
+        self.journal = journal
         self.recent = recent
         self.cluster = cluster
         self.dispatcher = dispatcher
@@ -23,8 +27,10 @@ package struct ActivationQueries: Sendable {
     package func answer(_ query: ActivationQuery) async -> Result<ActivationAnswer, ActivationQueryFailure> {
         let search: ActivationSearch
         let interval: ActivationInterval?
+        var question: JournalSearch.Question?
         do {
             let document = try JSONParser.parse(query.document.readableBytesView)
+            if let asked = document["journal"] { question = try JournalSearch.Question(document: asked) }
             search = try ActivationSearch(document: document)
             interval = try search.interval(document: document)
         } catch let error as ActivationQueryError {
@@ -32,6 +38,7 @@ package struct ActivationQueries: Sendable {
         } catch {
             return .failure(ActivationQueryFailure(code: "INVALID_QUERY", detail: "not JSON: \(error)"))
         }
+        if let question { return await self.answer(question) }
         do throws(ActivationStoreError) {
             if let interval {
                 return .success(Self.answer(try await self.store.summary(search, every: interval), storeAvailable: nil))
@@ -40,6 +47,26 @@ package struct ActivationQueries: Sendable {
             return .success(Self.answer(page, storeAvailable: nil))
         } catch {
             return self.remembered(search, every: interval, because: error)
+        }
+    }
+
+    /// What the journal says of one occurrence: `items` has its record or nothing, `journal` how far that can be trusted.
+    private func answer(_ question: JournalSearch.Question) async -> Result<ActivationAnswer, ActivationQueryFailure> {
+        do throws(JournalError) {
+            let found = try await self.journal.answer(question)
+            let item = found.outcome.map {
+                $0.document(cluster: self.cluster, dispatcher: found.dispatcher ?? self.dispatcher)
+            }
+            let document: JSONValue = [
+                "items": .array(item.map { [$0] } ?? []),
+                "journal": .record([
+                    "settled": found.isSettled.map { .bool($0) }, "complete": .bool(found.isComplete),
+                ]),
+            ]
+            return .success(ActivationAnswer(document: ByteBuffer(bytes: document.bytes)))
+        } catch {
+            return .failure(
+                ActivationQueryFailure(code: "JOURNAL_UNAVAILABLE", detail: "the journal cannot be read: \(error)"))
         }
     }
 

@@ -105,7 +105,10 @@ package final class Dispatcher: Sendable {
                 incarnation: description.incarnation, build: description.build),
             board: self.board, clocks: clocks, limits: limits, metrics: parts.lanes.metrics, logger: parts.logger)
         self.queries = ActivationQueries(
-            store: parts.store, recent: self.recent, cluster: parts.lanes.rules.cluster,
+            store: parts.store,
+            journal: JournalSearch(
+                journal: parts.lanes.journal, laneCount: Int(description.laneCount), clocks: clocks),
+            recent: self.recent, cluster: parts.lanes.rules.cluster,
             dispatcher: parts.lanes.rules.dispatcher)
         self.state = Mutex(State())
         (self.jobs, self.enqueue) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
@@ -153,20 +156,26 @@ package final class Dispatcher: Sendable {
         await self.parts.listener.close()
     }
 
-    /// Finishes what is being published, releases every lane, says goodbye; `run` then returns.
+    /// Lets the leader move the lanes to others, one by one; finishes what is being published, releases what is left,
+    /// says goodbye; `run` then returns.
     ///
-    /// - Parameter limit: how long lanes may take.
+    /// - Parameter limit: how long lanes may take, half of it for the leader to move them.
     package func drain(limit: Duration) async {
         self.parts.health.set("draining", .notReady("shutting down"))
-        let actions = self.state.withLock { state in
-            state.isDraining = true
-            return state.holdings.stopAll()
-        }
+        self.state.withLock { $0.isDraining = true }
         self.session.session?.beatNow()
-        self.perform(actions)
+        // Each lane is revoked when its successor is chosen. Without a leader nobody is, and waiting helps nobody.
+        _ = await self.board.wait(upTo: limit / 2) {
+            self.state.withLock { $0.holdings.held.isEmpty } || !self.hasLeader
+        }
+        self.perform(self.state.withLock { $0.holdings.stopAll() })
         _ = await self.board.wait(upTo: limit) { self.state.withLock { $0.running.isEmpty } }
         self.session.session?.leave("shutting down")
         self.enqueue.finish()
+    }
+
+    private var hasLeader: Bool {
+        if case .connected = self.session.session?.status { true } else { false }
     }
 
     /// Lanes held, for tests and status: with their epochs, sorted.
@@ -180,6 +189,7 @@ package final class Dispatcher: Sendable {
             self.parts.health.set(Self.leaderCheck, .ok)
         case .disconnected(let reason):
             // Nothing is given up: the journal decides, not the leader.
+            self.board.changed()
             self.parts.logger.info(
                 "leader lost, going on with what is held", event: "leader_lost", [LogKey.reason: .string(reason)])
         case .frame(let frame):

@@ -84,8 +84,7 @@ package struct EventFormat: Sendable {
     /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help.
     package func record(of fire: Fire, topic: String, now: WallInstant) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
-        let words = Self.words(of: fire, now: now)
-        let payload = try Self.expanded(fire.template, words)
+        let payload = try Self.expanded(fire.template, Self.words(of: fire, now: now))
         let mode = Mode(rawValue: fire.template.format) ?? self.mode
         var headers: [OutgoingRecord.Header] = []
         headers.reserveCapacity(24)
@@ -119,7 +118,8 @@ package struct EventFormat: Sendable {
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
         }
         for header in fire.template.headers {
-            headers.append(.init(header.name, try Self.expanded(header.value, fire.template, words)))
+            headers.append(
+                .init(header.name, try Self.expanded(header.value, fire.template, Self.words(of: fire, now: now))))
         }
         headers.append(.init("esc-activation-id", fire.id.description))
         headers.append(.init("esc-schedule", "\(fire.template.namespace)/\(fire.template.name)"))
@@ -130,11 +130,13 @@ package struct EventFormat: Sendable {
     }
 
     /// The payload with its words replaced, where the schedule asks for it.
-    static func expanded(_ template: FireTemplate, _ words: PayloadPattern.Words) throws(FormatError) -> ByteBuffer {
+    static func expanded(
+        _ template: FireTemplate, _ words: @autoclosure () -> PayloadPattern.Words
+    ) throws(FormatError) -> ByteBuffer {
         let payload = self.payload(of: template)
         guard template.isPattern else { return payload }
         do throws(PayloadPattern.UnknownWord) {
-            return try PayloadPattern.expand(payload, words)
+            return try PayloadPattern.expand(payload, words())
         } catch {
             throw FormatError(.invalidTemplate, "\(error)")
         }
@@ -142,11 +144,11 @@ package struct EventFormat: Sendable {
 
     /// A header's value likewise.
     static func expanded(
-        _ text: String, _ template: FireTemplate, _ words: PayloadPattern.Words
+        _ text: String, _ template: FireTemplate, _ words: @autoclosure () -> PayloadPattern.Words
     ) throws(FormatError) -> String {
         guard template.isPattern else { return text }
         do throws(PayloadPattern.UnknownWord) {
-            return try PayloadPattern.expand(text, words)
+            return try PayloadPattern.expand(text, words())
         } catch {
             throw FormatError(.invalidTemplate, "\(error)")
         }
@@ -154,9 +156,14 @@ package struct EventFormat: Sendable {
 
     static func words(of fire: Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
         PayloadPattern.Words(
-            id: fire.id.description, scheduledAt: fire.occurrence.scheduled.description, firedAt: now.description,
+            id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.occurrence.scheduled).description,
+            firedAt: now.description,
             attempt: "\(attempt)", schedule: fire.template.name, namespace: fire.template.namespace,
-            kind: fire.occurrence.kind.name, generation: "\(fire.occurrence.generation)")
+            kind: Self.kind(of: fire), generation: "\(fire.occurrence.generation)")
+    }
+
+    private static func kind(of fire: Fire) -> String {
+        fire.template.backfills == nil ? fire.occurrence.kind.name : FireKind.backfill.name
     }
 
     /// The instant after which the fire is void; `nil` for never.
@@ -174,6 +181,8 @@ package struct EventFormat: Sendable {
     func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
         let template = fire.template
         let isTimer = template.origin == .timer
+        // To a consumer a backfill is the occurrence that it makes up for.
+        let time = template.backfills ?? fire.occurrence.due
         var result: [(name: String, value: String)] = []
         result.reserveCapacity(14)
         result.append(("specversion", "1.0"))
@@ -184,15 +193,16 @@ package struct EventFormat: Sendable {
                 "\(self.sourcePrefix)/namespaces/\(template.namespace)/\(isTimer ? "timers" : "schedules")/\(template.name)"
             ))
         result.append(("type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1"))
-        result.append(("time", fire.occurrence.due.description))
+        result.append(("time", time.description))
         result.append(("recordedtime", now.description))
         if !template.action.isEmpty { result.append(("subject", template.action)) }
         result.append(("partitionkey", key))
-        result.append(("sequence", Self.sequence(fire.occurrence.due)))
+        result.append(("sequence", Self.sequence(time)))
         if let expiry = Self.expiry(of: fire.occurrence, template) {
             result.append(("expirytime", expiry.description))
         }
-        result.append(("firekind", fire.occurrence.caughtUp ? "catchup" : fire.occurrence.kind.name))
+        result.append(
+            ("firekind", fire.occurrence.caughtUp && template.backfills == nil ? "catchup" : Self.kind(of: fire)))
         result.append(("attempt", "1"))
         result.append(("generation", "\(fire.occurrence.generation)"))
         if !template.traceparent.isEmpty { result.append(("traceparent", template.traceparent)) }

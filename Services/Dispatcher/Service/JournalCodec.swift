@@ -19,8 +19,11 @@ package enum JournalCodec {
         case entry = 3
     }
 
-    package static func encode(_ record: JournalRecord) -> ByteBuffer {
-        var writer = FieldWriter(capacity: 1024)
+    package static func encode(_ record: JournalRecord) -> ByteBuffer { self.encode(record, encodedOutcomes: nil) }
+
+    /// - Parameter encodedOutcomes: instead of the record's own.
+    private static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
+        var writer = FieldWriter(capacity: 1024 + (encodedOutcomes?.readableBytes ?? 0))
         writer.unsigned(1, self.version)
         let (kind, nonce, shards, outcomes): (Kind, UID, [ShardState], [OutcomeRecord]) =
             switch record.body {
@@ -42,6 +45,7 @@ package enum JournalCodec {
             }
         }
         for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
+        if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.parkedNext))
         return writer.buffer
     }
@@ -52,25 +56,26 @@ package enum JournalCodec {
         entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
         dispatcher: NodeID, parkedNext: Int64 = 0, bytesMax: Int = recordBytesMax
     ) -> [ByteBuffer] {
-        func record(_ body: JournalRecord.Body) -> ByteBuffer {
+        func record(_ body: JournalRecord.Body, _ outcomes: ByteBuffer) -> ByteBuffer {
             self.encode(
                 JournalRecord(
                     lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body,
-                    parkedNext: parkedNext))
+                    parkedNext: parkedNext), encodedOutcomes: outcomes)
         }
-        let frame = record(.entry(shards, [])).readableBytes
-        var groups: [[OutcomeRecord]] = [[]]
-        var size = frame
+        let frame = record(.entry(shards, []), ByteBuffer()).readableBytes
+        // Each outcome is encoded once; records are cut where the next one would not fit.
+        var writer = FieldWriter(capacity: outcomes.count * 256)
+        var groups: [ByteBuffer] = []
+        var start = 0
         for outcome in outcomes {
-            let bytes = self.size(of: outcome)
-            if size + bytes > bytesMax, groups[groups.count - 1].isEmpty == false {
-                groups.append([])
-                size = frame
-            }
-            groups[groups.count - 1].append(outcome)
-            size += bytes
+            let before = writer.buffer.readableBytes
+            writer.nested(9) { self.encode(outcome, into: &$0) }
+            guard frame + writer.buffer.readableBytes - start > bytesMax, before > start else { continue }
+            groups.append(writer.buffer.getSlice(at: start, length: before - start) ?? ByteBuffer())
+            start = before
         }
-        return groups.dropLast().map { record(.part($0)) } + [record(.entry(shards, groups[groups.count - 1]))]
+        let last = writer.buffer.getSlice(at: start, length: writer.buffer.readableBytes - start) ?? ByteBuffer()
+        return groups.map { record(.part([]), $0) } + [record(.entry(shards, []), last)]
     }
 
     /// - Throws: `WireError` naming the field; also for a version this build does not read.
@@ -126,12 +131,6 @@ package enum JournalCodec {
         return state
     }
 
-    private static func size(of outcome: OutcomeRecord) -> Int {
-        var writer = FieldWriter(capacity: 512)
-        writer.nested(9) { self.encode(outcome, into: &$0) }
-        return writer.buffer.readableBytes
-    }
-
     private static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
         writer.uid(1, outcome.id.uid)
         writer.unsigned(2, outcome.kind.rawValue)
@@ -164,6 +163,7 @@ package enum JournalCodec {
         if let payload = outcome.payload {
             writer.unsigned(22, UInt64(payload.byteCount))
             writer.bytes(23, ByteBuffer(bytes: payload.sha256))
+            if let text = payload.text { writer.text(27, text) }
         }
         writer.unsigned(24, outcome.attempts)
         writer.text(25, outcome.ticker.name)
@@ -219,6 +219,7 @@ package enum JournalCodec {
             case 23: payload.sha256 = Array(try part.bytes("outcome.payloadSHA256", max: 32).readableBytesView)
             case 24: result.attempts = try part.unsigned("outcome.attempts")
             case 25: result.ticker = NodeID(try part.text("outcome.ticker", max: WireLimits.nameMax))
+            case 27: payload.text = try part.text("outcome.payload", max: PayloadRecording.bytesMax)
             case 26: result.traceparent = try part.text("outcome.traceparent", max: WireLimits.nameMax)
             default: continue
             }

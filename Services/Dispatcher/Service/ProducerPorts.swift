@@ -138,13 +138,42 @@ package enum PublishError: Error, Equatable {
     case journalRefused(String)
 }
 
-/// Reads a lane's journal at a takeover.
+/// Reads a lane's journal: at a takeover, and for questions about the past.
 package protocol JournalReader: Sendable {
     /// The first offset that still exists.
     func firstOffset(of lane: LaneID) async throws(JournalError) -> Int64
     /// All committed records with `from <= offset < through`, in order. A record at or after `through`
     /// exists.
     func read(_ lane: LaneID, from: Int64, through: Int64) async throws(JournalError) -> [StoredJournalRecord]
+    /// Committed records from `start` on, at most `max`, and where to go on. Costs a request or two and the records.
+    func scan(_ lane: LaneID, from start: JournalStart, max: Int) async throws(JournalError) -> JournalStretch
+}
+
+/// Where a scan of the journal begins.
+package enum JournalStart: Hashable, Sendable {
+    /// With the first record that was written at or after an instant, by Kafka's clock.
+    case since(WallInstant)
+    case offset(Int64)
+    /// So many offsets before the end; some of them are the marks of transactions.
+    case last(Int64)
+}
+
+/// A part of a lane's journal.
+package struct JournalStretch: Equatable, Sendable {
+    package var records: [StoredJournalRecord]
+    /// The offset to go on from.
+    package var next: Int64
+    /// Nothing committed lies at or after `next` for now.
+    package var isEnd: Bool
+    /// Retention has taken nothing that was written after the start.
+    package var reachesBack: Bool
+
+    package init(records: [StoredJournalRecord], next: Int64, isEnd: Bool, reachesBack: Bool) {
+        self.records = records
+        self.next = next
+        self.isEnd = isEnd
+        self.reachesBack = reachesBack
+    }
 }
 
 /// Reads the fires that a lane has parked.

@@ -18,6 +18,9 @@ package final class RecentOutcomes: Sendable {
     package func add(_ outcomes: [OutcomeRecord]) {
         self.ring.withLock { ring in
             for outcome in outcomes.suffix(Self.countMax) {
+                var outcome = outcome
+                // Payloads would make this a matter of a hundred megabytes.
+                outcome.payload?.text = nil
                 if ring.outcomes.count < Self.countMax {
                     ring.outcomes.append(outcome)
                 } else {

@@ -23,12 +23,13 @@ package struct PublishingRules: Sendable {
     package var journalTopic: String
     package var topics: TopicPolicy
     package var format: EventFormat
+    package var payloads: PayloadRecording
     /// `nil`: no fire has a trace of its own.
     package var spans: FireSpans?
 
     package init(
         cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat(),
-        spans: FireSpans? = nil
+        payloads: PayloadRecording = .digest, spans: FireSpans? = nil
     ) {
         self.spans = spans
         self.cluster = cluster
@@ -36,10 +37,13 @@ package struct PublishingRules: Sendable {
         self.journalTopic = Self.journalTopic(of: cluster)
         self.topics = topics
         self.format = format
+        self.payloads = payloads
     }
 
     package static func journalTopic(of cluster: String) -> String { "escapement.\(cluster).journal" }
     package static func parkedTopic(of cluster: String) -> String { "escapement.\(cluster).parked" }
+    /// Where the built-in canary fires to, so that no consumer of fires meets it.
+    package static func canaryTopic(of cluster: String) -> String { "escapement.\(cluster).canary" }
     package static func recorderGroup(of cluster: String) -> String { "escapement.\(cluster).recorder" }
 }
 
@@ -247,7 +251,7 @@ package struct RoundPlan: Sendable {
         _ parked: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord, _ health: TopicHealth
     ) {
         var outcome = outcome
-        outcome.payload = Self.digest(of: EventFormat.payload(of: template))
+        self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
         let fire = EventFormat.Fire(
             id: outcome.id, occurrence: parked.occurrence, template: template, lane: self.lane,
             sequence: self.sequence)
@@ -288,7 +292,7 @@ package struct RoundPlan: Sendable {
             self.items.append(Item(outcome: outcome))
             return
         }
-        outcome.payload = Self.digest(of: EventFormat.payload(of: template))
+        self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
         guard end == .failed else {
             self.items.append(Item(outcome: outcome))
             return
@@ -324,12 +328,6 @@ package struct RoundPlan: Sendable {
         } catch {
             preconditionFailure("binary mode without a pattern refuses a fire: \(error)")
         }
-    }
-
-    private static func digest(of payload: ByteBuffer) -> OutcomeRecord.PayloadDigest {
-        var hash = SHA256()
-        hash.update(payload.readableBytesView)
-        return OutcomeRecord.PayloadDigest(byteCount: payload.readableBytes, sha256: hash.finish())
     }
 
     /// A copy for the dead letters: the same record, and why it is there.

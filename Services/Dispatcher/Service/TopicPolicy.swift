@@ -9,6 +9,8 @@ package final class TopicPolicy: Sendable {
     /// For fires that name none; always allowed.
     package let defaultTopic: String
     package let deadLetterTopic: String
+    /// Anybody may write there, and nobody reads it.
+    private let canaryTopic: String
     private let internalPrefix: String
     private let pattern: String
     private let answers = Mutex<[String: Bool]>([:])
@@ -22,11 +24,12 @@ package final class TopicPolicy: Sendable {
         self.deadLetterTopic = deadLetterTopic
         self.pattern = pattern
         self.internalPrefix = internalPrefix
+        self.canaryTopic = "\(internalPrefix)canary"
     }
 
     /// Whether fires may go to `topic`.
     package func allows(_ topic: String) -> Bool {
-        if topic == self.defaultTopic { return true }
+        if topic == self.defaultTopic || topic == self.canaryTopic { return true }
         if topic == self.deadLetterTopic || topic.hasPrefix(self.internalPrefix) || topic.hasPrefix("__") {
             return false
         }

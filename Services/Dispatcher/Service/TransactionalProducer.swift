@@ -63,6 +63,11 @@ package actor TransactionalProducer: LaneProducer {
         var attempts: UInt32 = 0
         return try await self.transaction(trouble: trouble) { session throws(Attempt) in
             attempts += 1
+            #if DEFENCE_REMOVAL
+            if Defence.cursorLast.isRemoved {
+                return try await Self.publishCursorFirst(records, settle, attempts, session)
+            }
+            #endif
             let sent = records.indices.filter { refused[$0] == nil }
             var fates = refused
             let refusedBefore = refused.count
@@ -121,6 +126,24 @@ package actor TransactionalProducer: LaneProducer {
             return settlement
         }
     }
+
+    #if DEFENCE_REMOVAL
+    /// The journal entry before what it settles, as if all of it were delivered.
+    private static func publishCursorFirst(
+        _ records: [OutgoingRecord], _ settle: @Sendable ([RecordFate]) -> Settlement, _ attempts: UInt32,
+        _ session: any TransactionSession
+    ) async throws(Attempt) -> Settlement {
+        let settlement = settle(records.map { _ in .delivered(partition: 0, offset: 0, attempts: attempts) })
+        for delivery in await session.produce(settlement.journal + records) {
+            switch delivery {
+            case .delivered, .refused: break
+            case .unavailable(let reason): throw .again(reason)
+            case .fenced(let reason): throw .fenced(reason)
+            }
+        }
+        return settlement
+    }
+    #endif
 
     /// Why the body of a transaction did not reach its end.
     private enum Attempt: Error {

@@ -2,7 +2,7 @@ package import EscapementModel
 package import Scheduling
 
 /// A compiled schedule with its misfire rule.
-package struct CompiledPlan: OccurrencePlan {
+package final class CompiledPlan: OccurrencePlan {
     private let schedule: CompiledSchedule
     private let rule: MisfireRule
 

@@ -91,13 +91,6 @@ package struct TimerEntry<Payload: Sendable & Equatable>: Sendable {
         self.payload = payload
         self.payloadBytes = payloadBytes
     }
-
-    var watermark: Watermark { Watermark(instant: self.due, tie: self.uid) }
-
-    func isExpired(at now: WallInstant) -> Bool {
-        guard self.expireAfterMilliseconds > 0 else { return false }
-        return now > self.due.advanced(by: .milliseconds(Int64(clamping: self.expireAfterMilliseconds)))
-    }
 }
 
 /// A change of a shard, as a page or delta brings it.

@@ -2,8 +2,9 @@ package import EscapementModel
 package import Scheduling
 
 /// When a schedule fires and what becomes of late occurrences: all that the firing machine asks of
-/// the calendar. Answered by `CompiledPlan`; tests answer it with lists.
-package protocol OccurrencePlan: Sendable {
+/// the calendar. Answered by `CompiledPlan`; tests answer it with lists. An object, so that many schedules can
+/// share one, and a schedule holds two words of it.
+package protocol OccurrencePlan: AnyObject, Sendable {
     /// The earliest occurrence due strictly after `due`; `nil` when there is none.
     func next(after due: WallInstant) -> Occurrence?
     /// What to do with `occurrence`, the earliest that is not settled, at `now`.

@@ -32,32 +32,13 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         case draining
     }
 
-    private struct Schedule {
-        var entry: ScheduleEntry<Payload>
-        /// Guards against what is left in a queue from before a change.
-        var stamp: UInt32
-        var handle: TimerWheel.Handle?
-        /// The occurrence that waits in the wheel or in `ready`.
-        var waiting: Occurrence?
-    }
-
-    private struct Timer {
-        var entry: TimerEntry<Payload>
-        var stamp: UInt32
-        var handle: TimerWheel.Handle?
-        var inFlight: Bool
-    }
-
-    private enum Slot {
-        case free(next: UInt32)
-        case schedule(Schedule)
-        case timer(Timer)
-    }
+    private typealias Schedule = HeldSchedule<Payload>
+    private typealias Timer = HeldTimer<Payload>
 
     /// Something due, in the order in which a shard settles.
     private struct Ready: Comparable {
         var key: Watermark
-        var slot: UInt32
+        var token: HeldToken
         var stamp: UInt32
 
         static func < (left: Ready, right: Ready) -> Bool { left.key < right.key }
@@ -66,7 +47,7 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
 
     /// Something that fell due before the shard knew of it.
     private struct Late {
-        var slot: UInt32
+        var token: HeldToken
         var stamp: UInt32
         var occurrence: Occurrence
         var revision: Revision
@@ -75,17 +56,17 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     private struct InFlight {
         var to: Cursor
         var bytes: Int
+        /// Numbers of the timers in it.
         var timers: [UInt32]
     }
 
     package static var occurrencesPerBatchMax: Int { 1000 }
     package static var bytesPerBatchTarget: Int { 512 * 1024 }
     private static var occurrenceOverheadBytes: Int { 64 }
-    private static var noSlot: UInt32 { .max }
     private static var cancellationsRemembered: Int { 4096 }
 
     package let shard: ShardID
-    package let epoch: Epoch
+    package private(set) var epoch: Epoch
     package private(set) var phase: Phase = .opening
     /// Where the last batch, or the lane's answer to `Open`, ended.
     package private(set) var issued: Cursor = .start
@@ -97,13 +78,10 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     package private(set) var horizon: WallInstant = .distantPast
     /// A horizon asked for: deltas in it are kept from the moment of asking.
     package private(set) var requestedHorizon: WallInstant?
-    package private(set) var residentCount = 0
 
     private var wheel: TimerWheel
-    private var slots: [Slot] = []
-    private var firstFree: UInt32
-    private var scheduleSlots: [UID: [UInt32]] = [:]
-    private var timerSlots: [UID: UInt32] = [:]
+    private var schedules = Slab<HeldSchedule<Payload>>()
+    private var timers = Slab<HeldTimer<Payload>>()
     private var ready = Heap<Ready>()
     private var late: Deque<Late> = []
     private var inFlight: Deque<InFlight> = []
@@ -126,14 +104,21 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         self.shard = shard
         self.epoch = epoch
         self.wheel = TimerWheel(now: now)
-        self.firstFree = Self.noSlot
     }
 
+    /// Versions of schedules and timers in memory.
+    package var residentCount: Int { self.schedules.count + self.timers.count }
     package var isDrained: Bool { self.phase == .draining && self.inFlight.isEmpty }
     package var inFlightCount: Int { self.inFlight.count }
     package var overdueCount: Int { self.ready.count + self.late.count }
     package var oldestOverdue: WallInstant? {
         [self.late.first?.occurrence.due, self.ready.min?.key.instant].compactMap { $0 }.min()
+    }
+
+    /// What was loaded for a shard that another ticker owned is this one's now.
+    package mutating func taken(under epoch: Epoch) {
+        precondition(self.phase == .opening && epoch > self.epoch, "taken under \(epoch) in \(self.phase)")
+        self.epoch = epoch
     }
 
     // MARK: - The lane
@@ -166,7 +151,7 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         guard self.inFlight.contains(where: { $0.to == cursor }) else { return }
         while let batch = self.inFlight.popFirst() {
             self.inFlightBytes -= batch.bytes
-            for slot in batch.timers { self.releaseTimer(slot) }
+            for number in batch.timers { self.timers.remove(number) }
             self.settled = batch.to
             if batch.to == cursor { break }
         }
@@ -186,9 +171,7 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
 
     /// Whether a schedule held here depends on one of these time zones. O(schedules).
     package func depends(on zones: Set<String>) -> Bool {
-        self.slots.contains { slot in
-            if case .schedule(let schedule) = slot { schedule.entry.plan.depends(on: zones) } else { false }
-        }
+        self.schedules.numbers.contains { self.schedules[$0]?.plan.depends(on: zones) == true }
     }
 
     /// Forgets what was loaded and what is in flight: the lane has to be opened and the snapshot asked for again.
@@ -220,8 +203,8 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         guard self.isLoaded, from <= self.applied else { return false }
         guard through > self.applied else { return true }
         for change in changes {
-            guard let slot = self.store(change) else { continue }
-            if self.phase == .active { self.admit(slot) }
+            guard let token = self.store(change) else { continue }
+            if self.phase == .active { self.admit(token) }
         }
         self.applied = through
         self.becomeActiveIfLoaded()
@@ -238,8 +221,8 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         guard self.requestedHorizon == through else { return }
         for timer in timers
         where timer.revision <= self.applied && !self.cancelledMeanwhile.contains(timer.uid) {
-            guard let slot = self.store(.timer(timer)), self.phase == .active else { continue }
-            self.admit(slot)
+            guard let token = self.store(.timer(timer)), self.phase == .active else { continue }
+            self.admit(token)
         }
         if last {
             self.horizon = through
@@ -293,19 +276,16 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         self.expired.removeAll(keepingCapacity: true)
         self.wheel.advance(to: now, expired: &self.expired)
         for item in self.expired {
-            switch self.slots[Int(item.token)] {
-            case .free: continue
-            case .schedule(var schedule):
-                schedule.handle = nil
-                self.slots[Int(item.token)] = .schedule(schedule)
+            let token = HeldToken(rawValue: item.token)
+            if token.isSchedule {
+                guard let schedule = self.schedules[token.number] else { continue }
+                self.schedules[token.number]?.handle = .none
                 self.ready.insert(
-                    Ready(
-                        key: Watermark(instant: item.due, tie: schedule.entry.uid), slot: item.token,
-                        stamp: schedule.stamp))
-            case .timer(var timer):
-                timer.handle = nil
-                self.slots[Int(item.token)] = .timer(timer)
-                self.ready.insert(Ready(key: timer.entry.watermark, slot: item.token, stamp: timer.stamp))
+                    Ready(key: Watermark(instant: item.due, tie: schedule.uid), token: token, stamp: schedule.stamp))
+            } else {
+                guard let timer = self.timers[token.number] else { continue }
+                self.timers[token.number]?.handle = .none
+                self.ready.insert(Ready(key: timer.watermark, token: token, stamp: timer.stamp))
             }
         }
     }
@@ -342,7 +322,7 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     /// A batch in the making.
     private struct Draft {
         struct Run {
-            var slot: UInt32
+            var number: UInt32
             var first: Occurrence
             var last: Occurrence
             /// Index in `occurrences`.
@@ -367,16 +347,15 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         while let item = self.late.first, !draft.isFull || item.revision == lastRevision {
             self.late.removeFirst()
             lastRevision = item.revision
-            switch self.slots[Int(item.slot)] {
-            case .free: continue
-            case .schedule(let schedule):
-                guard schedule.stamp == item.stamp,
-                    schedule.entry.until.map({ item.occurrence.due <= $0 }) ?? true
+            let number = item.token.number
+            if item.token.isSchedule {
+                guard let schedule = self.schedules[number], schedule.stamp == item.stamp,
+                    item.occurrence.due <= schedule.until
                 else { continue }
-                self.append(schedule.entry, item.occurrence, .dispatched, .dispatched, caughtUp: false, to: &draft)
-            case .timer(let timer):
-                guard timer.stamp == item.stamp, !timer.inFlight else { continue }
-                self.appendTimer(item.slot, timer, to: &draft)
+                self.append(schedule, item.occurrence, .dispatched, .dispatched, caughtUp: false, to: &draft)
+            } else {
+                guard let timer = self.timers[number], timer.stamp == item.stamp, !timer.isInFlight else { continue }
+                self.appendTimer(number, timer, to: &draft)
             }
         }
     }
@@ -385,21 +364,20 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     private mutating func takeReady(into draft: inout Draft) -> Watermark? {
         var lastKey: Watermark?
         while !draft.isFull, let item = self.ready.popMin() {
-            switch self.slots[Int(item.slot)] {
-            case .free: continue
-            case .timer(let timer):
-                guard timer.stamp == item.stamp, !timer.inFlight else { continue }
-                guard timer.entry.due <= self.horizon else {
+            let number = item.token.number
+            if item.token.isSchedule {
+                // Another instant is left over from before a run was cut.
+                guard let schedule = self.schedules[number], schedule.stamp == item.stamp,
+                    let occurrence = schedule.waiting, occurrence.due == item.key.instant
+                else { continue }
+                self.takeSchedule(number, schedule, occurrence, into: &draft)
+            } else {
+                guard let timer = self.timers[number], timer.stamp == item.stamp, !timer.isInFlight else { continue }
+                guard timer.due <= self.horizon else {
                     self.held.append(item)
                     continue
                 }
-                self.appendTimer(item.slot, timer, to: &draft)
-            case .schedule(let schedule):
-                // Another instant is left over from before a run was cut.
-                guard schedule.stamp == item.stamp, let occurrence = schedule.waiting,
-                    occurrence.due == item.key.instant
-                else { continue }
-                self.takeSchedule(item.slot, schedule, occurrence, into: &draft)
+                self.appendTimer(number, timer, to: &draft)
             }
             lastKey = item.key
         }
@@ -407,69 +385,66 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     }
 
     private mutating func takeSchedule(
-        _ slot: UInt32, _ schedule: Schedule, _ occurrence: Occurrence, into draft: inout Draft
+        _ number: UInt32, _ schedule: Schedule, _ occurrence: Occurrence, into draft: inout Draft
     ) {
-        let entry = schedule.entry
-        switch entry.plan.decision(on: occurrence, now: draft.now) {
+        switch schedule.plan.decision(on: occurrence, now: draft.now) {
         case .fire(let caughtUp):
-            self.append(entry, occurrence, .dispatched, .dispatched, caughtUp: caughtUp, to: &draft)
-            self.placeNext(slot, after: occurrence.due)
+            self.append(schedule, occurrence, .dispatched, .dispatched, caughtUp: caughtUp, to: &draft)
+            self.placeNext(number, after: occurrence.due)
         case .skip(var run, let reason):
-            if let until = entry.until, run.last.due > until,
-                let shorter = entry.plan.run(from: occurrence, dueThrough: until)
+            if run.last.due > schedule.until,
+                let shorter = schedule.plan.run(from: occurrence, dueThrough: schedule.until)
             {
                 run = shorter
             }
             draft.runs.append(
-                Draft.Run(slot: slot, first: occurrence, last: run.last, index: draft.occurrences.count))
-            self.append(entry, occurrence, .skipped, reason, caughtUp: false, to: &draft)
+                Draft.Run(number: number, first: occurrence, last: run.last, index: draft.occurrences.count))
+            self.append(schedule, occurrence, .skipped, reason, caughtUp: false, to: &draft)
             draft.occurrences[draft.occurrences.count - 1].count = run.count
             draft.occurrences[draft.occurrences.count - 1].through = run.last.scheduled
-            self.placeNext(slot, after: run.last.due)
+            self.placeNext(number, after: run.last.due)
         }
     }
 
     /// Cuts runs that reach past the end of the batch: what lies beyond is settled by a later one.
     private mutating func trimRuns(of draft: inout Draft, at reached: Watermark) {
         for run in draft.runs {
-            guard case .schedule(let schedule) = self.slots[Int(run.slot)],
-                Watermark(instant: run.last.due, tie: schedule.entry.uid) > reached
+            guard let schedule = self.schedules[run.number],
+                Watermark(instant: run.last.due, tie: schedule.uid) > reached
             else { continue }
             let bound =
-                schedule.entry.uid <= reached.tie
+                schedule.uid <= reached.tie
                 ? reached.instant : reached.instant.advanced(by: .milliseconds(-1))
-            guard let shorter = schedule.entry.plan.run(from: run.first, dueThrough: bound) else { continue }
+            guard let shorter = schedule.plan.run(from: run.first, dueThrough: bound) else { continue }
             draft.occurrences[run.index].count = shorter.count
             draft.occurrences[run.index].through = shorter.last.scheduled
-            self.placeNext(run.slot, after: shorter.last.due)
+            self.placeNext(run.number, after: shorter.last.due)
         }
     }
 
     private func append(
-        _ entry: ScheduleEntry<Payload>, _ occurrence: Occurrence, _ outcome: Outcome, _ reason: Reason,
+        _ schedule: Schedule, _ occurrence: Occurrence, _ outcome: Outcome, _ reason: Reason,
         caughtUp: Bool, to draft: inout Draft
     ) {
         draft.occurrences.append(
             PlannedOccurrence(
-                kind: entry.kind, uid: entry.uid, generation: entry.generation, scheduled: occurrence.scheduled,
+                kind: schedule.kind, uid: schedule.uid, generation: schedule.generation,
+                scheduled: occurrence.scheduled,
                 due: occurrence.due, outcome: outcome, reason: reason, count: 1, through: occurrence.scheduled,
-                caughtUp: caughtUp, payload: entry.payload))
-        draft.bytes += entry.payloadBytes + Self.occurrenceOverheadBytes
+                caughtUp: caughtUp, payload: schedule.payload))
+        draft.bytes += Int(schedule.payloadBytes) + Self.occurrenceOverheadBytes
     }
 
-    private mutating func appendTimer(_ slot: UInt32, _ timer: Timer, to draft: inout Draft) {
-        var timer = timer
-        let entry = timer.entry
-        let isExpired = entry.isExpired(at: draft.now)
+    private mutating func appendTimer(_ number: UInt32, _ timer: Timer, to draft: inout Draft) {
+        let isExpired = timer.isExpired(at: draft.now)
         draft.occurrences.append(
             PlannedOccurrence(
-                kind: .delay, uid: entry.uid, generation: 1, scheduled: entry.due, due: entry.due,
+                kind: .delay, uid: timer.uid, generation: 1, scheduled: timer.due, due: timer.due,
                 outcome: isExpired ? .skipped : .dispatched, reason: isExpired ? .expired : .dispatched, count: 1,
-                through: entry.due, caughtUp: false, payload: entry.payload))
-        draft.bytes += entry.payloadBytes + Self.occurrenceOverheadBytes
-        draft.timers.append(slot)
-        timer.inFlight = true
-        self.slots[Int(slot)] = .timer(timer)
+                through: timer.due, caughtUp: false, payload: timer.payload))
+        draft.bytes += Int(timer.payloadBytes) + Self.occurrenceOverheadBytes
+        draft.timers.append(number)
+        self.timers[number]?.handle = .inFlight
     }
 }
 
@@ -486,16 +461,13 @@ extension ShardFiring {
 
     private mutating func clearContents() {
         self.wheel = TimerWheel(now: self.wheel.now)
-        self.slots.removeAll()
-        self.firstFree = Self.noSlot
-        self.scheduleSlots.removeAll()
-        self.timerSlots.removeAll()
+        self.schedules.removeAll()
+        self.timers.removeAll()
         self.ready = Heap()
         self.late.removeAll()
         self.held.removeAll()
         self.finished.removeAll()
         for index in self.inFlight.indices { self.inFlight[index].timers.removeAll() }
-        self.residentCount = 0
         self.horizon = .distantPast
         self.applied = .none
         self.isLoaded = false
@@ -508,90 +480,68 @@ extension ShardFiring {
         self.late.removeAll()
         self.held.removeAll()
         self.finished.removeAll()
-        var order: [(Revision, UInt32)] = []
-        for index in self.slots.indices {
-            switch self.slots[index] {
-            case .free: continue
-            case .schedule(var schedule):
-                schedule.handle = nil
-                self.slots[index] = .schedule(schedule)
-                order.append((schedule.entry.createdRevision, UInt32(index)))
-            case .timer(var timer):
-                timer.handle = nil
-                timer.inFlight = false
-                self.slots[index] = .timer(timer)
-                order.append((timer.entry.revision, UInt32(index)))
-            }
+        var order: [(Revision, HeldToken)] = []
+        order.reserveCapacity(self.residentCount)
+        for number in self.schedules.numbers {
+            guard let revision = self.schedules[number]?.createdRevision else { continue }
+            self.schedules[number]?.handle = .none
+            order.append((revision, .schedule(number)))
+        }
+        for number in self.timers.numbers {
+            guard let revision = self.timers[number]?.revision else { continue }
+            self.timers[number]?.handle = .none
+            order.append((revision, .timer(number)))
         }
         // Late admissions must be in order of revision: a cursor's revision covers all before the first.
-        order.sort { $0 < $1 }
-        for (_, slot) in order { self.admit(slot) }
+        order.sort { ($0.0, $0.1.rawValue) < ($1.0, $1.1.rawValue) }
+        for (_, token) in order { self.admit(token) }
     }
 
-    /// Keeps a change; the slot to admit, or `nil` when there is nothing to plan for it.
-    @discardableResult private mutating func store(_ change: ShardChange<Payload>) -> UInt32? {
+    /// Keeps a change; what to admit, or `nil` when there is nothing to plan for it.
+    @discardableResult private mutating func store(_ change: ShardChange<Payload>) -> HeldToken? {
         switch change {
         case .schedule(let entry):
-            if let known = self.slot(of: entry.uid, generation: entry.generation) {
-                if let until = entry.until, let revision = entry.endedRevision {
-                    self.end(known, revision: revision, until: until)
-                }
+            if let known = self.number(of: entry.uid, generation: entry.generation) {
+                if let until = entry.until, entry.endedRevision != nil { self.end(known, until: until) }
                 return nil
             }
-            let slot = self.allocate(
-                .schedule(Schedule(entry: entry, stamp: self.nextStamp(), handle: nil, waiting: nil)))
-            self.scheduleSlots[entry.uid, default: []].append(slot)
-            return slot
-        case .scheduleEnded(let uid, let generation, let revision, let until):
-            if let known = self.slot(of: uid, generation: generation) {
-                self.end(known, revision: revision, until: until)
-            }
+            return .schedule(self.schedules.insert(Schedule(entry, stamp: self.nextStamp())))
+        case .scheduleEnded(let uid, let generation, _, let until):
+            if let known = self.number(of: uid, generation: generation) { self.end(known, until: until) }
             return nil
         case .timer(let entry):
-            guard self.timerSlots[entry.uid] == nil,
+            guard self.timers.number(of: entry.uid) == nil,
                 entry.due <= max(self.horizon, self.requestedHorizon ?? .distantPast)
             else { return nil }
-            let slot = self.allocate(
-                .timer(Timer(entry: entry, stamp: self.nextStamp(), handle: nil, inFlight: false)))
-            self.timerSlots[entry.uid] = slot
-            return slot
+            return .timer(self.timers.insert(Timer(entry, stamp: self.nextStamp())))
         case .timerCancelled(let uid, let due):
             self.cancel(uid, due: due)
             return nil
         }
     }
 
-    private func slot(of uid: UID, generation: UInt64) -> UInt32? {
-        self.scheduleSlots[uid]?.first { slot in
-            if case .schedule(let schedule) = self.slots[Int(slot)] {
-                return schedule.entry.generation == generation
-            }
-            return false
-        }
+    private func number(of uid: UID, generation: UInt64) -> UInt32? {
+        self.schedules.number(of: uid) { $0.generation == generation }
     }
 
     /// Ends a version: occurrences after `until` are not its any more.
-    private mutating func end(_ slot: UInt32, revision: Revision, until: WallInstant) {
-        guard case .schedule(var schedule) = self.slots[Int(slot)], schedule.entry.endedRevision == nil else { return }
-        schedule.entry.endedRevision = revision
-        schedule.entry.until = until
-        self.slots[Int(slot)] = .schedule(schedule)
+    private mutating func end(_ number: UInt32, until: WallInstant) {
+        guard let schedule = self.schedules[number], !schedule.hasEnded else { return }
+        self.schedules[number]?.hasEnded = true
+        self.schedules[number]?.until = until
         guard let waiting = schedule.waiting, waiting.due > until else { return }
-        if let handle = schedule.handle { self.wheel.remove(handle) }
-        schedule.handle = nil
-        schedule.waiting = nil
-        self.slots[Int(slot)] = .schedule(schedule)
+        self.wheel.remove(schedule.handle)
+        self.schedules[number]?.handle = .none
+        self.schedules[number]?.waiting = nil
         // Kept while a batch in flight may have to be planned again.
-        self.finished.append(slot)
+        self.finished.append(number)
         self.dropFinished()
     }
 
     private mutating func dropFinished() {
         guard self.phase == .active, self.inFlight.isEmpty, self.late.isEmpty, !self.finished.isEmpty else { return }
-        for slot in self.finished {
-            if case .schedule(let schedule) = self.slots[Int(slot)], schedule.waiting == nil {
-                self.releaseSchedule(slot)
-            }
+        for number in self.finished {
+            if let schedule = self.schedules[number], schedule.waiting == nil { self.schedules.remove(number) }
         }
         self.finished.removeAll()
     }
@@ -599,11 +549,11 @@ extension ShardFiring {
     private mutating func cancel(_ uid: UID, due: WallInstant) {
         if self.isLoaded, self.requestedHorizon != nil { self.cancelledMeanwhile.insert(uid) }
         var fired = Watermark(instant: due, tie: uid) <= self.issued.delay
-        if let slot = self.timerSlots[uid], case .timer(let timer) = self.slots[Int(slot)] {
-            fired = timer.inFlight
-            if !timer.inFlight {
-                if let handle = timer.handle { self.wheel.remove(handle) }
-                self.releaseTimer(slot)
+        if let number = self.timers.number(of: uid), let timer = self.timers[number] {
+            fired = timer.isInFlight
+            if !timer.isInFlight {
+                self.wheel.remove(timer.handle)
+                self.timers.remove(number)
             }
         }
         if self.cancellations.updateValue(fired, forKey: uid) == nil {
@@ -616,119 +566,79 @@ extension ShardFiring {
         }
     }
 
-    /// Plans what is stored in `slot` by the rule of the cursor.
-    private mutating func admit(_ slot: UInt32) {
-        switch self.slots[Int(slot)] {
-        case .free: return
-        case .timer(let timer):
-            let key = timer.entry.watermark
-            if key > self.issued.delay {
-                self.place(slot, due: timer.entry.due)
-            } else if timer.entry.revision > self.issued.revision, !Defence.lateAdmission.isRemoved {
-                self.late.append(
-                    Late(
-                        slot: slot, stamp: timer.stamp,
-                        occurrence: Occurrence(scheduled: timer.entry.due, due: timer.entry.due),
-                        revision: timer.entry.revision))
-            } else {
-                self.releaseTimer(slot)
-            }
-        case .schedule(let schedule): self.admitSchedule(slot, schedule)
+    /// Plans what is stored by the rule of the cursor.
+    private mutating func admit(_ token: HeldToken) {
+        if token.isSchedule {
+            if let schedule = self.schedules[token.number] { self.admit(token.number, schedule) }
+            return
+        }
+        guard let timer = self.timers[token.number] else { return }
+        if timer.watermark > self.issued.delay {
+            self.placeTimer(token.number, timer)
+        } else if timer.revision > self.issued.revision, !Defence.lateAdmission.isRemoved {
+            self.late.append(
+                Late(
+                    token: token, stamp: timer.stamp, occurrence: Occurrence(scheduled: timer.due, due: timer.due),
+                    revision: timer.revision))
+        } else {
+            self.timers.remove(token.number)
         }
     }
 
-    private mutating func admitSchedule(_ slot: UInt32, _ schedule: Schedule) {
-        let entry = schedule.entry
+    private mutating func admit(_ number: UInt32, _ schedule: Schedule) {
         let watermark = self.issued.cron
         // The last due instant that is settled for this uid.
         let settledThrough =
-            watermark.instant == .distantPast || entry.uid <= watermark.tie
+            watermark.instant == .distantPast || schedule.uid <= watermark.tie
             ? watermark.instant : watermark.instant.advanced(by: .milliseconds(-1))
-        if entry.createdRevision > self.issued.revision, !entry.replaces, !Defence.lateAdmission.isRemoved {
-            var position = entry.from
-            while let occurrence = entry.plan.next(after: position), occurrence.due <= settledThrough,
-                entry.until.map({ occurrence.due <= $0 }) ?? true
+        if schedule.createdRevision > self.issued.revision, !schedule.replaces, !Defence.lateAdmission.isRemoved {
+            var position = schedule.from
+            while let occurrence = schedule.plan.next(after: position), occurrence.due <= settledThrough,
+                occurrence.due <= schedule.until
             {
                 self.late.append(
                     Late(
-                        slot: slot, stamp: schedule.stamp, occurrence: occurrence, revision: entry.createdRevision))
+                        token: .schedule(number), stamp: schedule.stamp, occurrence: occurrence,
+                        revision: schedule.createdRevision))
                 position = occurrence.due
             }
-            self.placeNext(slot, after: max(position, entry.from))
+            self.placeNext(number, after: max(position, schedule.from))
         } else {
-            self.placeNext(slot, after: max(settledThrough, entry.from))
+            self.placeNext(number, after: max(settledThrough, schedule.from))
         }
     }
 
     /// Plans the schedule's first occurrence due after `due`; without one the version is finished.
-    private mutating func placeNext(_ slot: UInt32, after due: WallInstant) {
-        guard case .schedule(var schedule) = self.slots[Int(slot)] else { return }
-        if let handle = schedule.handle { self.wheel.remove(handle) }
-        schedule.handle = nil
-        let next = schedule.entry.plan.next(after: due)
-        guard let next, schedule.entry.until.map({ next.due <= $0 }) ?? true else {
-            schedule.waiting = nil
-            self.slots[Int(slot)] = .schedule(schedule)
-            self.finished.append(slot)
+    private mutating func placeNext(_ number: UInt32, after due: WallInstant) {
+        guard let schedule = self.schedules[number] else { return }
+        self.wheel.remove(schedule.handle)
+        let next = schedule.plan.next(after: due)
+        guard let next, next.due <= schedule.until else {
+            self.schedules[number]?.handle = .none
+            self.schedules[number]?.waiting = nil
+            self.finished.append(number)
             return
         }
-        schedule.waiting = next
-        self.slots[Int(slot)] = .schedule(schedule)
-        self.place(slot, due: next.due)
+        self.schedules[number]?.waiting = next
+        let handle = self.place(
+            .schedule(number), key: Watermark(instant: next.due, tie: schedule.uid), stamp: schedule.stamp)
+        self.schedules[number]?.handle = handle
     }
 
-    private mutating func place(_ slot: UInt32, due: WallInstant) {
-        let isDue = due <= self.wheel.now
-        let handle = isDue ? nil : self.wheel.insert(due: due, token: slot)
-        switch self.slots[Int(slot)] {
-        case .free: return
-        case .schedule(var schedule):
-            schedule.handle = handle
-            self.slots[Int(slot)] = .schedule(schedule)
-            if isDue {
-                self.ready.insert(
-                    Ready(key: Watermark(instant: due, tie: schedule.entry.uid), slot: slot, stamp: schedule.stamp))
-            }
-        case .timer(var timer):
-            timer.handle = handle
-            self.slots[Int(slot)] = .timer(timer)
-            if isDue { self.ready.insert(Ready(key: timer.entry.watermark, slot: slot, stamp: timer.stamp)) }
-        }
+    private mutating func placeTimer(_ number: UInt32, _ timer: Timer) {
+        let handle = self.place(.timer(number), key: timer.watermark, stamp: timer.stamp)
+        self.timers[number]?.handle = handle
+    }
+
+    /// Into the wheel, or with what is due.
+    private mutating func place(_ token: HeldToken, key: Watermark, stamp: UInt32) -> TimerWheel.Handle {
+        if key.instant > self.wheel.now { return self.wheel.insert(due: key.instant, token: token.rawValue) }
+        self.ready.insert(Ready(key: key, token: token, stamp: stamp))
+        return .none
     }
 
     private mutating func nextStamp() -> UInt32 {
         self.stampCounter &+= 1
         return self.stampCounter
-    }
-
-    private mutating func allocate(_ content: Slot) -> UInt32 {
-        self.residentCount += 1
-        if self.firstFree != Self.noSlot, case .free(let next) = self.slots[Int(self.firstFree)] {
-            let slot = self.firstFree
-            self.firstFree = next
-            self.slots[Int(slot)] = content
-            return slot
-        }
-        self.slots.append(content)
-        return UInt32(self.slots.count - 1)
-    }
-
-    private mutating func free(_ slot: UInt32) {
-        self.slots[Int(slot)] = .free(next: self.firstFree)
-        self.firstFree = slot
-        self.residentCount -= 1
-    }
-
-    private mutating func releaseTimer(_ slot: UInt32) {
-        guard case .timer(let timer) = self.slots[Int(slot)] else { return }
-        self.timerSlots[timer.entry.uid] = nil
-        self.free(slot)
-    }
-
-    private mutating func releaseSchedule(_ slot: UInt32) {
-        guard case .schedule(let schedule) = self.slots[Int(slot)] else { return }
-        self.scheduleSlots[schedule.entry.uid]?.removeAll { $0 == slot }
-        if self.scheduleSlots[schedule.entry.uid]?.isEmpty == true { self.scheduleSlots[schedule.entry.uid] = nil }
-        self.free(slot)
     }
 }

@@ -8,6 +8,8 @@ package enum TickerAction<Payload: Sendable & Equatable>: Sendable, Equatable {
     case requestContents(ShardID, Epoch, cursor: Cursor, horizon: WallInstant, since: Revision)
     case requestHorizon(ShardID, Epoch, after: Watermark, through: WallInstant)
     case fire(LaneID, PlannedBatch<Payload>)
+    /// Tell the leader that the shard, which another ticker owns under the epoch, is loaded here.
+    case prepared(ShardID, Epoch)
     /// Tell the leader that the shard is not fired here any more.
     case release(ShardID, Epoch)
     /// Tell the leader that the shard was refused for a higher epoch.
@@ -19,6 +21,8 @@ package enum TickerAction<Payload: Sendable & Equatable>: Sendable, Equatable {
 /// A transition worth a line in the log.
 package enum TickerNote: Hashable, Sendable {
     case shardTaken(ShardID, Epoch)
+    /// The shard was loaded before it was given.
+    case shardTakenLoaded(ShardID, Epoch)
     case shardActive(ShardID, Epoch)
     case shardReleased(ShardID, Epoch)
     /// A newer owner has opened the shard.
@@ -46,8 +50,14 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         package var horizon: Duration
         /// How long to wait before a refused shard is opened again.
         package var reopenAfter: Duration
+        /// How long a shard that was loaded ahead is kept for.
+        package var keepPrepared: Duration
 
-        package init(horizon: Duration = .seconds(900), reopenAfter: Duration = .milliseconds(200)) {
+        package init(
+            horizon: Duration = .seconds(900), reopenAfter: Duration = .milliseconds(200),
+            keepPrepared: Duration = .seconds(30)
+        ) {
+            self.keepPrepared = keepPrepared
             self.horizon = horizon
             self.reopenAfter = reopenAfter
         }
@@ -55,15 +65,29 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
 
     /// An object, so that looking at a shard copies nothing of what it holds; only this core knows it.
     private final class Holding {
-        var firing: ShardFiring<Payload>
+        private var contents: ShardFiring<Payload>
+        /// The shard; whoever changes it makes `wake` stale.
+        var firing: ShardFiring<Payload> {
+            _read { yield self.contents }
+            _modify {
+                self.isWakeStale = true
+                yield &self.contents
+            }
+        }
+        /// When there is something to do here; good while `isWakeStale` is not set.
+        ///
+        /// Kept, because a ticker with hundreds of shards wakes for one of them many times a millisecond, and would
+        /// otherwise ask all the others each time.
+        var wake: WallInstant?
+        var isWakeStale = true
         /// An `Open` is on its way.
         var isOpening = false
         /// Contents are asked for on the present link to the leader.
         var isRequested = false
-        var reopenAt: WallInstant?
+        var reopenAt: WallInstant? { didSet { self.isWakeStale = true } }
         var wasActive = false
 
-        init(firing: consuming ShardFiring<Payload>) { self.firing = firing }
+        init(firing: consuming ShardFiring<Payload>) { self.contents = firing }
     }
 
     private let configuration: Configuration
@@ -71,6 +95,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     private var holdings: [ShardID: Holding] = [:]
     /// The same, by shard: the order in which everything is done, so that a run can be repeated.
     private var inOrder: [Holding] = []
+    /// Shards that are loaded and not owned: a move to this ticker is planned. Fire nothing.
+    private var prepared: [ShardID: (holding: Holding, until: WallInstant)] = [:]
     private var reachableLanes: Set<LaneID> = []
     private var isFeedReachable = false
     /// Zones whose rules changed while there was no leader to load from.
@@ -88,11 +114,12 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     // MARK: - What the shell reports
 
     /// The shards held, in order, with epoch and how far timers are settled.
-    package var holdingsInOrder: [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?)] {
+    package var holdingsInOrder: [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?, revision: Revision)] {
         self.inOrder.map { holding in
             let isOpen = holding.firing.phase == .active
             return (
-                holding.firing.shard, holding.firing.epoch, isOpen ? holding.firing.settled.delay.instant : nil
+                holding.firing.shard, holding.firing.epoch, isOpen ? holding.firing.settled.delay.instant : nil,
+                isOpen ? holding.firing.settled.revision : .none
             )
         }
     }
@@ -115,8 +142,27 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// The leader gives a shard.
     package mutating func assigned(_ shard: ShardID, epoch: Epoch) -> [TickerAction<Payload>] {
         if let held = self.holdings[shard], held.firing.epoch >= epoch { return [] }
+        if let ahead = self.prepared.removeValue(forKey: shard)?.holding, ahead.firing.epoch < epoch,
+            ahead.firing.hasContents
+        {
+            ahead.firing.taken(under: epoch)
+            ahead.isRequested = false
+            self.keep(ahead, of: shard)
+            return [.note(.shardTakenLoaded(shard, epoch))] + self.advance(shard)
+        }
         self.keep(Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now)), of: shard)
         return [.note(.shardTaken(shard, epoch))] + self.advance(shard)
+    }
+
+    /// The leader will give a shard, which another ticker owns under `epoch`: load what is not settled at `cursor`.
+    package mutating func prepare(_ shard: ShardID, epoch: Epoch, cursor: Cursor) -> [TickerAction<Payload>] {
+        guard self.holdings[shard] == nil, self.isFeedReachable else { return [] }
+        if let ahead = self.prepared[shard], ahead.holding.firing.epoch >= epoch { return [] }
+        let holding = Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now))
+        let horizon = self.now.advanced(by: self.configuration.horizon)
+        holding.firing.snapshotRequested(horizon: horizon)
+        self.prepared[shard] = (holding, self.now.advanced(by: self.configuration.keepPrepared))
+        return [.requestContents(shard, epoch, cursor: cursor, horizon: horizon, since: .none)]
     }
 
     /// The leader takes a shard back. Answered at once when it is not held under that epoch.
@@ -138,12 +184,16 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// The link to a leader is up.
     package mutating func feedReachable() -> [TickerAction<Payload>] {
         self.isFeedReachable = true
+        self.forgetWakes()
         return self.reloadZones() + self.shardsInOrder.flatMap { self.advance($0) }
     }
 
     /// The link to the leader is gone. What is loaded goes on firing.
     package mutating func feedLost() {
         self.isFeedReachable = false
+        self.forgetWakes()
+        // Nobody follows their changes any more.
+        self.prepared = [:]
         for shard in self.shardsInOrder {
             self.holdings[shard]?.isRequested = false
             self.holdings[shard]?.firing.horizonAbandoned()
@@ -178,6 +228,10 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     package mutating func page(
         _ shard: ShardID, epoch: Epoch, _ changes: [ShardChange<Payload>], revision: Revision, last: Bool
     ) -> [TickerAction<Payload>] {
+        if let ahead = self.prepared[shard]?.holding, ahead.firing.epoch == epoch {
+            ahead.firing.load(changes, revision: revision, last: last)
+            return last ? [.prepared(shard, epoch)] : []
+        }
         guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
         self.holdings[shard]?.firing.load(changes, revision: revision, last: last)
         return self.noteActivity(shard)
@@ -187,6 +241,11 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     package mutating func delta(
         _ shard: ShardID, _ changes: [ShardChange<Payload>], from: Revision, through: Revision
     ) -> [TickerAction<Payload>] {
+        if let ahead = self.prepared[shard]?.holding, ahead.firing.hasContents {
+            // With a gap it is of no use; whoever owns it loads it.
+            if !ahead.firing.apply(changes, from: from, through: through) { self.prepared[shard] = nil }
+            return []
+        }
         guard self.holdings[shard]?.firing.hasContents == true else { return [] }
         if self.holdings[shard]?.firing.apply(changes, from: from, through: through) == false {
             self.holdings[shard]?.isRequested = false
@@ -261,23 +320,37 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// When `tick` has something to do at the latest; `nil` when only news can change anything.
     package var nextWake: WallInstant? {
         var earliest: WallInstant?
-        func consider(_ candidate: WallInstant?) {
-            guard let candidate else { return }
-            earliest = earliest.map { min($0, candidate) } ?? candidate
-        }
+        for ahead in self.prepared.values { earliest = earliest.map { min($0, ahead.until) } ?? ahead.until }
         for holding in self.inOrder {
-            consider(holding.firing.nextWake)
-            consider(holding.reopenAt)
-            consider(self.horizonDue(holding))
+            guard let wake = self.wake(of: holding) else { continue }
+            if let known = earliest, known <= wake { continue }
+            earliest = wake
         }
         return earliest
+    }
+
+    /// When the shard has something to do.
+    private func wake(of holding: Holding) -> WallInstant? {
+        if holding.isWakeStale {
+            let due = min(
+                holding.firing.nextWake ?? .distantFuture, holding.reopenAt ?? .distantFuture,
+                self.horizonDue(holding) ?? .distantFuture)
+            holding.wake = due == .distantFuture ? nil : due
+            holding.isWakeStale = false
+        }
+        return holding.wake
     }
 
     /// Moves time to `now`, which may lie before an earlier `now`: then time stands still. Calls `act` for
     /// each action in order, so that a batch leaves before the next one is made.
     package mutating func tick(now: WallInstant, _ act: (TickerAction<Payload>) -> Void) {
         self.now = max(self.now, now)
+        self.prepared = self.prepared.filter { $0.value.until > self.now }
+        // Most ticks find most shards with nothing due: they are passed over here.
+        var pending: [Holding] = []
         for holding in self.inOrder {
+            guard let wake = self.wake(of: holding), wake <= self.now else { continue }
+            pending.append(holding)
             if let reopenAt = holding.reopenAt, reopenAt <= self.now {
                 holding.reopenAt = nil
                 for action in self.advance(holding.firing.shard) { act(action) }
@@ -289,12 +362,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
                 act(.requestHorizon(holding.firing.shard, holding.firing.epoch, after: loaded, through: through))
             }
         }
-        // Round by round, so that no shard waits for all the batches of another one. Most ticks find most
-        // shards with nothing due: they are passed over before a list is made.
-        var pending: [Holding] = []
-        for holding in self.inOrder where holding.firing.nextWake.map({ $0 <= self.now }) == true {
-            pending.append(holding)
-        }
+        // Round by round, so that no shard waits for all the batches of another one.
         while !pending.isEmpty {
             pending.removeAll { holding in
                 guard let batch = holding.firing.plan(now: self.now) else { return true }
@@ -303,6 +371,9 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
             }
         }
     }
+
+    /// What a horizon waits for has changed, for all shards.
+    private func forgetWakes() { for holding in self.inOrder { holding.isWakeStale = true } }
 
     private func horizonDue(_ holding: Holding) -> WallInstant? {
         guard self.isFeedReachable, holding.firing.phase == .active, holding.firing.requestedHorizon == nil else {

@@ -18,8 +18,17 @@ final class ScheduleTranslator: Sendable {
     /// Equal expressions share one program, however many schedules have them.
     private let programs = ProgramCache()
     private let definitions = Mutex<[ByteBuffer: ScheduleDefinition]>([:])
+    private let plans = Mutex<[PlanKey: CompiledPlan]>([:])
+
+    private struct PlanKey: Hashable {
+        var when: ByteBuffer
+        var rule: MisfireRule
+    }
 
     init(zones: ZoneDatabase) { self.zones = zones }
+
+    /// The rules of zones changed: what is compiled from now on follows the new ones.
+    func zonesChanged() { self.plans.withLock { $0.removeAll() } }
 
     /// Why a version cannot be fired by this build: it came from a newer one, or its zone is missing here.
     struct Unreadable: Error {
@@ -30,8 +39,8 @@ final class ScheduleTranslator: Sendable {
     /// - Parameter unreadable: told of each version that cannot be understood; the others are kept.
     func changes(
         from contents: ShardContents, unreadable: (Unreadable) -> Void
-    ) -> [ShardChange<ByteBuffer>] {
-        var changes: [ShardChange<ByteBuffer>] = []
+    ) -> [ShardChange<[UInt8]>] {
+        var changes: [ShardChange<[UInt8]>] = []
         changes.reserveCapacity(contents.schedules.count + contents.timers.count)
         for version in contents.schedules {
             do throws(Unreadable) {
@@ -48,22 +57,15 @@ final class ScheduleTranslator: Sendable {
         return changes
     }
 
-    static func entry(from timer: TimerVersion) -> TimerEntry<ByteBuffer> {
+    static func entry(from timer: TimerVersion) -> TimerEntry<[UInt8]> {
         TimerEntry(
             uid: timer.uid, revision: timer.revision, due: timer.due,
-            expireAfterMilliseconds: timer.expireAfterMilliseconds, payload: timer.template,
+            expireAfterMilliseconds: timer.expireAfterMilliseconds, payload: Self.bytes(of: timer.template),
             payloadBytes: timer.template.readableBytes)
     }
 
-    private func entry(from version: ScheduleVersion) throws(Unreadable) -> ScheduleEntry<ByteBuffer> {
+    private func entry(from version: ScheduleVersion) throws(Unreadable) -> ScheduleEntry<[UInt8]> {
         let definition = try self.definition(of: version)
-        let schedule: CompiledSchedule
-        do throws(ScheduleError) {
-            schedule = try CompiledSchedule(
-                definition, uid: version.uid, createdAt: version.createdAt, zones: self.zones, cache: self.programs)
-        } catch {
-            throw Unreadable(uid: version.uid, detail: "\(error.path): \(error.detail)")
-        }
         let rule = MisfireRule(
             policy: MisfireRule.Policy(rawValue: version.misfire.policy) ?? .latest,
             toleranceMilliseconds: Int64(clamping: version.misfire.toleranceMilliseconds),
@@ -72,8 +74,39 @@ final class ScheduleTranslator: Sendable {
             uid: version.uid, generation: version.generation, kind: version.kind,
             createdRevision: version.createdRevision, replaces: version.replaces, from: version.from,
             endedRevision: version.endedRevision, until: version.until,
-            plan: CompiledPlan(schedule: schedule, rule: rule), payload: version.template,
+            plan: try self.plan(of: version, definition, rule), payload: Self.bytes(of: version.template),
             payloadBytes: version.template.readableBytes)
+    }
+
+    /// A copy of its own: what arrived is a slice of a whole page, which it would hold in memory.
+    private static func bytes(of template: ByteBuffer) -> [UInt8] { Array(template.readableBytesView) }
+
+    /// Plans that ask neither who the schedule is nor when it was created are shared by all that read alike.
+    private func plan(
+        of version: ScheduleVersion, _ definition: ScheduleDefinition, _ rule: MisfireRule
+    ) throws(Unreadable) -> CompiledPlan {
+        // What lies before the creation is left out by the version's own `from`.
+        let isShared =
+            version.from >= version.createdAt && definition.isImpersonal(zones: self.zones, cache: self.programs)
+        let key = isShared ? PlanKey(when: version.when, rule: rule) : nil
+        if let key, let known = self.plans.withLock({ $0[key] }) { return known }
+        let plan: CompiledPlan
+        do throws(ScheduleError) {
+            plan = CompiledPlan(
+                schedule: try CompiledSchedule(
+                    definition, uid: version.uid,
+                    createdAt: isShared ? WallInstant(milliseconds: 0) : version.createdAt, zones: self.zones,
+                    cache: self.programs), rule: rule)
+        } catch {
+            throw Unreadable(uid: version.uid, detail: "\(error.path): \(error.detail)")
+        }
+        if let key {
+            self.plans.withLock { plans in
+                if plans.count >= Self.definitionsMax { plans.removeAll() }
+                plans[key] = plan
+            }
+        }
+        return plan
     }
 
     private func definition(of version: ScheduleVersion) throws(Unreadable) -> ScheduleDefinition {

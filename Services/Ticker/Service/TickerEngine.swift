@@ -53,7 +53,7 @@ final class TickerEngine: @unchecked Sendable {
     private let session: LeaderSession
     private let links: DispatcherLinks
 
-    private var core: TickerCore<ByteBuffer>
+    private var core: TickerCore<[UInt8]>
     private var now: WallInstant
     private var batch: [TickerEvent] = []
     private var view = LaneView(leaderEpoch: .none, version: 0, entries: [])
@@ -73,7 +73,7 @@ final class TickerEngine: @unchecked Sendable {
     private var emptied: AsyncStream<Void>.Continuation?
 
     init(
-        configuration: TickerCore<ByteBuffer>.Configuration, laneCount: Int, clocks: any Clocks,
+        configuration: TickerCore<[UInt8]>.Configuration, laneCount: Int, clocks: any Clocks,
         metrics: TickerMetrics, logger: Logger, onLoaded: @escaping @Sendable () -> Void,
         makeSession: () -> LeaderSession, makeLinks: (TickerInbox) -> DispatcherLinks
     ) {
@@ -179,6 +179,8 @@ final class TickerEngine: @unchecked Sendable {
             self.core.feedLost()
         case .assign(let shard, let epoch):
             if self.emptied == nil { self.perform(self.core.assigned(shard, epoch: epoch)) }
+        case .prepare(let shard, let epoch, let cursor):
+            if self.emptied == nil { self.perform(self.core.prepare(shard, epoch: epoch, cursor: cursor)) }
         case .revoke(let shard, let epoch): self.perform(self.core.revoked(shard, epoch: epoch))
         case .page(let shard, let epoch, let changes, let revision, let last):
             self.perform(self.core.page(shard, epoch: epoch, changes, revision: revision, last: last))
@@ -269,11 +271,11 @@ final class TickerEngine: @unchecked Sendable {
 
     // MARK: - Actions
 
-    private func perform(_ actions: [TickerAction<ByteBuffer>]) {
+    private func perform(_ actions: [TickerAction<[UInt8]>]) {
         for action in actions { self.perform(action) }
     }
 
-    private func perform(_ action: TickerAction<ByteBuffer>) {
+    private func perform(_ action: TickerAction<[UInt8]>) {
         switch action {
         case .open(let lane, let shard, let epoch):
             self.link(of: lane)?.send(Open(shard: shard, epoch: epoch))
@@ -283,6 +285,9 @@ final class TickerEngine: @unchecked Sendable {
         case .requestHorizon(let shard, let epoch, let after, let through):
             self.session.send(HorizonRequest(shard: shard, epoch: epoch, after: after, through: through))
         case .fire(let lane, let batch): self.send(batch, to: lane)
+        case .prepared(let shard, let epoch):
+            self.session.send(
+                ShardPrepared(leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch))
         case .release(let shard, let epoch):
             self.session.send(
                 ShardReleased(leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch))
@@ -300,7 +305,7 @@ final class TickerEngine: @unchecked Sendable {
         self.owners[lane].flatMap { self.dispatchers[$0.incarnation] }
     }
 
-    private func send(_ batch: PlannedBatch<ByteBuffer>, to lane: LaneID) {
+    private func send(_ batch: PlannedBatch<[UInt8]>, to lane: LaneID) {
         let message = FireBatch(
             shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
             occurrences: batch.occurrences.map { occurrence in
@@ -308,7 +313,7 @@ final class TickerEngine: @unchecked Sendable {
                     kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation,
                     scheduled: occurrence.scheduled, due: occurrence.due, outcome: occurrence.outcome,
                     reason: occurrence.reason, count: occurrence.count, through: occurrence.through,
-                    caughtUp: occurrence.caughtUp, template: occurrence.payload)
+                    caughtUp: occurrence.caughtUp, template: ByteBuffer(bytes: occurrence.payload))
             })
         // A link that refuses is closed; its `dispatcherDown` is on its way and the batch is planned again.
         self.link(of: lane)?.send(message)
@@ -325,6 +330,9 @@ final class TickerEngine: @unchecked Sendable {
         case .shardTaken(let shard, let epoch):
             self.takenAt[shard] = self.clocks.monotonicNow()
             self.logger.info("shard assigned", event: "shard_assigned", Self.metadata(shard, epoch))
+        case .shardTakenLoaded(let shard, let epoch):
+            self.logger.info(
+                "shard assigned, loaded already", event: "shard_assigned_loaded", Self.metadata(shard, epoch))
         case .shardActive(let shard, let epoch):
             if let since = self.takenAt.removeValue(forKey: shard) {
                 self.metrics.handoverDuration.observe(self.clocks.monotonicNow().duration(since: since))
@@ -359,7 +367,8 @@ final class TickerEngine: @unchecked Sendable {
         let isNewSecond = self.now >= self.secondStart.advanced(by: .seconds(1))
         let holdings = self.core.holdingsInOrder.map { holding in
             WireProtocol.Heartbeat.Holding(
-                number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough)
+                number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough,
+                revision: holding.revision)
         }
         let resident = self.core.residentCount
         if !self.isLoaded, self.core.shardCount > 0, self.core.shardCount == self.core.activeCount {

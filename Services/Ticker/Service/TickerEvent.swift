@@ -9,10 +9,11 @@ enum TickerEvent: Sendable {
     case leaderConnected
     case leaderLost
     case assign(ShardID, Epoch)
+    case prepare(ShardID, Epoch, Cursor)
     case revoke(ShardID, Epoch)
-    case page(ShardID, Epoch, [ShardChange<ByteBuffer>], revision: Revision, last: Bool)
-    case delta(ShardID, [ShardChange<ByteBuffer>], from: Revision, through: Revision)
-    case horizon(ShardID, Epoch, [TimerEntry<ByteBuffer>], through: WallInstant, last: Bool)
+    case page(ShardID, Epoch, [ShardChange<[UInt8]>], revision: Revision, last: Bool)
+    case delta(ShardID, [ShardChange<[UInt8]>], from: Revision, through: Revision)
+    case horizon(ShardID, Epoch, [TimerEntry<[UInt8]>], through: WallInstant, last: Bool)
     case laneView(LaneView)
     case settledQuery(SettledQuery, correlation: UInt32)
     /// The rules of these time zones are new; what is compiled from now on follows them.

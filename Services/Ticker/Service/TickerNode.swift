@@ -109,8 +109,14 @@ package final class TickerNode: Sendable {
         for await _ in ended {}
     }
 
+    /// Hands the shards over and ends `run`, as a graceful shutdown does.
+    package func leave() { self.isLeaving.set() }
+
     /// The rules of time zones changed, and the zone database has them: schedules in these zones are planned anew.
-    package func zonesChanged(_ zones: Set<String>) { self.engine.inbox.post(.zonesChanged(zones)) }
+    package func zonesChanged(_ zones: Set<String>) {
+        self.translator.zonesChanged()
+        self.engine.inbox.post(.zonesChanged(zones))
+    }
 
     /// Gives the shards back, for at most the drain time-out, then ends the session.
     private func leaveWhenAsked() async {
@@ -158,6 +164,14 @@ package final class TickerNode: Sendable {
         case .shardAssign:
             let message = try frame.decode(ShardAssign.self)
             return .assign(message.shard, message.epoch)
+        case .shardPrepare:
+            let message = try frame.decode(ShardPrepare.self)
+            var cursor = Cursor.start
+            if let through = message.settledThrough {
+                cursor.delay = Watermark(through: through)
+                cursor.revision = message.revision
+            }
+            return .prepare(message.shard, message.epoch, cursor)
         case .shardRevoke:
             let message = try frame.decode(ShardRevoke.self)
             return .revoke(message.shard, message.epoch)
@@ -183,7 +197,7 @@ package final class TickerNode: Sendable {
         }
     }
 
-    private func changes(in contents: ShardContents, shard: ShardID) -> [ShardChange<ByteBuffer>] {
+    private func changes(in contents: ShardContents, shard: ShardID) -> [ShardChange<[UInt8]>] {
         self.translator.changes(from: contents) { unreadable in
             self.metrics.unreadableSchedules.increment()
             self.logger.error(

@@ -19,7 +19,7 @@ struct Migration: Sendable {
     }
 
     /// All, by version from 1 without a gap. A new one is appended here, in a file of its own.
-    static let all: [Migration] = [.initialTables, .laneCheckpoints]
+    static let all: [Migration] = [.initialTables, .laneCheckpoints, .namesOfEndedSchedules]
 
     /// The version that this build needs.
     static let latestVersion = all.count

@@ -62,6 +62,23 @@ struct ScheduleStatements: Sendable {
         JOIN schedule_version AS v ON v.shard_id = s.shard_id AND v.uid = s.uid
         WHERE $3::bigint IS NULL OR v.generation < $3::bigint ORDER BY v.generation DESC LIMIT $4::bigint
         """)
+    /// Versions of all schedules that have or had the name, each with the end of its schedule; newest first.
+    let lives = PostgresStatement(
+        "schedule_lives",
+        """
+        SELECT \(Self.columns), s.ended_at_ms FROM schedule AS s
+        JOIN schedule_version AS v ON v.shard_id = s.shard_id AND v.uid = s.uid
+        WHERE s.namespace = $1::text AND s.name = $2::text
+        ORDER BY s.ended_at_ms DESC NULLS FIRST, s.created_at_ms DESC, s.uid, v.generation DESC LIMIT $3::bigint
+        """)
+    /// Names of namespace `$1` after `$3`, of schedules that are there or ended at `$2` or later.
+    let names = PostgresStatement(
+        "schedule_names",
+        """
+        SELECT DISTINCT s.name FROM schedule AS s
+        WHERE s.namespace = $1::text AND s.name > $3::text AND (s.ended_at_ms IS NULL OR s.ended_at_ms >= $2::bigint)
+        ORDER BY s.name LIMIT $4::bigint
+        """)
     /// Current versions that the namespace's pause has not reached, or has left: `$3` says whether it holds as of `$2`,
     /// `$4` until when, `$5` why. A version should be empty, or begin when the last of the two pauses is over.
     let outOfLine = PostgresStatement(

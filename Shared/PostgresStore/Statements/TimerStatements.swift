@@ -38,6 +38,15 @@ struct TimerStatements: Sendable {
             OR t.created_at_ms > c.settled_through_ms)
         ORDER BY t.due_ms, t.uid LIMIT $4::bigint
         """)
+    /// Timers of namespace `$1` that were not cancelled, due in `$2..<$3`, after (`$4`, `$5`).
+    let due = PostgresStatement(
+        "timer_due",
+        """
+        SELECT \(Self.columns) FROM timer AS t
+        WHERE t.namespace = $1::text AND t.ended_rev IS NULL AND t.due_ms >= $2::bigint AND t.due_ms < $3::bigint
+        AND (t.due_ms, t.uid) > ($4::bigint, $5::uuid)
+        ORDER BY t.due_ms, t.uid LIMIT $6::bigint
+        """)
     let cancel: PostgresStatement
 
     /// Timers of shard `$1` made up to revision `$2`, and not cancelled up to revision `$3`, that a cursor whose

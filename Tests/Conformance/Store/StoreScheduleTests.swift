@@ -115,6 +115,20 @@ struct StoreScheduleTests {
             let second = try await store.createSchedule(Rows.schedule("a", at: 7)).stored
             #expect(second.uid != first.uid && second.generation == 1)
             #expect(try await store.versions(namespace: "guest", name: "a", before: nil, limit: 9) == [second])
+            let lives = try await store.lives(namespace: "guest", name: "a", limit: 9)
+            #expect(lives.map(\.versions) == [[second], [ended]])
+            #expect(lives.map(\.endedAt) == [nil, Rows.at(5)])
+            _ = try await store.deleteSchedule(
+                namespace: "guest", name: "a", ifGeneration: nil, origin: Rows.origin(9))
+            _ = try await store.createSchedule(Rows.schedule("b"))
+            _ = try await store.createSchedule(Rows.schedule("c", namespace: "other"))
+            func names(_ seconds: Double, after: String? = nil) async throws -> [String] {
+                try await store.scheduleNames(
+                    namespace: "guest", endedAfter: Rows.at(seconds), after: after, limit: 9)
+            }
+            #expect(try await names(9) == ["a", "b"])
+            #expect(try await names(9, after: "a") == ["b"])
+            #expect(try await names(9.001) == ["b"], "what ended before is of no interest")
         }
     }
 

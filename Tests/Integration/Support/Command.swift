@@ -19,6 +19,13 @@ struct Command: Sendable {
         self.environment = environment ?? Self.inherited
     }
 
+    /// A program of the system.
+    init(path: String, _ arguments: [String], environment: [String: String]? = nil) {
+        self.executable = path
+        self.arguments = arguments
+        self.environment = environment ?? Self.inherited
+    }
+
     static func escapement(_ arguments: [String]) -> Command { Command("escapement", arguments) }
 
     /// Where the build has put the programs: beside the test bundle.

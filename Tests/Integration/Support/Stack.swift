@@ -23,9 +23,11 @@ final class Stack: Sendable {
     /// Starts everything and returns when it is ready.
     ///
     /// - Parameter options: of `escapement dev up`.
-    static func up(_ options: [String] = []) async throws -> Stack {
+    /// - Parameter environment: variables for the services besides those of the tests.
+    static func up(_ options: [String] = [], environment: [String: String] = [:]) async throws -> Stack {
         let folder = try TemporaryFolder.make()
-        let surroundings = Surroundings()
+        var surroundings = Surroundings()
+        surroundings.more = environment
         do {
             try await Self.start(folder, surroundings, options)
             return try await Stack(folder: folder, surroundings: surroundings, options: options)
@@ -67,8 +69,10 @@ final class Stack: Sendable {
     }
 
     /// Runs `body` on a stack that is stopped afterwards, however it ends.
-    static func with(_ options: [String] = [], _ body: (Stack) async throws -> Void) async throws {
-        let stack = try await Stack.up(options)
+    static func with(
+        _ options: [String] = [], environment: [String: String] = [:], _ body: (Stack) async throws -> Void
+    ) async throws {
+        let stack = try await Stack.up(options, environment: environment)
         do {
             try await body(stack)
         } catch {
@@ -95,6 +99,9 @@ final class Stack: Sendable {
         ]
     }
 
+    /// Where fires go that name no topic.
+    var firesTopic: String { self.surroundings.firesTopic }
+
     // MARK: What runs
 
     /// `dev.json` as it is now.
@@ -109,6 +116,11 @@ final class Stack: Sendable {
         var adminURL: String
         var apiURL: String?
         var logFile: String
+    }
+
+    /// Has the supervisor do something: `stop NAME`, `start NAME`, `scale ROLE COUNT`.
+    func dev(_ words: String...) async throws {
+        try await Command.escapement(["dev"] + words + ["--data-dir", self.folder]).succeed()
     }
 
     func processes(_ role: Role) throws -> [Process] {
@@ -147,6 +159,20 @@ final class Stack: Sendable {
         return line?.split(separator: " ").last.flatMap { Double($0) }
     }
 
+    /// The sum of a metric over all its labels and all processes of a role that answer.
+    func total(_ name: String, of role: Role) async throws -> Double {
+        var sum = 0.0
+        for process in try self.processes(role) {
+            let response = try? await self.http.send(
+                HTTPRequest(.get, "\(process.adminURL)/metrics", timeout: .seconds(5)))
+            for line in response?.text.split(separator: "\n") ?? []
+            where line.hasPrefix("\(name) ") || line.hasPrefix("\(name){") {
+                sum += line.split(separator: " ").last.flatMap { Double($0) } ?? 0
+            }
+        }
+        return sum
+    }
+
     /// Waits until every service says that it is ready.
     func untilReady() async throws {
         try await Eventually.holds("every service is ready") {
@@ -168,6 +194,26 @@ final class Stack: Sendable {
                 print("--- \(process.name)\n\(text.split(separator: "\n").suffix(25).joined(separator: "\n"))")
             }
         }
+    }
+
+    /// Resident memory of every service, in megabytes, by name.
+    func residentMegabytes() throws -> [String: Int] {
+        var found: [String: Int] = [:]
+        for role in [Role.coordinator, .ticker, .dispatcher] {
+            for process in try self.processes(role) {
+                let pages = try TextFile.read("/proc/\(process.pid)/statm").split(separator: " ").dropFirst().first
+                found[process.name] = (pages.flatMap { Int($0) } ?? 0) * sysconf(Int32(_SC_PAGESIZE)) / 1_000_000
+            }
+        }
+        return found
+    }
+
+    /// Tells a stand-in what to do wrong.
+    func order(_ method: HTTPMethod, _ url: String, _ body: String = "") async throws {
+        var request = HTTPRequest(method, url, timeout: .seconds(20))
+        request.body = Array(body.utf8)
+        let response = try await self.http.send(request)
+        guard response.status == 200 else { throw StackError("\(url): \(response.status) \(response.text)") }
     }
 
     // MARK: The API

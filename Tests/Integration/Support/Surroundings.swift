@@ -16,6 +16,8 @@ struct Surroundings: Sendable {
     let name: String
     let firesTopic: String
     let deadLetterTopic: String
+    /// Variables that a test wants besides.
+    var more: [String: String] = [:]
 
     static let hasRealKafka = getenv("KAFKA_BOOTSTRAP_SERVERS") != nil
     static let hasRealElasticsearch = StoreUnderTest.isReal
@@ -28,7 +30,7 @@ struct Surroundings: Sendable {
         self.deadLetterTopic = "\(self.name).deadletters"
     }
 
-    private var schema: String { self.name.replacing("-", with: "_") }
+    var schema: String { self.name.replacing("-", with: "_") }
 
     /// What the processes of the stack get besides the environment of the tests.
     var variables: [String: String] {
@@ -36,7 +38,7 @@ struct Surroundings: Sendable {
             "ESCAPEMENT_DISPATCHER_DEFAULT_TOPIC": self.firesTopic,
             "ESCAPEMENT_DISPATCHER_DEAD_LETTER_TOPIC": self.deadLetterTopic,
             "ESCAPEMENT_ACTIVATIONS_INDEX": self.name, "ESCAPEMENT_DATABASE_SCHEMA": self.schema,
-        ]
+        ].merging(self.more) { $1 }
     }
 
     /// The variables by which a client finds Kafka.
@@ -69,6 +71,18 @@ struct Surroundings: Sendable {
         if Self.hasRealPostgres {
             try await PostgresDatabase.make(migrated: false).run("DROP SCHEMA IF EXISTS \(self.schema) CASCADE")
         }
+    }
+
+    var journalTopic: String { "escapement.\(self.name).journal" }
+
+    /// Deletes a topic with all that is in it.
+    func delete(topic: String, _ report: JSONValue) async throws {
+        let settings = try self.kafkaSettings(report)
+        let admin = try KafkaAdmin(
+            settings: settings, logger: Logger(label: "integration", factory: { _ in SwiftLogNoOpLogHandler() }),
+            health: KafkaHealthMonitor(settings: settings) { _ in })
+        _ = try await admin.delete(topic: topic, timeout: Stack.patience)
+        await admin.close()
     }
 
     private func removeTopics() async throws {

@@ -16,6 +16,8 @@ final class LiveKafka: Sendable {
     static let isNamed = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP_SERVERS"] != nil
     private static let user = "live"
     private static let password = "live-password"
+    /// Not a signed one: dev Kafka is told which tokens to take.
+    private static let token = "live-token"
 
     /// Dev Kafka, when it is the one.
     let dev: DevKafkaCluster?
@@ -40,6 +42,7 @@ final class LiveKafka: Sendable {
         do {
             _ = try await admin.create(
                 KafkaNewTopic(name: topic, partitionCount: 1, replicationFactor: -1), timeout: Self.patience)
+            try await kafka.awaitTopic(topic)
             try await body(kafka, topic)
             try await kafka.delete(topic, admin)
         } catch {
@@ -50,6 +53,38 @@ final class LiveKafka: Sendable {
         }
         await admin.close()
         await kafka.dev?.stop()
+    }
+
+    /// Waits until brokers know the topic and its leader: an answer to its creation does not mean that yet. Asked several
+    /// times by new clients, which begin with any broker.
+    func awaitTopic(_ topic: String) async throws {
+        for _ in 0..<3 {
+            let admin = try self.admin()
+            try await self.eventually("\(topic) has a leader") {
+                let found = try await admin.metadata(topic: topic, timeout: Self.patience).topics.first
+                return found.map { $0.code == .none && $0.partitionCount > 0 && $0.leaderlessCount == 0 } ?? false
+            }
+            await admin.close()
+        }
+    }
+
+    /// Asks until `condition` holds, for as long as patience lasts.
+    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now.advanced(by: Self.patience)
+        while clock.now < deadline {
+            if try await condition() { return }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        throw KafkaError(.timedOut, detail: "it did not come to pass that \(what)")
+    }
+
+    /// Whether brokers make a topic again as soon as somebody asks for it, as `auto.create.topics.enable` says.
+    func createsTopicsByItself(_ admin: KafkaAdmin) async throws -> Bool {
+        let brokers = try await admin.metadata(timeout: Self.patience).brokerIDs
+        guard let broker = brokers.min() else { return false }
+        return try await admin.settings(of: .broker(broker), timeout: Self.patience)["auto.create.topics.enable"]
+            == "true"
     }
 
     private func delete(_ topic: String, _ admin: KafkaAdmin) async throws {
@@ -88,7 +123,9 @@ final class LiveKafka: Sendable {
                 tls: TLSConfiguration(
                     role: .server, authentication: .serverOnly, certificateChain: .pem(leaf.certificatePEM),
                     privateKey: .pem(leaf.privateKeyPEM), minimumVersion: .tls12),
-                credentials: Credentials(passwords: [Self.user: Self.password]), dataFolder: "\(folder)/data"),
+                credentials: Credentials(
+                    passwords: [Self.user: Self.password], bearerTokens: [Self.token: Self.user]),
+                dataFolder: "\(folder)/data"),
             logger: Self.logger)
         return LiveKafka(
             dev: cluster,
@@ -103,10 +140,24 @@ final class LiveKafka: Sendable {
 
     static var logger: Logger { Logger(label: "live", factory: { _ in SwiftLogNoOpLogHandler() }) }
 
-    /// The mechanisms that can be tried: all where we made the broker, else the one that is named.
+    /// The mechanisms with passwords that can be tried: all where we made the broker, else the one that is named.
     var mechanisms: [String] {
         if self.dev != nil { return ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] }
-        return self.properties.last { $0.name == "sasl.mechanism" }.map { [$0.value] } ?? []
+        let named = self.properties.last { $0.name == "sasl.mechanism" }?.value
+        return named.map { ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains($0) ? [$0] : [] } ?? []
+    }
+
+    /// Settings that log in with a bearer token; dev Kafka only.
+    func bearerSettings(token: String? = nil) -> KafkaClientSettings {
+        var settings = KafkaClientSettings(
+            properties: self.properties.filter { $0.name != "sasl.username" }
+                + [.init("sasl.mechanism", "OAUTHBEARER")])
+        let expiry = SystemClocks().wallNow().advanced(by: .seconds(3600)).milliseconds
+        settings.tokens = { _ in
+            KafkaBearerToken(
+                value: token ?? Self.token, principal: Self.user, expiresAtMilliseconds: expiry, extensions: [])
+        }
+        return settings
     }
 
     func settings(

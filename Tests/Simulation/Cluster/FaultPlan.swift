@@ -1,3 +1,4 @@
+import CoordinatorService
 import EscapementModel
 
 /// Does harm at random times, of the kinds that this run has drawn, and mends everything at the end.
@@ -8,6 +9,8 @@ final class FaultPlan: @unchecked Sendable {
         case kafkaDown, kafkaLateEnds, kafkaProduceFails
         case elasticsearchDown, elasticsearchBusy, elasticsearchAnswersLost
         case clockStep
+        case join, leave, drain
+        case slowPath, framesTwice, claimArrivesLate
     }
 
     /// How far clocks are stepped: below the two seconds at which a dispatcher refuses.
@@ -49,11 +52,11 @@ final class FaultPlan: @unchecked Sendable {
         self.cluster.database.heal()
         self.cluster.kafka.heal()
         self.cluster.elasticsearch.heal()
-        for seat in self.cluster.seats {
+        for seat in self.cluster.seats + self.cluster.spareSeats {
             self.cluster.host(of: seat)?.resume()
             self.cluster.host(of: seat)?.wallOffset = 0
-            self.cluster.start(seat)
         }
+        for seat in self.cluster.seats { self.cluster.start(seat) }
     }
 
     private func seat() -> SimulatedCluster.Seat {
@@ -136,6 +139,67 @@ final class FaultPlan: @unchecked Sendable {
         case .elasticsearchAnswersLost:
             cluster.elasticsearch.answersLostPercent = 30
             simulator.after(self.draw(1...15)) { cluster.elasticsearch.answersLostPercent = 0 }
+        case .join:
+            let seat = cluster.spareSeats[Int.random(in: 0..<cluster.spareSeats.count, using: &self.random)]
+            cluster.start(seat)
+            simulator.after(self.draw(8...40)) { _ = cluster.leave(seat) }
+        case .leave:
+            let seat = self.seat()
+            guard cluster.leave(seat) else { return }
+            // It is started again when it has gone, or, as a supervisor does, after it was killed for taking too long.
+            simulator.after(self.draw(3...25)) {
+                if cluster.host(of: seat) != nil { cluster.kill(seat, silently: false) }
+                cluster.start(seat)
+            }
+        case .drain:
+            let seat = self.seat()
+            guard seat.role != .coordinator else { return }
+            let stay = self.draw(4...30)
+            // Of two who follow a shard, one hears of its changes later than the other.
+            if Bool.random(using: &self.random) {
+                cluster.database.changesSlowBy = .milliseconds(1500)
+                simulator.after(.seconds(10)) { cluster.database.changesSlowBy = .zero }
+            }
+            Task {
+                guard await cluster.ask(.drain(member: seat.node.name)) else { return }
+                await simulator.pause(stay)
+                _ = await cluster.ask(.resume(member: seat.node.name))
+            }
+        case .slowPath:
+            guard let first = cluster.host(of: self.seat()), let second = cluster.host(of: self.seat()),
+                first !== second
+            else { return }
+            cluster.network.slow(from: first, to: second, by: self.draw(0.02...0.9))
+            let breaks = Bool.random(using: &self.random)
+            simulator.after(self.draw(1...8)) {
+                // What is on its way then arrives behind what the next connection brings.
+                if breaks { cluster.network.breakLink(between: first, and: second) }
+                cluster.network.slow(from: first, to: second, by: .zero)
+            }
+        case .framesTwice:
+            cluster.network.twicePercent = 10
+            simulator.after(self.draw(1...10)) { cluster.network.twicePercent = 0 }
+        case .claimArrivesLate:
+            // A member comes back and gets its share again; the leader dies while a claim for that is on its way, which
+            // arrives when somebody else leads.
+            let seat = self.seat()
+            guard seat.role == .ticker else { return }
+            let other = cluster.seats.last { $0.role == .dispatcher }
+            cluster.kill(seat, silently: false)
+            simulator.after(.seconds(3)) { cluster.start(seat) }
+            let late = self.draw(7...11)
+            simulator.after(.seconds(4)) {
+                cluster.database.holdNextClaim(late, simulator) {
+                    guard let leader = cluster.leaderSeat() else { return }
+                    cluster.kill(leader, silently: true)
+                    if let other { cluster.kill(other, silently: false) }
+                    simulator.after(.seconds(15)) {
+                        cluster.start(leader)
+                        if let other { cluster.start(other) }
+                    }
+                }
+            }
+            simulator.after(.seconds(14)) { cluster.database.forgetHold() }
         case .clockStep:
             guard let host = cluster.host(of: self.seat()) else { return }
             let limit = Self.clockStepMax.wholeNanoseconds

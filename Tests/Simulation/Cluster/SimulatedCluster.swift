@@ -34,6 +34,10 @@ final class SimulatedCluster: @unchecked Sendable {
         var task: Task<Void, Never>
         /// Tells a coordinator of a change; nothing for the others.
         var changed: @Sendable (ShardID) -> Void = { _ in }
+        /// Asks the process to stop, as SIGTERM does; nothing for a coordinator.
+        var leave: (@Sendable () -> Void)?
+        /// Asks a coordinator for something, as an operator does; nothing for the others.
+        var ask: (@Sendable (ClusterRequest) async -> Bool)?
     }
 
     let simulator: Simulator
@@ -44,6 +48,7 @@ final class SimulatedCluster: @unchecked Sendable {
     let oracle: Oracle
     let events: EventCounter
     let seats: [Seat]
+    let spareSeats: [Seat]
     private let zones = ZoneDatabase(source: nil)
     private let settingsOfRun: RunSettings
     private var random: SplitMix64
@@ -64,6 +69,11 @@ final class SimulatedCluster: @unchecked Sendable {
             (1...settings.coordinators).map { Seat(role: .coordinator, number: $0) }
             + (1...settings.tickers).map { Seat(role: .ticker, number: $0) }
             + (1...settings.dispatchers).map { Seat(role: .dispatcher, number: $0) }
+        // Empty at first: somebody may join there.
+        self.spareSeats = [
+            Seat(role: .ticker, number: settings.tickers + 1),
+            Seat(role: .dispatcher, number: settings.dispatchers + 1),
+        ]
         self.kafka.committed = { [oracle] in oracle.committed($0, $1) }
     }
 
@@ -96,11 +106,40 @@ final class SimulatedCluster: @unchecked Sendable {
         }
     }
 
+    /// Asks the process to stop, as an upgrade does; false when there is nobody who could.
+    func leave(_ seat: Seat) -> Bool {
+        guard let leave = self.processes[seat]?.leave else { return false }
+        leave()
+        return true
+    }
+
+    /// Asks the cluster, through any coordinator.
+    func ask(_ request: ClusterRequest) async -> Bool {
+        for seat in self.seats where seat.role == .coordinator {
+            if let ask = self.processes[seat]?.ask, await ask(request) { return true }
+        }
+        return false
+    }
+
+    /// The process has ended by itself.
+    private func ended(_ seat: Seat, _ host: Host) {
+        guard let process = self.processes[seat], process.host === host else { return }
+        self.processes[seat] = nil
+        self.events.count("process_left")
+        self.network.died(host, silently: false)
+        host.kill()
+    }
+
     /// The host of the coordinator that has the lease, by its database row.
     func leader() -> Host? {
         self.database.contents.leaderNode.flatMap { node in
             self.processes.first { $0.key.node == node }?.value.host
         }
+    }
+
+    /// Where the leader runs.
+    func leaderSeat() -> Seat? {
+        self.database.contents.leaderNode.flatMap { node in self.seats.first { $0.node == node } }
     }
 
     /// A change of `shard` was committed: the coordinator that served the request says so.
@@ -150,7 +189,15 @@ final class SimulatedCluster: @unchecked Sendable {
             observability: observability, seed: self.random.next())
         return Process(
             host: host, task: Task { do { try await coordinator.run() } catch {} },
-            changed: { shard in coordinator.changed(shard) })
+            changed: { shard in coordinator.changed(shard) },
+            ask: { request in
+                do {
+                    _ = try await coordinator.ask(request)
+                    return true
+                } catch {
+                    return false
+                }
+            })
     }
 
     private func startTicker(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
@@ -161,7 +208,12 @@ final class SimulatedCluster: @unchecked Sendable {
                 seed: self.random.next()),
             connector: self.network.connector(on: host, as: seat.identity), coordinators: { addresses },
             clocks: host.clocks, zones: self.zones, observability: observability, drive: .task)
-        return Process(host: host, task: Task { do { try await node.run() } catch {} })
+        return Process(
+            host: host,
+            task: Task {
+                do { try await node.run() } catch {}
+                self.ended(seat, host)
+            }, leave: { node.leave() })
     }
 
     private func startDispatcher(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
@@ -190,7 +242,12 @@ final class SimulatedCluster: @unchecked Sendable {
                 form: .native(indexPrefix: "activations"), health: observability.health,
                 logger: observability.logger("dispatcher"),
                 kafkaTrouble: { nil }, deadLetter: { _, _ in }))
-        return Process(host: host, task: Task { await dispatcher.run() })
+        return Process(
+            host: host,
+            task: Task {
+                await dispatcher.run()
+                self.ended(seat, host)
+            }, leave: { Task { await dispatcher.drain(limit: .seconds(10)) } })
     }
 }
 

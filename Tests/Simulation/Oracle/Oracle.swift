@@ -60,6 +60,9 @@ final class Oracle: @unchecked Sendable {
         self.journalTopic = journalTopic
     }
 
+    /// Fires that came out behind the watermark: late admissions.
+    private(set) var lateCount = 0
+    var parkedCount: Int { self.parked.count }
     var settledCount: Int { self.settled.count }
     var dispatchedCount: Int { self.published.count }
 
@@ -146,6 +149,11 @@ final class Oracle: @unchecked Sendable {
             return
         }
         let point = Point(uid: outcome.uid, scheduled: outcome.scheduled)
+        if let cursor = self.shards[outcome.shard]?.cursor, self.parked[point] == nil,
+            outcome.due < (outcome.kind == .delay ? cursor.delay : cursor.cron).instant
+        {
+            self.lateCount += 1
+        }
         let before = self.parked[point] ?? self.shards[outcome.shard]?.cursor.revision ?? .none
         if let first = self.settled.updateValue(Settled(outcome: outcome, revisionBefore: before), forKey: point) {
             self.expect(

@@ -60,6 +60,8 @@ final class SimulatedKafka: @unchecked Sendable {
     /// Offsets of open records, in order: what a reader may not pass.
     private var open: [Partition: [Int64]] = [:]
     private var coordinators: [String: Coordinator] = [:]
+    /// How often rare things happened, by name.
+    private var happened: [String: Int] = [:]
     private var groupOffsets: [Partition: Int64] = [:]
     private var nextProducerID: Int64 = 1000
     private var random: SplitMix64
@@ -68,6 +70,12 @@ final class SimulatedKafka: @unchecked Sendable {
         self.simulator = simulator
         self.random = SplitMix64(seed: seed)
     }
+
+    var rarities: [(name: String, count: Int)] {
+        self.happened.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    private func note(_ name: String) { self.happened[name, default: 0] += 1 }
 
     func heal() {
         self.isDown = false
@@ -85,7 +93,10 @@ final class SimulatedKafka: @unchecked Sendable {
             self.coordinators[transactionalID] = Coordinator(producer: producer)
             return producer
         }
-        if coordinator.isOpen { self.finish(&coordinator, .aborted) }
+        if coordinator.isOpen {
+            self.note("fenced_open_transaction")
+            self.finish(&coordinator, .aborted)
+        }
         coordinator.producer.epoch += 1
         coordinator.lastEnd = nil
         self.coordinators[transactionalID] = coordinator
@@ -99,7 +110,10 @@ final class SimulatedKafka: @unchecked Sendable {
         guard var coordinator = self.coordinators[transactionalID],
             coordinator.producer == producer
                 || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
-        else { return nil }
+        else {
+            self.note("fenced_record")
+            return nil
+        }
         if !coordinator.isOpen {
             coordinator.isOpen = true
             coordinator.transaction += 1
@@ -123,7 +137,10 @@ final class SimulatedKafka: @unchecked Sendable {
         guard var coordinator = self.coordinators[transactionalID],
             coordinator.producer == producer
                 || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
-        else { return .fenced }
+        else {
+            self.note("fenced_end")
+            return .fenced
+        }
         guard coordinator.isOpen else {
             // The same end once more; also the end of a transaction without records.
             return coordinator.lastEnd == nil || coordinator.lastEnd == state ? .done : .invalidState
@@ -131,6 +148,13 @@ final class SimulatedKafka: @unchecked Sendable {
         self.finish(&coordinator, state)
         self.coordinators[transactionalID] = coordinator
         return .done
+    }
+
+    /// A copy of the request that ends a transaction arrives behind the one that did.
+    fileprivate func endLate(_ transactionalID: String, _ producer: Producer, _ state: State) {
+        let isOpen = self.coordinators[transactionalID]?.isOpen ?? false
+        let answer = self.end(transactionalID, producer, state)
+        self.note(answer == .done ? (isOpen ? "late_end_took_effect" : "late_end_repeated") : "late_end_refused")
     }
 
     enum EndAnswer {
@@ -143,6 +167,7 @@ final class SimulatedKafka: @unchecked Sendable {
         guard var coordinator = self.coordinators[transactionalID], coordinator.isOpen,
             coordinator.transaction == transaction
         else { return }
+        self.note("transaction_timed_out")
         self.finish(&coordinator, .aborted)
         coordinator.producer.epoch += 1
         coordinator.lastEnd = nil
@@ -284,7 +309,7 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
             self.isTainted = true
             let delay = Duration.milliseconds(300) + self.kafka.drawLatency() * 200
             let transactionalID = self.transactionalID
-            self.kafka.simulator.after(delay) { [kafka] in _ = kafka.end(transactionalID, producer, .committed) }
+            self.kafka.simulator.after(delay) { [kafka] in kafka.endLate(transactionalID, producer, .committed) }
             await self.host.pause(.milliseconds(100))
         }
         switch self.kafka.end(self.transactionalID, producer, .committed) {
@@ -302,7 +327,7 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
         if self.kafka.draws(self.kafka.lateEndPercent, of: 100) {
             let delay = Duration.milliseconds(20) + self.kafka.drawLatency() * 50
             let transactionalID = self.transactionalID
-            self.kafka.simulator.after(delay) { [kafka] in _ = kafka.end(transactionalID, producer, .aborted) }
+            self.kafka.simulator.after(delay) { [kafka] in kafka.endLate(transactionalID, producer, .aborted) }
         }
         _ = self.kafka.end(self.transactionalID, producer, .aborted)
         await self.host.pause(self.kafka.drawLatency())
@@ -347,6 +372,21 @@ final class SimulatedJournal: JournalReader, JournalFeed, ParkedReader, TopicPro
         }
         return self.kafka.readCommitted(self.partition(lane), from: from, max: .max)
             .filter { $0.offset < through }.map(Self.stored)
+    }
+
+    /// Knows no times: everything was written after any instant.
+    func scan(_ lane: LaneID, from start: JournalStart, max: Int) async throws(JournalError) -> JournalStretch {
+        try await self.reach()
+        let end = self.kafka.lastStableOffset(self.partition(lane))
+        let from: Int64 =
+            switch start {
+            case .since: 0
+            case .offset(let offset): offset
+            case .last(let count): Swift.max(0, end - count)
+            }
+        let records = self.kafka.readCommitted(self.partition(lane), from: from, max: max).map(Self.stored)
+        let next = records.count < max ? end : records.last.map { $0.offset + 1 } ?? end
+        return JournalStretch(records: records, next: next, isEnd: next >= end, reachesBack: true)
     }
 
     func readParked(

@@ -16,6 +16,10 @@ final class SimulatedNetwork: @unchecked Sendable {
     private var links: [SimulatedLink] = []
     /// Ordered pairs of hosts between which nothing passes.
     private var cuts: Set<Path> = []
+    /// What every frame takes more.
+    private var slowness: [Path: Duration] = [:]
+    /// Of a hundred commands and fires, so many arrive once more, later: sent again by a peer that had its doubts.
+    var twicePercent = 0
 
     private struct Path: Hashable {
         var from: String
@@ -42,8 +46,15 @@ final class SimulatedNetwork: @unchecked Sendable {
     /// Lets nothing pass from one host to another.
     func cut(from: Host, to: Host) { self.cuts.insert(Path(from: from.name, to: to.name)) }
 
+    /// Lets every frame from one host to another take longer.
+    func slow(from: Host, to: Host, by delay: Duration) { self.slowness[Path(from: from.name, to: to.name)] = delay }
+
     /// Ends every cut; what waited for it is sent again.
-    func heal() { self.cuts = [] }
+    func heal() {
+        self.cuts = []
+        self.slowness = [:]
+        self.twicePercent = 0
+    }
 
     func heal(from: Host, to: Host) { self.cuts.remove(Path(from: from.name, to: to.name)) }
 
@@ -78,6 +89,19 @@ final class SimulatedNetwork: @unchecked Sendable {
         // One in two hundred is slow, as on every network.
         let slow = Int.random(in: 0..<200, using: &self.random) == 0
         return .microseconds(Double.random(in: Self.latency, using: &self.random) * (slow ? 40 : 1))
+    }
+
+    func drawLatency(from: Host, to: Host) -> Duration {
+        self.drawLatency() + (self.slowness[Path(from: from.name, to: to.name)] ?? .zero)
+    }
+
+    /// When a copy of the frame arrives; `nil` when there is none. What builds up a state page by page has one order
+    /// only and no copies; commands and fires must stand both.
+    func drawCopy(of frame: Frame) -> Duration? {
+        guard self.twicePercent > 0, frame.kind >> 8 == 0x02 || frame.kind >> 8 == 0x04,
+            Int.random(in: 0..<100, using: &self.random) < self.twicePercent
+        else { return nil }
+        return .milliseconds(Int.random(in: 1...2000, using: &self.random))
     }
 
     func isCut(from: Host, to: Host) -> Bool { self.cuts.contains(Path(from: from.name, to: to.name)) }
@@ -193,7 +217,8 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
     private func startSending() {
         guard !self.isSending else { return }
         self.isSending = true
-        self.network.simulator.after(self.network.drawLatency()) { self.transmit() }
+        let delay = self.remote.map { self.network.drawLatency(from: self.host, to: $0.host) } ?? .zero
+        self.network.simulator.after(delay) { self.transmit() }
     }
 
     private func transmit() {
@@ -206,7 +231,12 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
         }
         let frames = self.outbound
         self.outbound = []
-        for frame in frames { remote.host.deliver { remote.receive(frame) } }
+        for frame in frames {
+            remote.host.deliver { remote.receive(frame) }
+            if let later = self.network.drawCopy(of: frame) {
+                self.network.simulator.after(later) { remote.host.deliver { remote.receive(frame) } }
+            }
+        }
         if self.isFinishing {
             remote.host.deliver { remote.end(nil) }
             self.end(nil)

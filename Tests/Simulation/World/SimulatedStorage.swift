@@ -17,7 +17,13 @@ final class SimulatedDatabasePath: StoreConditions, @unchecked Sendable {
     }
 
     func before(_ operation: String) async throws(StoreError) {
+        if operation == "claim", let hold = self.database.takeHold() {
+            // The statement is somewhere between here and the server; whoever sent it is not there any more.
+            await self.database.pause(hold)
+            return
+        }
         await self.host.pause(self.database.drawLatency())
+        if operation == "changes" { await self.host.pause(self.database.drawChangesLatency()) }
         if self.database.isDown || self.database.isCut(self.host) {
             await self.host.pause(Self.statementTimeout)
             throw StoreError(.unavailable, operation: operation, detail: "no connection")
@@ -42,7 +48,28 @@ final class SimulatedDatabase: @unchecked Sendable {
     private var cutHosts: Set<String> = []
     private var random: SplitMix64
 
+    /// How long the next claim is on its way, and what happens meanwhile.
+    private var hold: (late: Duration, simulator: Simulator, then: @Sendable () -> Void)?
+
     init(seed: UInt64) { self.random = SplitMix64(seed: seed) }
+
+    /// The next claim takes `late` to arrive, whatever becomes of its sender; `then` is called when it has left.
+    func holdNextClaim(_ late: Duration, _ simulator: Simulator, then: @escaping @Sendable () -> Void) {
+        self.hold = (late, simulator, then)
+    }
+
+    func forgetHold() { self.hold = nil }
+
+    fileprivate func takeHold() -> (late: Duration, simulator: Simulator)? {
+        guard let hold = self.hold else { return nil }
+        self.hold = nil
+        hold.then()
+        return (hold.late, hold.simulator)
+    }
+
+    fileprivate func pause(_ hold: (late: Duration, simulator: Simulator)) async {
+        await hold.simulator.pause(hold.late)
+    }
 
     /// A client of one process.
     func client(on host: Host) -> InMemoryStore {
@@ -52,15 +79,25 @@ final class SimulatedDatabase: @unchecked Sendable {
     func cut(_ host: Host) { self.cutHosts.insert(host.name) }
     func uncut(_ host: Host) { self.cutHosts.remove(host.name) }
     func heal() {
+        self.hold = nil
         self.cutHosts = []
         self.isDown = false
         self.answersLostPerMille = 0
         self.slowness = .zero
+        self.changesSlowBy = .zero
     }
 
     func isCut(_ host: Host) -> Bool { self.cutHosts.contains(host.name) }
     /// Added to every way to it and back.
     var slowness = Duration.zero
+
+    /// What a read of changes takes more, at most; each draws its own.
+    var changesSlowBy = Duration.zero
+
+    func drawChangesLatency() -> Duration {
+        guard self.changesSlowBy > .zero else { return .zero }
+        return self.changesSlowBy * Double.random(in: 0...1, using: &self.random)
+    }
 
     func drawLatency() -> Duration {
         .microseconds(Int.random(in: 200...4000, using: &self.random)) + self.slowness

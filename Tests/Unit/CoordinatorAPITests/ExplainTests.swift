@@ -1,3 +1,4 @@
+import CoordinatorService
 import EscapementModel
 import HTTPClient
 import JSON
@@ -114,6 +115,97 @@ import Testing
             api.gateway.state.withLock { $0.status = .success(["warnings": ["dispatcher-1: Kafka is down"]]) }
             let waiting = try await calls.send(.get, Self.path + "2026-11-23T15:00:00Z")
             #expect(waiting.document["reason"]?.stringValue == "KAFKA_UNAVAILABLE")
+        }
+    }
+
+    @Test func `what the store does not have is told from the journal, also while the store is away`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            let path = Self.path + "2026-11-23T11:00:00Z"
+            func answer(_ journal: JSONValue) {
+                api.gateway.state.withLock { $0.journal = .success(journal) }
+            }
+            let record = self.record("2026-11-23T11:00:00.000Z", .dispatched, .dispatched)
+            answer(["items": [record], "journal": ["settled": true, "complete": true]])
+            let fired = try await calls.send(.get, path)
+            #expect(fired.document["verdict"]?.stringValue == "fired", "\(fired.document.text)")
+            let stored = fired.document["checks"]?.arrayValue?.first { $0["check"]?.stringValue == "stored" }
+            #expect(stored?["ok"] == false)
+            api.gateway.state.withLock {
+                $0.activations = .failure(ClusterError(ClusterError.activationStoreUnavailable, "HTTP 503"))
+            }
+            let away = try await calls.send(.get, path)
+            #expect(away.document["verdict"]?.stringValue == "fired", "\(away.document.text)")
+            #expect(away.document["checks"]?.text.contains("HTTP 503") == true)
+            answer(["items": [], "journal": ["settled": true, "complete": true]])
+            let lost = try await calls.send(.get, path)
+            #expect(lost.document["verdict"]?.stringValue == "record-lost", "\(lost.document.text)")
+            #expect(lost.document["reason"]?.stringValue == "RECORD_LOST")
+            answer(["items": [], "journal": ["settled": false, "complete": true]])
+            let unsettled = try await calls.send(.get, path)
+            #expect(unsettled.document["reason"]?.stringValue == "SHARD_UNOWNED", "\(unsettled.document.text)")
+            let question = api.gateway.state.withLock { $0.questions.last?["journal"] }
+            #expect(question?["scheduledAt"]?.stringValue == "2026-11-23T11:00:00.000Z")
+        }
+    }
+
+    @Test func `a name given again keeps its past`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            #expect(try await calls.send(.delete, "\(Samples.schedules)/hourly").status == 200)
+            api.clocks.advance(by: .seconds(7200))
+            let again = try await calls.send(
+                .post, Samples.schedules, ["name": "hourly", "when": ["cron": "30 * * * *"]])
+            #expect(again.status == 201)
+            api.clocks.advance(by: .seconds(3600))
+            for (at, reason) in [
+                ("2026-11-23T13:00:00Z", "PAUSED"), ("2026-11-23T16:00:00Z", "DELETED"),
+                ("2026-11-23T18:00:00Z", "NOT_DUE"), ("2026-11-23T08:00:00Z", "NOT_YET_CREATED"),
+            ] {
+                let reply = try await calls.send(.get, Self.path + at)
+                #expect(reply.document["reason"]?.stringValue == reason, "\(at): \(reply.document.text)")
+            }
+            let path = "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z&to=2026-11-24T00:00:00Z"
+            let both = try await calls.send(.get, path)
+            // 10, 11, 12 and 15 o'clock of the first, 17:30 of the second.
+            #expect(both.document["items"]?[0]?["expected"] == 5, "\(both.document.text)")
+        }
+    }
+
+    @Test func `reconciliation covers timers and refuses to judge from memory`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            for name in ["kept", "lost", "twice", "cancelled"] {
+                let body: JSONValue = ["id": .string(name), "delay": "60s", "target": ["action": "/guest/a"]]
+                #expect(try await calls.send(.post, "/v1/namespaces/guest/timers", body).status == 201)
+            }
+            #expect(try await calls.send(.delete, "/v1/namespaces/guest/timers/cancelled").status == 200)
+            api.clocks.advance(by: .seconds(600))
+            var records: [JSONValue] = []
+            for name in ["kept", "twice", "twice"] {
+                let timer = try #require(try await api.store.timer(namespace: "guest", name: name))
+                records.append([
+                    "kind": "delay", "schedule": .string(name), "schedule_uid": .string(timer.uid.uuid),
+                    "scheduled_at": .string(timer.due.description),
+                ])
+            }
+            let items = JSONValue.array(records)
+            api.gateway.state.withLock { $0.activations = .success(["items": items]) }
+            let path = "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z&to=2026-11-24T00:00:00Z"
+            let first = try await calls.send(.get, path)
+            let token = try #require(first.document["nextPageToken"]?.stringValue, "timers come after schedules")
+            let timers = try await calls.send(.get, "\(path)&pageToken=\(token)")
+            let item = timers.document["items"]?[0]
+            #expect(item?["timers"] == 3 && item?["expected"] == 3, "\(timers.document.text)")
+            let found = (item?["items"]?.arrayValue ?? []).map {
+                "\($0["kind"]?.stringValue ?? "") \($0["timer"]?.stringValue ?? "")"
+            }
+            #expect(found.sorted() == ["doubled twice", "missing lost"])
+            api.gateway.state.withLock { $0.activations = .success(["items": [], "storeAvailable": false]) }
+            let away = try await calls.send(.get, "\(path)&pageToken=\(token)")
+            #expect(away.status == 503, "\(away.document.text)")
         }
     }
 

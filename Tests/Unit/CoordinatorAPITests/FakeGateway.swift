@@ -13,6 +13,8 @@ final class FakeGateway: ClusterGateway {
         var requests: [ClusterRequest] = []
         var answer: Result<JSONValue, ClusterError> = .success(["items": []])
         var activations: Result<JSONValue, ClusterError> = .success(["items": [], "nextPageToken": .null])
+        /// Answers to questions about the journal; `nil` for a dispatcher that knows no such questions.
+        var journal: Result<JSONValue, ClusterError>?
         var settled = SettledAnswer.State.cancelled
     }
 
@@ -34,7 +36,10 @@ final class FakeGateway: ClusterGateway {
 
     func activations(_ document: [UInt8]) async throws(ClusterError) -> [UInt8] {
         let answer = self.state.withLock { state in
-            if let question = try? JSONParser.parse(document) { state.questions.append(question) }
+            if let question = try? JSONParser.parse(document) {
+                state.questions.append(question)
+                if question["journal"] != nil, let journal = state.journal { return journal }
+            }
             return state.activations
         }
         return try answer.get().bytes

@@ -82,6 +82,52 @@ import Testing
                 == [.revoke(number: 0, Epoch(7), from: self.a)], "a zombie is told that it is one")
     }
 
+    @Test mutating func `a successor loads before the owner is told to stop`() {
+        self.assigned()
+        var toB = self.decision(0, self.b, "rebalance")
+        toB.isPrepared = true
+        #expect(self.send(.moved([toB])) == [.prepare(number: 0, Epoch(7), at: self.b)])
+        #expect(self.assignments.entries == [self.row(0, 7, self.a)], "the owner fires on")
+        #expect(self.send(.heartbeat(from: self.a, [self.holding(0, 7)])) == [])
+        #expect(self.assignments.isNext(0, Epoch(7), successor: self.b))
+        #expect(self.send(.prepared(from: self.a, number: 0, Epoch(7))) == [], "not the successor")
+        #expect(self.send(.prepared(from: self.b, number: 0, Epoch(6))) == [], "another epoch")
+        #expect(
+            self.send(.prepared(from: self.b, number: 0, Epoch(7))) == [.revoke(number: 0, Epoch(7), from: self.a)])
+        #expect(
+            self.send(.released(from: self.a, number: 0, Epoch(7)))
+                == [.persist([self.claim(0, 7, self.b, "rebalance")])])
+    }
+
+    @Test mutating func `a successor that takes too long to load is given the item as it is`() {
+        self.assigned()
+        var toB = self.decision(0, self.b)
+        toB.isPrepared = true
+        _ = self.send(.moved([toB]), at: 100)
+        #expect(self.send(.tick, at: 5099) == [])
+        #expect(self.send(.tick, at: 5100) == [.revoke(number: 0, Epoch(7), from: self.a)])
+        #expect(self.send(.tick, at: 7100) == [.persist([self.claim(0, 7, self.b, "join")])])
+    }
+
+    @Test mutating func `a successor that dies while it loads leaves the item where it is`() {
+        self.assigned()
+        var toB = self.decision(0, self.b)
+        toB.isPrepared = true
+        _ = self.send(.moved([toB]))
+        _ = self.send(.ownerLost(self.b, reason: "dead"))
+        #expect(self.assignments.states[0] == .assigned(self.a, Epoch(7), isConfirmed: true))
+    }
+
+    @Test mutating func `an owner that dies while the successor loads is followed by it`() {
+        self.assigned()
+        var toB = self.decision(0, self.b, "drain")
+        toB.isPrepared = true
+        _ = self.send(.moved([toB]))
+        #expect(
+            self.send(.ownerLost(self.a, reason: "dead"))
+                == [.viewChanged, .persist([self.claim(0, 7, self.b, "drain")])])
+    }
+
     @Test mutating func `an owner that does not answer a revoke is passed over after two seconds`() {
         self.assigned()
         _ = self.send(.moved([self.decision(0, self.b, "drain")]), at: 100)

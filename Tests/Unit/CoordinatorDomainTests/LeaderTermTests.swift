@@ -63,6 +63,10 @@ struct TermHarness {
                 #expect(row?.epoch == epoch && row?.owner == member, "told before it was durable")
                 self.told.append((kind, number, epoch, member))
                 if !self.silent.contains(member) { self.held[member]?[number] = epoch }
+            case .prepare(let kind, let number, let epoch, let member):
+                guard !self.silent.contains(member) else { continue }
+                pending += self.term.receive(
+                    .prepared(kind, from: member, number: number, epoch), now: instant(self.now))
             case .revoke(let kind, let number, let epoch, let member):
                 guard !self.silent.contains(member), self.held[member]?[number] == epoch else { continue }
                 self.held[member]?[number] = nil
@@ -231,6 +235,35 @@ struct TermHarness {
         harness.send(.drained(incarnation(1), false))
         harness.run(60_000)
         #expect(harness.count(1) >= 4)
+    }
+
+    @Test func `the next leader learns from the member itself that it is to be empty`() {
+        var harness = TermHarness(shards: 8, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(500)
+        harness.send(.heartbeat(incarnation(1), Membership.Report(isDrained: true), []))
+        #expect(harness.term.membership.members[incarnation(1)]?.isDrained == false, "this leader knows better")
+        var next = TermHarness(shards: 8, lanes: 1)
+        next.join(1)
+        next.join(2)
+        next.send(.heartbeat(incarnation(1), Membership.Report(isDrained: true), []))
+        next.run(3000)
+        #expect([next.count(1), next.count(2)] == [0, 8])
+    }
+
+    @Test func `lanes are moved one by one`() {
+        var harness = TermHarness(shards: 1, lanes: 8)
+        harness.join(11, .dispatcher)
+        harness.join(12, .dispatcher)
+        harness.run(3000)
+        harness.leaving.insert(incarnation(11))
+        for _ in 0..<65 {
+            harness.run(100)
+            let lanes = harness.term.lanes
+            #expect(lanes.movesInFlight + lanes.unconfirmedCount <= 1)
+        }
+        #expect(harness.held[incarnation(12)]?.count == 8)
     }
 
     @Test func `a drained ticker works on when the others die`() {

@@ -5,7 +5,7 @@ import Testing
 func identity(_ number: UInt64, _ role: Role = .ticker, node: String? = nil, weight: Int = 100) -> MemberIdentity {
     MemberIdentity(
         role: role, node: NodeID(node ?? "node-\(number)"), incarnation: incarnation(number),
-        address: "host-\(number):1", weight: weight)
+        address: "host-\(number):1", weight: weight, canPrepare: true)
 }
 
 @Suite struct MembershipTests {

@@ -140,6 +140,9 @@ final class FakeMember: Sendable {
         case .laneAssign:
             let message = try frame.decode(LaneAssign.self)
             await self.take(message.lane.rawValue, message.epoch)
+        case .shardPrepare:
+            let message = try frame.decode(ShardPrepare.self)
+            link.send(ShardPrepared(leaderEpoch: message.leaderEpoch, shard: message.shard, epoch: message.epoch))
         case .shardRevoke:
             let message = try frame.decode(ShardRevoke.self)
             guard self.give(message.shard.rawValue) else { return }

@@ -10,6 +10,14 @@ import Testing
     private static let python: String? =
         FileManager.default.fileExists(atPath: "/usr/lib/python3/dist-packages/kafka") ? "/usr/bin/python3" : nil
 
+    /// A newer kafka-python, which knows transactions: where `./dev test` puts it, or where the environment says.
+    private static let transactionalPython: String? = {
+        let folder =
+            ProcessInfo.processInfo.environment["ESCAPEMENT_KAFKA_PYTHON"]
+            ?? FileManager.default.currentDirectoryPath + "/.dev-tools/kafka-python"
+        return FileManager.default.fileExists(atPath: "\(folder)/kafka") ? folder : nil
+    }()
+
     private struct Output {
         var status: Int32
         var text: String
@@ -22,7 +30,9 @@ import Testing
     }
 
     /// Runs a program to its end, at most for a minute, without holding a thread meanwhile.
-    private static func run(_ path: String, _ arguments: [String], input: String = "") async throws -> Output {
+    private static func run(
+        _ path: String, _ arguments: [String], input: String = "", environment: [String: String]? = nil
+    ) async throws -> Output {
         let folder = NSTemporaryDirectory() + "escapement-client-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -31,6 +41,7 @@ import Testing
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
         process.arguments = ["60", path] + arguments
+        if let environment { process.environment = environment }
         process.standardInput = FileHandle(forReadingAtPath: "\(folder)/in")
         let output = FileHandle(forWritingAtPath: "\(folder)/out")
         process.standardOutput = output
@@ -135,6 +146,67 @@ import Testing
                 #expect(output.text == expected.map { "\($0) h\n" }.joined())
             }
             #expect(try await cluster.records("t").map(\.text) == expected)
+        }
+    }
+
+    @Test(
+        .enabled(if: Self.transactionalPython != nil, "kafka-python 3 is not in .dev-tools; ./dev test puts it there"))
+    func `kafka-python sees transactions whole or not at all, and a fenced producer commits nothing`() async throws {
+        let script = """
+            import sys
+            from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+            from kafka.errors import KafkaError
+            login = dict(bootstrap_servers=sys.argv[1], security_protocol='SASL_PLAINTEXT', sasl_mechanism='SCRAM-SHA-512',
+                         sasl_plain_username='user', sasl_plain_password='secret')
+            def owner():
+                producer = KafkaProducer(transactional_id='lane', acks='all', **login)
+                producer.init_transactions()
+                producer.begin_transaction()
+                return producer
+            def send(producer, value):
+                producer.send('t', value, partition=0).get(20)
+            first = owner()
+            send(first, b'committed')
+            first.commit_transaction()
+            first.begin_transaction()
+            send(first, b'aborted')
+            first.abort_transaction()
+            first.begin_transaction()
+            send(first, b'zombie')
+            second = owner()
+            try:
+                first.commit_transaction()
+                print('not fenced')
+            except KafkaError:
+                print('fenced')
+            send(second, b'owner')
+            second.commit_transaction()
+            for isolation in ('read_committed', 'read_uncommitted'):
+                consumer = KafkaConsumer(isolation_level=isolation, enable_auto_commit=False, consumer_timeout_ms=20000, **login)
+                consumer.assign([TopicPartition('t', 0)])
+                consumer.seek_to_beginning()
+                values = []
+                for message in consumer:
+                    values.append(message.value.decode())
+                    if values[-1] == 'owner':
+                        break
+                print(isolation, *values)
+                consumer.close()
+            second.close(timeout=5)
+            first.close(timeout=0)
+            """
+        let folder = try #require(Self.transactionalPython)
+        try await Self.with { _, servers async throws in
+            let output = try await Self.run(
+                "/usr/bin/python3", ["-c", script, servers], environment: ["PYTHONPATH": folder, "LANG": "C.UTF-8"])
+            #expect(output.status == 0, "\(output.text)")
+            #expect(
+                output.text == """
+                    fenced
+                    read_committed committed owner
+                    read_uncommitted committed aborted zombie owner
+
+                    """)
         }
     }
 }

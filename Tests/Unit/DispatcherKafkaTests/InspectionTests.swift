@@ -13,6 +13,7 @@ import Testing
             let inspection = KafkaInspection(admin: admin)
             let before = try await inspection.run(topics: topics, creates: false)
             #expect(before.count { $0.level == .problem } == 4)
+            #expect(before.contains { $0.level == .warning && $0.text.contains("escapement.other.canary") })
             #expect(before.contains { $0.text.contains("escapement.other.journal") && $0.text.contains("kafka setup") })
             let during = try await inspection.run(topics: topics, creates: true)
             #expect(during.count { $0.level == .problem } == 0)

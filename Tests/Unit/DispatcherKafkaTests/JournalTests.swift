@@ -60,6 +60,24 @@ import Testing
         }
     }
 
+    @Test func `a scan sees committed records in steps, from a time, an offset or the end`() async throws {
+        try await KafkaFixture.with { fixture in
+            let barrier = try await self.write(fixture)
+            let reader = KafkaJournalReader(connection: fixture.connection, cluster: KafkaFixture.cluster)
+            let early = try await reader.scan(self.lane, from: .since(.distantPast), max: 3)
+            #expect(early.records.compactMap { $0.record?.sequence } == [1, 2, 4])
+            #expect(!early.isEnd && early.reachesBack)
+            let rest = try await reader.scan(self.lane, from: .offset(early.next), max: 10)
+            #expect(rest.records.map { $0.record?.sequence } == [5, nil])
+            #expect(rest.isEnd && rest.next > barrier)
+            let tail = try await reader.scan(self.lane, from: .last(2), max: 10)
+            #expect(tail.records.map(\.offset) == [barrier], "the last offset is the mark of the transaction")
+            let future = WallInstant(milliseconds: SystemClocks().wallNow().milliseconds + 3_600_000)
+            let none = try await reader.scan(self.lane, from: .since(future), max: 10)
+            #expect(none.records.isEmpty && none.isEnd && none.reachesBack)
+        }
+    }
+
     @Test func `the recorder's feed goes on where it was committed`() async throws {
         try await KafkaFixture.with { fixture in
             _ = try await self.write(fixture)

@@ -7,7 +7,7 @@ import Testing
 import WireProtocol
 
 /// A store that is away.
-private struct AbsentStore: ActivationStore {
+struct AbsentStore: ActivationStore {
     private static let fault = ActivationStoreError("HTTP 503")
 
     func prepare() async throws(ActivationStoreError) { throw Self.fault }
@@ -80,7 +80,9 @@ private struct AbsentStore: ActivationStore {
     @Test func `while the store is away, memory answers and says so`() async throws {
         let recent = RecentOutcomes()
         let queries = ActivationQueries(
-            store: AbsentStore(), recent: recent, cluster: "c", dispatcher: NodeID("d"))
+            store: AbsentStore(),
+            journal: JournalSearch(journal: FakeTopics(), laneCount: 4, clocks: SystemClocks()), recent: recent,
+            cluster: "c", dispatcher: NodeID("d"))
         func ask(_ document: JSONValue) async -> Result<JSONValue, ActivationQueryFailure> {
             await queries.answer(ActivationQuery(document: ByteBuffer(bytes: document.bytes))).map {
                 (try? JSONParser.parse($0.document.readableBytesView)) ?? .null

@@ -39,6 +39,23 @@ import WireProtocol
         #expect(record.partition == nil)
     }
 
+    @Test func `a backfill is to consumers the occurrence that it makes up for`() throws {
+        var template = Samples.template
+        template.expireAfterMilliseconds = 0
+        template.isPattern = true
+        template.payload = ByteBuffer(string: #"{"for":"{{scheduledAt}}","kind":"{{kind}}"}"#)
+        template.backfills = WallInstant(text: "2026-11-20T01:30:00Z")
+        #expect(try FireTemplate(decoding: template.encoded()) == template)
+        let record = try EventFormat().record(
+            of: Samples.fire(template, kind: .delay, caughtUp: true), topic: "t", now: Samples.produced)
+        let headers = record.headers.map { "\($0.name): \($0.value)" }
+        for header in [
+            "ce_time: 2026-11-20T01:30:00.000Z", "ce_sequence: 00001795138200000", "ce_firekind: backfill",
+            "esc-nominal: 2026-11-23T01:30:00.000Z",
+        ] { #expect(headers.contains(header), "\(header)") }
+        #expect(String(buffer: record.value) == #"{"for":"2026-11-20T01:30:00.000Z","kind":"backfill"}"#)
+    }
+
     @Test func `structured mode holds the same attributes and the payload byte for byte`() throws {
         let record = try EventFormat(mode: .structured).record(
             of: Samples.fire(), topic: "t", now: Samples.produced)

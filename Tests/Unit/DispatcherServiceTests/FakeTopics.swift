@@ -154,6 +154,20 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
             }
         }
     }
+
+    /// Knows no times: everything was written after any instant.
+    func scan(_ lane: LaneID, from start: JournalStart, max: Int) async throws(JournalError) -> JournalStretch {
+        let end = Int64(self.state.withLock { $0.partitions["escapement.test.journal/\(lane)"] ?? [] }.count)
+        let from: Int64 =
+            switch start {
+            case .since: 0
+            case .offset(let offset): offset
+            case .last(let count): Swift.max(0, end - count)
+            }
+        let records = try await self.read(lane, from: from, through: end).prefix(max)
+        let next = records.count < max ? end : records.last.map { $0.offset + 1 } ?? end
+        return JournalStretch(records: Array(records), next: next, isEnd: next >= end, reachesBack: true)
+    }
 }
 
 /// One transactional producer against `FakeTopics`.

@@ -130,6 +130,13 @@ import Testing
         #expect(ListenAddress(text: text) == nil)
     }
 
+    @Test(arguments: ["hunter2", "=hunter2", "a=hunter2%2", "a=hunter2%zz"])
+    func `headers for the collector of traces that cannot be read are refused and not repeated`(text: String) {
+        let problems = Fixtures().problems(DispatcherConfiguration.self, ["OTEL_EXPORTER_OTLP_HEADERS": text])
+        #expect(problems.map(\.name) == ["OTEL_EXPORTER_OTLP_HEADERS"])
+        #expect(!problems.description.contains("hunter2"))
+    }
+
     @Test func `sizes`() {
         #expect(SizeText.parse("16MiB") == 16 << 20)
         #expect(SizeText.parse("64kB") == 64_000)

@@ -93,12 +93,12 @@ private final class Collector: Sendable {
         try await collector.run { url in
             let exporter = try self.exporter(
                 url,
-                ["OTEL_EXPORTER_OTLP_HEADERS": "X-Token=hunter2", "OTEL_RESOURCE_ATTRIBUTES": "deployment=test"])
+                ["OTEL_EXPORTER_OTLP_HEADERS": "X-Token=hunter%202", "OTEL_RESOURCE_ATTRIBUTES": "deployment=test"])
             self.observability.spans.record(self.span(1))
             #expect(await exporter.sendBatch(attempts: 1) == 1)
             #expect(await exporter.sendBatch(attempts: 1) == 0)
         }
-        #expect(collector.tokens == ["hunter2"])
+        #expect(collector.tokens == ["hunter 2"])
         let body = try JSONParser.parse(try #require(collector.bodies.first))
         let resource = body["resourceSpans"]?[0]
         let attributes = resource?["resource"]?["attributes"]?.arrayValue ?? []

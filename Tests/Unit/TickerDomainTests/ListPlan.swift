@@ -3,10 +3,16 @@ import Scheduling
 import TickerDomain
 
 /// A plan over a plain list of due instants; late ones older than `skipBefore` behind now are skipped.
-struct ListPlan: OccurrencePlan {
-    var dues: [Int64]
-    var skipOlderThan: Int64 = .max
-    var zone: String?
+final class ListPlan: OccurrencePlan {
+    private let dues: [Int64]
+    private let skipOlderThan: Int64
+    private let zone: String?
+
+    init(dues: [Int64], skipOlderThan: Int64 = .max, zone: String? = nil) {
+        self.dues = dues
+        self.skipOlderThan = skipOlderThan
+        self.zone = zone
+    }
 
     func depends(on zones: Set<String>) -> Bool { self.zone.map(zones.contains) ?? false }
 

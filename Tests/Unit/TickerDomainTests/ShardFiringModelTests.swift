@@ -16,6 +16,8 @@ import TickerDomain
         var endedRevision: UInt64?
         var until: Int64?
         var period: Int64
+        /// All of one namespace are paused and resumed together.
+        var namespace: Int
         /// Where the lane stood when it first settled anything that reflects the version.
         var reflectedFrom: Watermark?
 
@@ -61,12 +63,16 @@ import TickerDomain
         var random: SeededRandom
         var crashes = 0
         var refusals = 0
+        var pausedCount = 0
+        var resumedCount = 0
         var nextUID: UInt64 = 1
 
         mutating func draw(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self.random) }
 
         mutating func step() {
-            switch self.draw(14) {
+            switch self.draw(16) {
+            case 14: if self.draw(3) == 0 { self.pause() }
+            case 15: self.resume()
             case 0: self.createSchedule()
             case 1: self.updateOrDelete()
             case 2, 3: self.createTimer()
@@ -99,27 +105,70 @@ import TickerDomain
                 Version(
                     uid: UID(high: 0, low: UInt64(self.draw(1_000_000)) << 20 | self.nextUID), generation: 1,
                     createdRevision: self.revision, replaces: false, from: self.now, endedRevision: nil, until: nil,
-                    period: Int64(self.draw(90) + 10)))
+                    period: Int64(self.draw(90) + 10), namespace: self.draw(3)))
             self.nextUID += 1
+        }
+
+        /// When a change takes effect: mostly now, sometimes a little later.
+        mutating func effectiveAt() -> Int64 { self.now + (self.draw(3) == 0 ? Int64(self.draw(60)) : 0) }
+
+        /// Ends what is in force of a schedule, or of all in a namespace: from `effectiveAt` on they are paused.
+        mutating func pause() {
+            let live = self.versions.indices.filter { self.versions[$0].endedRevision == nil }
+            guard let chosen = live.randomElement(using: &self.random) else { return }
+            let isWhole = self.draw(2) == 0
+            let until = self.effectiveAt()
+            self.revision += 1
+            for index in live
+            where index == chosen || isWhole && self.versions[index].namespace == self.versions[chosen].namespace {
+                self.versions[index].endedRevision = self.revision
+                self.versions[index].until = max(self.versions[index].from, until)
+                self.pausedCount += 1
+            }
+        }
+
+        /// Puts a paused schedule, or all of a namespace, in force again.
+        mutating func resume() {
+            let paused = self.versions.indices.filter { index in
+                self.versions[index].endedRevision != nil
+                    && !self.versions.contains {
+                        $0.uid == self.versions[index].uid && $0.generation > self.versions[index].generation
+                    }
+            }
+            guard let chosen = paused.randomElement(using: &self.random) else { return }
+            let isWhole = self.draw(2) == 0
+            let from = self.effectiveAt()
+            self.revision += 1
+            for index in paused
+            where index == chosen || isWhole && self.versions[index].namespace == self.versions[chosen].namespace {
+                self.succeed(index, from: max(self.versions[index].until ?? 0, from))
+                self.resumedCount += 1
+            }
+        }
+
+        /// The next version of a schedule, in force after `from`.
+        mutating func succeed(_ index: Int, from: Int64) {
+            var next = self.versions[index]
+            next.generation += 1
+            next.createdRevision = self.revision
+            next.replaces = true
+            next.from = from
+            next.endedRevision = nil
+            next.until = nil
+            next.reflectedFrom = nil
+            self.versions.append(next)
         }
 
         mutating func updateOrDelete() {
             let live = self.versions.indices.filter { self.versions[$0].endedRevision == nil }
             guard let index = live.randomElement(using: &self.random) else { return }
             self.revision += 1
+            let from = max(self.versions[index].from, self.effectiveAt())
             self.versions[index].endedRevision = self.revision
-            self.versions[index].until = self.now
+            self.versions[index].until = from
             guard self.draw(2) == 0 else { return }
-            var next = self.versions[index]
-            next.generation += 1
-            next.createdRevision = self.revision
-            next.replaces = true
-            next.from = self.now
-            next.endedRevision = nil
-            next.until = nil
-            next.reflectedFrom = nil
-            next.period = Int64(self.draw(90) + 10)
-            self.versions.append(next)
+            self.succeed(index, from: from)
+            self.versions[self.versions.count - 1].period = Int64(self.draw(90) + 10)
         }
 
         mutating func createTimer() {
@@ -262,6 +311,7 @@ import TickerDomain
         var world = World(random: SeededRandom(seed: seed))
         for _ in 0..<1500 { world.step() }
         world.converge()
+        #expect(world.pausedCount > 0 && world.resumedCount > 0, "seed \(seed): nothing was paused and resumed")
         let expected = world.expected
         let doubled = world.settled.filter { $0.value > 1 }
         #expect(doubled.isEmpty, "seed \(seed): settled more than once")

@@ -12,6 +12,8 @@ final class FakeLeader: Sendable {
         var revision = Revision(1)
         var isServing = true
         var epoch = Epoch(1)
+        /// What answers a greeting instead of this build's words.
+        var greeting: Frame?
         var task: Task<Void, Never>?
     }
 
@@ -49,6 +51,13 @@ final class FakeLeader: Sendable {
     /// Whether requests for contents are answered.
     func serve(_ isServing: Bool) { self.state.withLock { $0.isServing = isServing } }
 
+    /// Answers greetings with this frame.
+    func greet(with frame: Frame) { self.state.withLock { $0.greeting = frame } }
+
+    func send(raw frame: Frame) {
+        for link in self.state.withLock({ $0.links }) { link.send(frame) }
+    }
+
     func send(_ message: some WireMessage) {
         for link in self.state.withLock({ $0.links }) { link.send(message) }
     }
@@ -75,7 +84,12 @@ final class FakeLeader: Sendable {
             do {
                 switch MessageKind(rawValue: frame.kind) {
                 case .hello:
-                    let epoch = self.state.withLock { $0.epoch }
+                    let (epoch, greeting) = self.state.withLock { ($0.epoch, $0.greeting) }
+                    if let greeting {
+                        link.send(greeting)
+                        self.state.withLock { $0.links.append(link) }
+                        continue
+                    }
                     link.send(
                         HelloAck(
                             version: 1, incarnation: Incarnation(UID(high: 2, low: 2)), leaderEpoch: epoch,

@@ -44,6 +44,20 @@ import WireProtocol
         #expect(self.bytes { $0.unsigned(16, UInt64(1)) } == [0x80, 0x01, 1], "numbers from 16 take two bytes")
     }
 
+    @Test func `preparations have their golden bytes`() throws {
+        let prepare = ShardPrepare(
+            leaderEpoch: Epoch(4), shard: ShardID(3), epoch: Epoch(7),
+            settledThrough: WallInstant(milliseconds: 1000), revision: Revision(9))
+        let bytes = self.bytes { prepare.encode(into: &$0) }
+        #expect(bytes == [0x08, 4, 0x10, 3, 0x18, 7, 0x28, 0xd0, 0x0f, 0x30, 9])
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        let read = try ShardPrepare(from: &reader)
+        #expect(read.settledThrough == prepare.settledThrough && read.revision == prepare.revision)
+        #expect(read.shard == prepare.shard && read.epoch == prepare.epoch && read.leaderEpoch == prepare.leaderEpoch)
+        let prepared = ShardPrepared(leaderEpoch: Epoch(4), shard: ShardID(3), epoch: Epoch(7))
+        #expect(self.bytes { prepared.encode(into: &$0) } == [0x08, 4, 0x10, 3, 0x18, 7])
+    }
+
     @Test func `default values are not written, but elements are`() {
         #expect(self.bytes { $0.unsigned(1, UInt64(0)) } == [])
         #expect(self.bytes { $0.flag(1, false) } == [])

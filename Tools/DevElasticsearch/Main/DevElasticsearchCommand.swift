@@ -25,7 +25,7 @@ struct DevElasticsearchCommand: AsyncParsableCommand {
         discussion: """
             Does what Escapement uses and refuses the rest as the real server does. Faults are ordered on the admin \
             port: 'PUT /admin/faults' with any of {"down": true, "tooManyPercent": 50, "busyDocumentsPercent": 50, \
-            "refuseOneIn": 100, "delayMilliseconds": 200, "closePercent": 5}; 'GET /admin/faults' shows them.
+            "refuseOneIn": 100, "delayMilliseconds": 200, "closePercent": 5, "hidesSetup": true}; 'GET /admin/faults' shows them.
             """)
 
     @Option(help: "Where the data is kept.") var dataDir: String

@@ -7,7 +7,10 @@ import JSON
 struct ActivationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "activation", abstract: "Records of what became of each fire.",
-        subcommands: [ActivationListCommand.self, ActivationGetCommand.self, ActivationTailCommand.self])
+        subcommands: [
+            ActivationListCommand.self, ActivationGetCommand.self, ActivationTailCommand.self,
+            ActivationSummaryCommand.self,
+        ])
 }
 
 /// Which records.

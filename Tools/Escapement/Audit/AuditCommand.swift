@@ -16,7 +16,7 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Before this instant, or this long ago; now without it.")
     var to = "0s"
 
-    @Option(help: "Only this schedule.")
+    @Option(help: "Only this schedule, and no timers.")
     var schedule: String?
 
     @OptionGroup(title: "Server")
@@ -28,10 +28,11 @@ struct AuditCommand: AsyncParsableCommand {
             let from = try RelativeTime.instant(self.from, now: now, flag: "--from")
             let to = try RelativeTime.instant(self.to, now: now, flag: "--to")
             var totals: [String: Int64] = [:]
-            var table = TextTable("SCHEDULE", "AT", "KIND", "DETAIL")
+            var table = TextTable("NAME", "AT", "KIND", "DETAIL")
             var items: [JSONValue] = []
             var token: String?
-            var count = 0
+            var schedules = 0
+            var timers: Int64 = 0
             repeat {
                 let page = try await api.document(
                     .get, "\(api.home)/reconciliation",
@@ -40,14 +41,15 @@ struct AuditCommand: AsyncParsableCommand {
                         ("pageToken", token),
                     ])
                 for item in page["items"]?.arrayValue ?? [] {
-                    count += 1
+                    if let number = item["timers"]?.integerValue { timers += number } else { schedules += 1 }
                     items.append(item)
                     for name in ["expected", "recorded", "pending", "differences"] {
                         totals[name, default: 0] += item[name]?.integerValue ?? 0
                     }
                     for difference in item["items"]?.arrayValue ?? [] {
                         table.add(
-                            item.cell("schedule"), difference.cell("at"), difference.cell("kind"),
+                            (difference["timer"] ?? item["schedule"])?.stringValue ?? "-", difference.cell("at"),
+                            difference.cell("kind"),
                             difference.cell("detail"))
                     }
                 }
@@ -56,7 +58,7 @@ struct AuditCommand: AsyncParsableCommand {
             let summary = ["expected", "recorded", "pending", "differences"].map { "\($0) \(totals[$0] ?? 0)" }
             switch self.client.output {
             case .table:
-                Console.print("\(count) schedules, " + summary.joined(separator: ", "))
+                Console.print("\(schedules) schedules, \(timers) timers, " + summary.joined(separator: ", "))
                 if !table.isEmpty { Console.print(table.text) }
             case .json, .jsonl, .name:
                 Printer(self.client.output, key: "schedule").show(items) { _ in table }

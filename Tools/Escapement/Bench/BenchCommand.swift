@@ -19,12 +19,7 @@ struct EndToEndCommand: AsyncParsableCommand {
             Creates timers in batches through the API of the stack of ./dev up, waits until they have fired, and \
             reports what its processes say: lateness from due instant to Kafka's acknowledgement, throughput, \
             processor time a fire, memory. One JSON line a run, and a table.
-            """)
-
-    /// Timers of one request; the API takes no more.
-    private static let batchMax = 10_000
-    /// Requests at a time.
-    private static let requestsMax = 4
+            """, subcommands: [StoreFaultsCommand.self, IndexBenchCommand.self])
 
     @Option(help: "Fires a second, one run each, separated by commas; empty for none.")
     var rates = "1000,10000,50000"
@@ -61,7 +56,7 @@ struct EndToEndCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard let stack = BenchStack.here() else {
+        guard let stack = BenchStack.here(".dev") else {
             throw DevError("no stack runs here; start one with './dev up -d'")
         }
         try await self.client.run { api in
@@ -85,11 +80,10 @@ struct EndToEndCommand: AsyncParsableCommand {
     ) async throws -> BenchResult {
         let clocks = SystemClocks()
         // Far enough ahead that the last batch is stored before the first timer is due.
-        let lead = Duration.seconds(Int64(10 + count / 5000))
-        let start = clocks.wallNow().advanced(by: lead)
+        let start = clocks.wallNow().advanced(by: BenchLoad.lead(for: count))
         Console.tell("\(name): creating \(count) timers")
         let created = clocks.monotonicNow()
-        try await self.create(count, from: start, over: seconds, api)
+        try await BenchLoad(payloadBytes: self.payloadBytes).create(count, from: start, over: seconds, api)
         let creation = clocks.monotonicNow().duration(since: created)
         guard clocks.wallNow() < start else {
             throw DevError("the timers were not created before the first was due: took \(creation)")
@@ -107,35 +101,6 @@ struct EndToEndCommand: AsyncParsableCommand {
         return BenchResult(
             name: name, expected: count, createdPerSecond: Double(count) / creation.inSeconds,
             start: start, seconds: max(1, seconds), before: before, after: after)
-    }
-
-    private func create(_ count: Int, from start: WallInstant, over seconds: Int, _ api: APIClient) async throws {
-        let payload = String(repeating: "x", count: self.payloadBytes)
-        let bodies = stride(from: 0, to: count, by: Self.batchMax)
-        func body(_ first: Int) -> [UInt8] {
-            var text = #"{"defaults":{"target":{"action":"/guest/bench","payload":{"filler":"\#(payload)"}}}}"# + "\n"
-            for index in first..<min(first + Self.batchMax, count) {
-                let offset = Int64(index) * Int64(seconds) * 1000 / Int64(count)
-                text += #"{"at":"\#(start.advanced(by: .milliseconds(offset)))"}"# + "\n"
-            }
-            return Array(text.utf8)
-        }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var running = 0
-            for first in bodies {
-                if running >= Self.requestsMax {
-                    try await group.next()
-                    running -= 1
-                }
-                running += 1
-                group.addTask {
-                    _ = try await api.send(
-                        .post, "\(api.home)/timers/batch", query: [("mode", "atomic")], body: body(first),
-                        contentType: "application/x-ndjson", compresses: true)
-                }
-            }
-            try await group.waitForAll()
-        }
     }
 }
 

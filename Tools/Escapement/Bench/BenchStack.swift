@@ -25,18 +25,23 @@ struct BenchStack {
     }
 
     let processes: [Process]
-    private let client = HTTPClient()
+    /// `dev.json`.
+    let report: JSONValue
+    let client = HTTPClient()
+
+    /// Where the stand-in for Elasticsearch takes orders for faults; `nil` when another one is used.
+    var faultsURL: String? { self.report["elasticsearch"]?["adminUrl"]?.stringValue }
 
     /// What `./dev up` wrote in this folder.
-    static func here() -> BenchStack? {
-        guard let report = DevStatus.report(in: DevFiles.absolute(".dev")) else { return nil }
+    static func here(_ folder: String) -> BenchStack? {
+        guard let report = DevStatus.report(in: DevFiles.absolute(folder)) else { return nil }
         let processes = (report["processes"]?.arrayValue ?? []).compactMap { entry -> Process? in
             guard let name = entry["name"]?.stringValue, let pid = entry["pid"]?.integerValue else { return nil }
             return Process(
                 name: name, role: entry["role"]?.stringValue ?? "", pid: Int(pid),
                 adminURL: entry["adminUrl"]?.stringValue)
         }
-        return processes.isEmpty ? nil : BenchStack(processes: processes)
+        return processes.isEmpty ? nil : BenchStack(processes: processes, report: report)
     }
 
     func shutdown() async { await self.client.shutdown() }

@@ -48,6 +48,9 @@ struct ClientFailure: Error {
         self.exitCode = Self.exitCode(of: response.status)
     }
 
+    /// Trying again later may help.
+    var isUnavailable: Bool { self.exitCode == ExitStatus.unavailable }
+
     static func exitCode(of status: Int) -> ExitCode {
         switch status {
         case 404: ExitStatus.notFound

@@ -29,7 +29,7 @@ struct ElasticsearchCheckCommand: AsyncParsableCommand {
         let isReady = findings.allSatisfy { finding in
             switch finding.state {
             case .right, .unsupported: true
-            case .missing, .differs: false
+            case .missing, .differs, .hidden: false
             }
         }
         guard isReady else { throw ExitCode.failure }
@@ -40,6 +40,7 @@ struct ElasticsearchCheckCommand: AsyncParsableCommand {
         case .right: "right"
         case .missing: "missing; run escapement es setup"
         case .differs(let how): "\(how); run escapement es setup"
+        case .hidden: "hidden from these credentials; check with those that ran escapement es setup"
         case .unsupported(let why): "not possible: \(why)"
         }
     }

@@ -41,7 +41,8 @@ struct KafkaCommand: AsyncParsableCommand {
             error.report()
             throw ExitCode(ConfigurationRefusal.exitCode)
         }
-        let settings = KafkaClientSettings(configuration.kafka)
+        var settings = KafkaClientSettings(configuration.kafka)
+        settings.tokens = KafkaTokens.source(for: configuration.kafka, clocks: SystemClocks())
         let logger = Logger(label: "kafka", factory: { _ in SwiftLogNoOpLogHandler() })
         let monitor = KafkaHealthMonitor(settings: settings, change: { _ in })
         let admin = try KafkaAdmin(settings: settings, logger: logger, health: monitor)

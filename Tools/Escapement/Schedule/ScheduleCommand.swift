@@ -7,7 +7,8 @@ struct ScheduleCommand: AsyncParsableCommand {
         subcommands: [
             ScheduleCreateCommand.self, ScheduleSetCommand.self, ScheduleGetCommand.self, ScheduleListCommand.self,
             ScheduleDeleteCommand.self, SchedulePauseCommand.self, ScheduleResumeCommand.self,
-            ScheduleTriggerCommand.self, SchedulePreviewCommand.self, ScheduleHistoryCommand.self,
+            ScheduleTriggerCommand.self, ScheduleBackfillCommand.self, SchedulePreviewCommand.self,
+            ScheduleHistoryCommand.self,
             ScheduleExplainCommand.self, ScheduleRevisionsCommand.self, ScheduleApplyCommand.self,
             ScheduleExportCommand.self, ScheduleImportCommand.self,
         ])

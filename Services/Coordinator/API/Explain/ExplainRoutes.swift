@@ -17,7 +17,8 @@ extension APIServer {
                 answers: [200: "Explanation"], handler: { try await self.explain($0) }),
             Route(
                 .get, "/v1/namespaces/{namespace}/reconciliation", id: "reconcile",
-                "Compares what should have fired with what is recorded, some schedules at a time", needs: .read,
+                "Compares what should have fired with what is recorded, some schedules at a time, then timers",
+                needs: .read,
                 query: [
                     Route.Parameter("from", OpenAPI.instant, "Scheduled at or after; required"),
                     Route.Parameter("to", OpenAPI.instant, "Scheduled before; required"),
@@ -62,17 +63,33 @@ extension APIServer {
         _ occurrence: Occurrence, _ version: StoredSchedule, _ explainer: inout Explainer
     ) async throws -> Explanation {
         let search = RecordSearch(cluster: self.cluster, namespace: version.namespace, name: version.name)
-        if let record = try await search.record(at: occurrence.scheduled) { return explainer.recorded(record) }
+        var storeTrouble: String?
+        do {
+            if let record = try await search.record(at: occurrence.scheduled) { return explainer.recorded(record) }
+        } catch let error as ClusterError where error.code == ClusterError.activationStoreUnavailable {
+            storeTrouble = error.detail
+        }
+        let journal = try await search.journal(of: occurrence, version)
+        if case .answer(let record?, _, _) = journal {
+            return explainer.recorded(
+                record, absence: explainer.absence(of: occurrence, storeTrouble: storeTrouble))
+        }
         let number = version.shard.rawValue
         let then = try await self.store.assignmentHistory(
             AssignmentFilter(kind: .shard, number: number, to: occurrence.due), before: nil, limit: 1)
         let current = try await self.store.assignmentHistory(
             AssignmentFilter(kind: .shard, number: number), before: nil, limit: 1)
         var complaints: [String] = []
-        if let status = try? JSONParser.parse(try await self.cluster.status()) {
+        do {
+            let status = try JSONParser.parse(try await self.cluster.status())
             complaints = (status["warnings"]?.arrayValue ?? []).compactMap(\.stringValue)
+        } catch let error as ClusterError {
+            complaints = ["the cluster's status is unknown: \(error.detail)"]
         }
         return explainer.unrecorded(
-            occurrence, shard: version.shard, owner: then.first, current: current.first, complaints: complaints)
+            occurrence,
+            Explainer.Circumstances(
+                shard: version.shard, owner: then.first, current: current.first, complaints: complaints,
+                journal: journal, storeTrouble: storeTrouble))
     }
 }

@@ -42,14 +42,9 @@ struct Explainer: Sendable {
 
     /// Goes through what is derived: existence, the calendar, pauses.
     mutating func rule(compile: (StoredSchedule) throws -> CompiledSchedule) throws -> Rule {
-        let newest = self.history.versions[0]
-        if self.at <= newest.createdAt { return .decided(self.beforeCreation(newest)) }
-        if let deletedAt = self.history.deletedAt, self.at > deletedAt {
-            self.check("existed", false, "deleted at \(deletedAt)")
-            return .decided(
-                self.explanation(.notDue, .deleted, "The schedule was deleted at \(deletedAt)."))
-        }
-        guard let version = self.history.version(at: self.at) else { return self.onRecord() }
+        guard let life = self.history.life(at: self.at) else { return self.beforeAll() }
+        if let endedAt = life.endedAt, self.at > endedAt { return .decided(self.afterDeletion(of: life, at: endedAt)) }
+        guard let version = self.history.version(of: life, at: self.at) else { return self.onRecord(life) }
         self.check(
             "existed", true,
             "generation \(version.generation) in force since \(min(version.updatedAt, version.from))")
@@ -87,28 +82,43 @@ struct Explainer: Sendable {
         return next
     }
 
-    private mutating func beforeCreation(_ newest: StoredSchedule) -> Explanation {
-        if let entry = self.history.wasDeleted(before: self.at) {
-            self.check("existed", false, "an earlier schedule of this name was deleted at \(entry.at)")
-            return self.explanation(
-                .notDue, .deleted,
-                "An earlier schedule of this name was deleted at \(entry.at); the present one is of \(newest.createdAt)."
-            )
+    private mutating func afterDeletion(of life: ScheduleLife, at endedAt: WallInstant) -> Explanation {
+        guard let later = self.history.lives.last(where: { $0.createdAt >= self.at }) else {
+            self.check("existed", false, "deleted at \(endedAt)")
+            return self.explanation(.notDue, .deleted, "The schedule was deleted at \(endedAt).")
         }
-        self.check("existed", false, "created at \(newest.createdAt)")
+        self.check("existed", false, "an earlier schedule of this name was deleted at \(endedAt)")
         return self.explanation(
-            .notDue, .notYetCreated, "The schedule was created at \(newest.createdAt), by \(newest.createdBy).")
+            .notDue, .deleted,
+            "An earlier schedule of this name was deleted at \(endedAt); the next one is of \(later.createdAt).")
+    }
+
+    /// No schedule is kept that was made before the instant; the audit trail remembers longer.
+    private mutating func beforeAll() -> Rule {
+        guard let entry = self.history.line(before: self.at) else {
+            let first = self.history.lives.last.map { ($0.createdAt, $0.createdBy) }
+            let (at, by) = first ?? self.history.trail.last.map { ($0.at, $0.by) } ?? (self.now, "")
+            self.check("existed", false, "created at \(at)")
+            return .decided(
+                self.explanation(.notDue, .notYetCreated, "The schedule was created at \(at), by \(by)."))
+        }
+        guard entry.action != .delete else {
+            self.check("existed", false, "deleted at \(entry.at), as the audit trail says")
+            let next = self.history.lives.last.map { "; the next one is of \($0.createdAt)" } ?? ""
+            return .decided(
+                self.explanation(
+                    .notDue, .deleted, "A schedule of this name was deleted at \(entry.at), by \(entry.by)\(next)."))
+        }
+        self.check("existed", true, "changed last before that at \(entry.at), by \(entry.by), as the audit trail says")
+        return .dueOnRecord
     }
 
     /// No version of that time is kept; the audit trail is.
-    private mutating func onRecord() -> Rule {
-        guard let (entry, _) = self.history.documentOnRecord(at: self.at) else {
-            let oldest = self.history.versions[self.history.versions.count - 1]
+    private mutating func onRecord(_ life: ScheduleLife) -> Rule {
+        guard let entry = self.history.line(before: self.at), entry.action != .delete else {
             self.check(
-                "existed", false, "the oldest version known is generation \(oldest.generation) of \(oldest.from)")
-            return .decided(
-                self.explanation(
-                    .notDue, .notYetCreated, "Nothing is known of the schedule before \(oldest.from)."))
+                "existed", true, "made at \(life.createdAt); which definition was in force then is no longer known")
+            return .dueOnRecord
         }
         self.check("existed", true, "changed last before that at \(entry.at), by \(entry.by), as the audit trail says")
         return .dueOnRecord
@@ -156,12 +166,19 @@ struct Explainer: Sendable {
     }
 
     /// There is a record: it says all.
-    mutating func recorded(_ record: JSONValue) -> Explanation {
+    ///
+    /// - Parameter absence: why the store does not have it, for one from the journal.
+    mutating func recorded(_ record: JSONValue, absence: String? = nil) -> Explanation {
         let id = record["activation_id"]?.stringValue ?? ""
         let reason = Reason.allCases.first { $0.code == record["reason"]?.stringValue } ?? .dispatched
         let evidence: [JSONValue] = [["activation": .string(id)]]
         let count = record["count"]?.integerValue ?? 1
-        self.check("recorded", true, "activation \(id)")
+        if let absence {
+            self.check("stored", false, absence)
+            self.check("recorded", true, "activation \(id), in the journal")
+        } else {
+            self.check("recorded", true, "activation \(id)")
+        }
         switch record["outcome"]?.stringValue {
         case Outcome.dispatched.name:
             let kafka = record["kafka"]
@@ -187,39 +204,67 @@ struct Explainer: Sendable {
         }
     }
 
+    /// Why the activation store has no record of an occurrence.
+    func absence(of occurrence: Occurrence, storeTrouble: String?) -> String {
+        if let storeTrouble { return "the activation store is away: \(storeTrouble)" }
+        return
+            "due \(Self.text(self.now.duration(since: occurrence.due))) ago, and the activation store has no document"
+    }
+
+    /// What is known of an occurrence that was due and of which no record is found.
+    struct Circumstances: Sendable {
+        var shard: ShardID
+        /// Who owned the shard when it was due; `nil` when nobody did.
+        var owner: AssignmentRecord?
+        var current: AssignmentRecord?
+        /// What members say is wrong now.
+        var complaints: [String] = []
+        var journal: JournalFinding
+        var storeTrouble: String?
+    }
+
     /// Due, and nothing is recorded.
-    ///
-    /// - Parameters:
-    ///   - owner: who owned the shard when it was due; `nil` when nobody did.
-    ///   - complaints: what members say is wrong now.
-    mutating func unrecorded(
-        _ occurrence: Occurrence, shard: ShardID, owner: AssignmentRecord?, current: AssignmentRecord?,
-        complaints: [String]
-    ) -> Explanation {
+    mutating func unrecorded(_ occurrence: Occurrence, _ known: Circumstances) -> Explanation {
+        let shard = known.shard
         let age = Self.text(self.now.duration(since: occurrence.due))
-        self.check("recorded", false, "due \(age) ago, and no outcome is recorded yet")
+        self.check("recorded", false, self.absence(of: occurrence, storeTrouble: known.storeTrouble))
         let evidence: [JSONValue] = [["shardHistory": .string("/v1/cluster/shards/\(shard)/history")]]
-        let isOwned = current?.owner != nil
-        if let node = current?.owner {
-            self.check("shard-owned", true, "shard \(shard) is \(node)'s, epoch \(current?.epoch.rawValue ?? 0)")
+        if case .answer(_, isSettled: true, let isComplete) = known.journal {
+            self.check("settled", true, "shard \(shard) is settled beyond it, so its outcome was written")
+            let reach =
+                isComplete ? "the journal of that time has no outcome of it" : "the journal does not reach back to it"
+            return self.explanation(
+                .recordLost, .recordLost,
+                "It was settled, and its record is lost: the store has no document and \(reach).", evidence: evidence,
+                suggestions: ["escapement audit --schedule \(self.history.name) --from \(self.at)"])
+        }
+        let isOwned = known.current?.owner != nil
+        if let node = known.current?.owner {
+            self.check(
+                "shard-owned", true, "shard \(shard) is \(node)'s, epoch \(known.current?.epoch.rawValue ?? 0)")
         } else {
             self.check("shard-owned", false, "nobody owns shard \(shard) now")
         }
-        let then = owner?.owner.map { "\($0.name) owned the shard" } ?? "nobody owned the shard"
+        let then = known.owner?.owner.map { "\($0.name) owned the shard" } ?? "nobody owned the shard"
         if !isOwned {
             return self.explanation(
                 .pending, .shardUnowned,
                 "Nobody owns shard \(shard); when a ticker takes it, the misfire policy decides.", evidence: evidence,
                 suggestions: ["escapement cluster status"])
         }
-        if let complaint = complaints.first(where: { $0.lowercased().contains("kafka") }) {
+        var complaint = known.complaints.first { $0.lowercased().contains("kafka") }
+        if case .unreadable(let detail) = known.journal { complaint = complaint ?? detail }
+        if let complaint {
             self.check("kafka", false, complaint)
             return self.explanation(
                 .pending, .kafkaUnavailable, "Kafka does not take records now (\(complaint)); it waits.",
                 evidence: evidence, suggestions: ["escapement cluster status"])
         }
+        if case .answer(_, isSettled: false, _) = known.journal {
+            self.check("settled", false, "shard \(shard) is not settled so far yet")
+        }
         return self.explanation(
-            .pending, .inFlight, "It was due \(age) ago, when \(then); its outcome is on its way.", evidence: evidence,
+            .pending, .inFlight, "It was due \(age) ago, when \(then); it is on its way.", evidence: evidence,
             suggestions: ["escapement schedule explain \(self.history.name) --at \(self.at)"])
     }
 

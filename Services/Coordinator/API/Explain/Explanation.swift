@@ -16,6 +16,8 @@ struct Explanation: Hashable, Sendable {
         case willFire = "will-fire"
         /// It was due; its outcome is not known yet.
         case pending
+        /// It is settled, and nothing says how any more.
+        case recordLost = "record-lost"
     }
 
     struct Check: Hashable, Sendable {

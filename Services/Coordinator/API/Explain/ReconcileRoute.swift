@@ -15,6 +15,10 @@ extension APIServer {
     private static let differencesMax = 1000
     /// How long a record may be on its way.
     private static let settlingTime = Duration.seconds(30)
+    /// Timers of one answer.
+    private static let timersAtOnce = 1000
+    /// How long an answer may ask the journal about what is missing.
+    private static let journalTime = Duration.seconds(5)
 
     func reconcile(_ call: APICall) async throws -> Response {
         var query = QueryReader(call)
@@ -29,33 +33,38 @@ extension APIServer {
         }
         try query.finish()
         guard let from = given.0, let to = given.1 else { throw Problem.invalid(query.faults) }
-        let after = try token.map { (token: String) throws(Problem) in try PageToken.key("c", token) }
-        var names: [String] = []
-        var next: String?
+        let end = min(to, self.view.now)
         if let only {
-            names = [only]
-        } else {
-            let found = try await self.store.schedules(
-                namespace: call.namespace, matching: ScheduleFilter(), after: after, limit: Self.reconciledAtOnce + 1)
-            names = found.prefix(Self.reconciledAtOnce).map(\.name)
-            if found.count > Self.reconciledAtOnce { next = names.last.map { PageToken.make("c", $0) } }
+            return Answer.json(["items": .array([try await self.reconcile(call.namespace, only, from: from, to: end)])])
         }
+        // First the schedules by name, then the timers by time; the token says where.
+        var name: String?
+        if let token {
+            do throws(Problem) {
+                name = try PageToken.key("c", token)
+            } catch {
+                let after = try PageToken.watermark(token)
+                return try await self.reconcileTimers(call.namespace, from: from, to: end, after: after)
+            }
+        }
+        let found = try await self.store.scheduleNames(
+            namespace: call.namespace, endedAfter: from, after: name, limit: Self.reconciledAtOnce + 1)
+        let names = found.prefix(Self.reconciledAtOnce)
         var items: [JSONValue] = []
-        for name in names {
-            items.append(try await self.reconcile(call.namespace, name, from: from, to: to))
-        }
-        return Answer.json(["items": .array(items), "nextPageToken": next.map { .string($0) } ?? .null])
+        for name in names { items.append(try await self.reconcile(call.namespace, name, from: from, to: end)) }
+        let isMore = found.count > Self.reconciledAtOnce
+        let next = names.last.flatMap { isMore ? PageToken.make("c", $0) : nil } ?? PageToken.make(.start)
+        return Answer.json(["items": .array(items), "nextPageToken": .string(next)])
     }
 
-    private func reconcile(
+    /// What should have been settled of one name's schedules beside what is recorded.
+    func reconciliation(
         _ namespace: String, _ name: String, from: WallInstant, to: WallInstant
-    ) async throws -> JSONValue {
+    ) async throws -> Reconciliation {
         let history = try await self.history(namespace: namespace, name: name)
         let view = self.view
-        let end = min(to, view.now)
         let expected = try history.expected(
-            from: from, to: end, limit: Self.occurrencesMax + 1, compile: view.compiled
-        ).map(\.occurrence)
+            from: from, to: to, limit: Self.occurrencesMax + 1, compile: view.compiled)
         guard expected.count <= Self.occurrencesMax else {
             throw Problem.invalid([
                 Problem.Fault(
@@ -64,20 +73,77 @@ extension APIServer {
             ])
         }
         let search = RecordSearch(cluster: self.cluster, namespace: namespace, name: name)
-        let records = try await search.records(from: from, to: end, limit: Self.occurrencesMax + 1)
-        let result = Reconciliation(
-            expected: expected, records: records, from: from, to: end,
+        let records = try await search.records(from: from, to: to, limit: Self.occurrencesMax + 1)
+        var result = Reconciliation(
+            expected: expected.map(\.occurrence), records: records, from: from, to: to,
             settledBefore: view.now.advanced(by: .zero - Self.settlingTime))
+        let versions = Dictionary(expected.map { ($0.occurrence.scheduled, $0) }) { first, _ in first }
+        try await self.askJournal(of: &result) { difference in
+            guard let (occurrence, version) = versions[difference.at] else { return .unsupported }
+            return try await search.journal(of: occurrence, version)
+        }
+        return result
+    }
+
+    private func reconcile(
+        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant
+    ) async throws -> JSONValue {
+        let result = try await self.reconciliation(namespace, name, from: from, to: to)
+        return .object([JSONMember("schedule", .string(name))] + self.members(of: result))
+    }
+
+    /// Timers that were not cancelled, while the store has them: for an hour after they were settled.
+    private func reconcileTimers(
+        _ namespace: String, from: WallInstant, to: WallInstant, after: Watermark
+    ) async throws -> Response {
+        let timers = try await self.store.timers(
+            namespace: namespace, from: from, to: to, after: after, limit: Self.timersAtOnce)
+        guard let first = timers.first, let last = timers.last else { return Answer.json(["items": []]) }
+        let records = try await RecordSearch.timerRecords(
+            self.cluster, namespace: namespace, from: first.due,
+            to: WallInstant(milliseconds: last.due.milliseconds + 1), limit: Self.occurrencesMax)
+        var result = Reconciliation(
+            timers: timers, records: records, settledBefore: self.view.now.advanced(by: .zero - Self.settlingTime))
+        let byName = Dictionary(timers.map { ($0.name, $0) }) { first, _ in first }
+        try await self.askJournal(of: &result) { difference in
+            guard let timer = difference.timer.flatMap({ byName[$0] }) else { return .unsupported }
+            return try await RecordSearch(cluster: self.cluster, namespace: namespace, name: timer.name).journal(
+                uid: timer.uid, shard: timer.shard, scheduled: timer.due, due: timer.due, kind: .delay)
+        }
+        let isMore = timers.count == Self.timersAtOnce
+        return Answer.json([
+            "items": .array([.object([JSONMember("timers", .integer(timers.count))] + self.members(of: result))]),
+            "nextPageToken": isMore ? .string(PageToken.make(last.watermark)) : .null,
+        ])
+    }
+
+    /// Adds to what is missing what the journal says of it, as far as time allows.
+    private func askJournal(
+        of result: inout Reconciliation, _ ask: (Reconciliation.Difference) async throws -> JournalFinding
+    ) async throws {
+        let started = self.clocks.monotonicNow()
+        for index in result.differences.indices where result.differences[index].kind == .missing {
+            guard self.clocks.monotonicNow().duration(since: started) < Self.journalTime else { return }
+            guard case .answer(let record?, _, _) = try await ask(result.differences[index]) else { continue }
+            let outcome = record["outcome"]?.stringValue ?? "?"
+            let kafka = record["kafka"].map {
+                " to \($0["topic"]?.stringValue ?? "")/\($0["partition"]?.integerValue ?? 0)@\($0["offset"]?.integerValue ?? 0)"
+            }
+            result.differences[index].detail += "; the journal says: \(outcome)\(kafka ?? "")"
+        }
+    }
+
+    private func members(of result: Reconciliation) -> [JSONMember] {
+        let items = result.differences.prefix(Self.differencesMax).map { difference in
+            JSONValue.record([
+                "kind": .string(difference.kind.rawValue), "at": .string(difference.at.description),
+                "timer": difference.timer.map { .string($0) }, "detail": .string(difference.detail),
+            ])
+        }
         return [
-            "schedule": .string(name), "expected": .integer(result.expected), "recorded": .integer(result.recorded),
-            "pending": .integer(result.pending), "differences": .integer(result.differences.count),
-            "items": .array(
-                result.differences.prefix(Self.differencesMax).map { difference in
-                    [
-                        "kind": .string(difference.kind.rawValue), "at": .string(difference.at.description),
-                        "detail": .string(difference.detail),
-                    ]
-                }),
+            JSONMember("expected", .integer(result.expected)), JSONMember("recorded", .integer(result.recorded)),
+            JSONMember("pending", .integer(result.pending)),
+            JSONMember("differences", .integer(result.differences.count)), JSONMember("items", .array(items)),
         ]
     }
 }

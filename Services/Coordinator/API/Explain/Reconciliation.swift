@@ -3,7 +3,7 @@ import JSON
 import Scheduling
 import Store
 
-/// What should have been settled beside what is recorded, for one schedule.
+/// What should have been settled beside what is recorded, for one schedule or for some timers.
 struct Reconciliation: Hashable, Sendable {
     struct Difference: Hashable, Sendable {
         enum Kind: String, Sendable {
@@ -18,6 +18,8 @@ struct Reconciliation: Hashable, Sendable {
         var kind: Kind
         var at: WallInstant
         var detail: String
+        /// The timer's name; `nil` for an occurrence of a schedule.
+        var timer: String?
     }
 
     var expected = 0
@@ -25,6 +27,31 @@ struct Reconciliation: Hashable, Sendable {
     /// Due so short a time ago that the record may be on its way.
     var pending = 0
     var differences: [Difference] = []
+
+    /// - Parameters:
+    ///   - timers: that were not cancelled.
+    ///   - records: of timers, of the same stretch or more.
+    ///   - settledBefore: what was due at or after this may not be recorded yet.
+    init(timers: [StoredTimer], records: [JSONValue], settledBefore: WallInstant) {
+        var counts: [String: Int] = [:]
+        for record in records { counts[record["schedule_uid"]?.stringValue ?? "", default: 0] += 1 }
+        self.expected = timers.count
+        for timer in timers {
+            // One that was made late is fired late.
+            let due = max(timer.due, timer.createdAt)
+            switch counts[timer.uid.uuid] ?? 0 {
+            case 1: self.recorded += 1
+            case 0 where due >= settledBefore: self.pending += 1
+            case 0:
+                self.differences.append(
+                    Difference(kind: .missing, at: timer.due, detail: "due at \(due), not recorded", timer: timer.name))
+            case let count:
+                self.recorded += 1
+                self.differences.append(
+                    Difference(kind: .doubled, at: timer.due, detail: "\(count) records", timer: timer.name))
+            }
+        }
+    }
 
     /// - Parameters:
     ///   - expected: occurrences by the schedule's versions, in order.

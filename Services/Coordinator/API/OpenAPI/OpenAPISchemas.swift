@@ -80,6 +80,15 @@ enum OpenAPISchemas {
             "ResumeInput": self.object(
                 ["reason": self.text, "catchUp": ["type": "string", "enum": ["none"]]], isClosed: true),
             "TriggerInput": self.object(["reason": self.text, "payload": [:]], isClosed: true),
+            "BackfillInput": self.object(
+                [
+                    "from": OpenAPI.instant, "to": OpenAPI.instant,
+                    "bounds": ["type": "string", "enum": ["[from,to)"]],
+                    "maxFires": ["type": "integer", "minimum": 1, "maximum": 10_000],
+                    "rate": ["type": "string", "pattern": "^[0-9]+/s$"],
+                    "order": ["type": "string", "enum": ["oldest-first", "newest-first"]],
+                    "skipAlreadyFired": ["type": "boolean"], "dryRun": ["type": "boolean"], "reason": self.text,
+                ], required: ["from", "to"], isClosed: true),
             "ReplayInput": self.object(
                 ["activationIds": self.list(of: self.text), "reason": self.text], required: ["activationIds"],
                 isClosed: true),
@@ -155,7 +164,7 @@ enum OpenAPISchemas {
                     "schedule": self.text, "at": OpenAPI.instant,
                     "verdict": [
                         "type": "string",
-                        "enum": ["fired", "skipped", "failed", "not-due", "will-fire", "pending"],
+                        "enum": ["fired", "skipped", "failed", "not-due", "will-fire", "pending", "record-lost"],
                     ],
                     "reason": ["type": "string", "enum": .array(Reason.allCases.map { .string($0.code) })],
                     "summary": self.text,
@@ -168,7 +177,8 @@ enum OpenAPISchemas {
                     "items": self.list(
                         of: self.object(
                             [
-                                "schedule": self.name, "expected": self.number, "recorded": self.number,
+                                "schedule": self.name, "timers": self.number, "expected": self.number,
+                                "recorded": self.number,
                                 "pending": self.number, "differences": self.number,
                                 "items": self.list(of: ["type": "object"]),
                             ])), "nextPageToken": self.nullable(self.text),
@@ -192,6 +202,18 @@ enum OpenAPISchemas {
                                 "detail": self.text, "replayedAs": self.text,
                             ], required: ["activationId", "status"]))
                 ], required: ["items"]),
+            "Backfill": self.object(
+                [
+                    "schedule": self.name, "planned": self.number, "skipped": self.number, "created": self.number,
+                    "items": self.list(
+                        of: self.object(
+                            [
+                                "scheduledAt": OpenAPI.instant, "dueAt": OpenAPI.instant,
+                                "status": [
+                                    "type": "string", "enum": ["planned", "created", "backfilled-before"],
+                                ], "timer": self.name, "activationId": self.text,
+                            ], required: ["scheduledAt", "dueAt", "status", "timer", "activationId"])),
+                ], required: ["schedule", "planned", "skipped", "created", "items"]),
             "Triggered": self.object(
                 [
                     "schedule": self.name, "timer": self.name, "dueAt": OpenAPI.instant, "activationId": self.text,

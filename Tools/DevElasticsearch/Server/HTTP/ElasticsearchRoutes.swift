@@ -54,6 +54,13 @@ package struct ElasticsearchRoutes: Sendable {
             response.headers[.wwwAuthenticate] = "Basic realm=\"security\", charset=\"UTF-8\""
             return response
         }
+        let setupPaths = ["/_index_template", "/_template", "/_ilm"]
+        if plan.hidesSetup, setupPaths.contains(where: { request.uri.path.hasPrefix($0) }) {
+            return self.failure(
+                403, "security_exception",
+                "action is unauthorized for this user, this action is granted by other privileges",
+                request)
+        }
         var bytes = Array(buffer: try await request.body.collect(upTo: Self.bodyByteCountMax))
         if request.headers[.contentEncoding]?.lowercased() == "gzip" {
             switch Gunzip.decompress(bytes, byteCountMax: Self.bodyByteCountMax) {

@@ -8,6 +8,8 @@ package final class Faults: Sendable {
     package struct Plan: Equatable, Sendable {
         /// Every request is answered with 503.
         package var isDown = false
+        /// Templates and policies are hidden, as from credentials that may write documents only.
+        package var hidesSetup = false
         /// So many requests are answered with 429.
         package var tooManyPercent = 0
         /// So many documents of bulk requests are answered with 429.
@@ -57,7 +59,8 @@ package final class Faults: Sendable {
 extension Faults.Plan {
     package var json: JSONValue {
         [
-            "down": .bool(self.isDown), "tooManyPercent": .integer(Int64(self.tooManyPercent)),
+            "down": .bool(self.isDown), "hidesSetup": .bool(self.hidesSetup),
+            "tooManyPercent": .integer(Int64(self.tooManyPercent)),
             "busyDocumentsPercent": .integer(Int64(self.busyDocumentsPercent)),
             "refuseOneIn": .integer(Int64(self.refuseOneIn)),
             "delayMilliseconds": .integer(Int64(self.delayMilliseconds)),
@@ -71,6 +74,10 @@ extension Faults.Plan {
         for member in json.objectValue ?? [] {
             if member.name == "down", let flag = member.value.boolValue {
                 plan.isDown = flag
+                continue
+            }
+            if member.name == "hidesSetup", let flag = member.value.boolValue {
+                plan.hidesSetup = flag
                 continue
             }
             guard let number = member.value.integerValue, number >= 0 else {

@@ -1,16 +1,24 @@
-import EscapementModel
+package import EscapementModel
 import HTTPClient
-import KafkaClient
+package import KafkaClient
+package import ServiceConfiguration
 
 /// Tokens for OAUTHBEARER from the endpoint that `KAFKA_PROPERTY_SASL_OAUTHBEARER_…` names, by our own HTTP client:
 /// Debian's librdkafka is built without one.
-struct KafkaTokens: Sendable {
+package struct KafkaTokens: Sendable {
     private let clocks: any Clocks
 
-    init(clocks: any Clocks) { self.clocks = clocks }
+    package init(clocks: any Clocks) { self.clocks = clocks }
+
+    /// Where clients with these settings get their tokens; `nil` when they need none.
+    package static func source(for settings: KafkaSettings, clocks: any Clocks) -> KafkaClientSettings.TokenSource? {
+        guard settings.login?.mechanism == .oauthBearer else { return nil }
+        let tokens = KafkaTokens(clocks: clocks)
+        return { try await tokens.token($0) }
+    }
 
     /// - Parameter properties: read afresh, so a rotated client secret is used by the next token.
-    func token(_ properties: [KafkaClientSettings.Property]) async throws -> KafkaBearerToken {
+    package func token(_ properties: [KafkaClientSettings.Property]) async throws -> KafkaBearerToken {
         func value(_ name: String) -> String? { properties.last { $0.name == "sasl.oauthbearer.\(name)" }?.value }
         guard let endpoint = value("token.endpoint.url"), let id = value("client.id"),
             let secret = value("client.secret")

@@ -1,0 +1,116 @@
+#include "KafkaYardstick.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t nanoseconds(clockid_t id) {
+    struct timespec time;
+    clock_gettime(id, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void report(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
+    struct yardstick_result *result = opaque;
+    (void)client;
+    if (message->err) result->failed++; else result->delivered++;
+}
+
+static int failed(rd_kafka_error_t *error, char *problem, size_t size) {
+    if (!error) return 0;
+    snprintf(problem, size, "%s", rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return 1;
+}
+
+static rd_kafka_headers_t *headers_of(const struct yardstick_record *record) {
+    if (record->header_count == 0) return NULL;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
+    for (size_t i = 0; i < record->header_count; i++)
+        rd_kafka_header_add(
+            headers, record->header_names[i], -1, record->header_values[i], (ssize_t)record->header_lengths[i]);
+    return headers;
+}
+
+int yardstick_produce(
+    const char *bootstrap, const char *topic, uint64_t count, const struct yardstick_record *record, int linger_ms,
+    uint64_t transaction_size, int is_idempotent, struct yardstick_result *result, char *problem, size_t problem_size
+) {
+    char linger[16];
+    snprintf(linger, sizeof linger, "%d", linger_ms);
+    const char *properties[][2] = {
+        {"bootstrap.servers", bootstrap}, {"acks", "all"}, {"linger.ms", linger}, {"log_level", "3"},
+        {"queue.buffering.max.messages", "1000000"}, {"queue.buffering.max.kbytes", "1048576"},
+        {transaction_size ? "transactional.id" : "enable.idempotence",
+         transaction_size ? "yardstick" : is_idempotent ? "true" : "false"},
+    };
+    rd_kafka_conf_t *configuration = rd_kafka_conf_new();
+    for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
+        if (rd_kafka_conf_set(configuration, properties[i][0], properties[i][1], problem, problem_size)) return 1;
+    rd_kafka_conf_set_dr_msg_cb(configuration, report);
+    rd_kafka_conf_set_opaque(configuration, result);
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, problem, problem_size);
+    if (!client) return 1;
+    int status = transaction_size && failed(rd_kafka_init_transactions(client, 20000), problem, problem_size);
+    if (!status && !transaction_size) {
+        /* Connected and aware of the partitions before the clock starts. */
+        rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((void *)record->value, 1), RD_KAFKA_V_END);
+        rd_kafka_flush(client, 10000);
+    }
+    result->delivered = result->failed = 0;
+    uint64_t wall = nanoseconds(CLOCK_MONOTONIC), cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+    for (uint64_t i = 0; i < count && !status; i++) {
+        if (transaction_size && i % transaction_size == 0)
+            status = failed(rd_kafka_begin_transaction(client), problem, problem_size);
+        char key[24];
+        int key_length = snprintf(key, sizeof key, "k%llu", (unsigned long long)i);
+        for (;;) {
+            rd_kafka_headers_t *headers = headers_of(record);
+            rd_kafka_resp_err_t code =
+                headers ? rd_kafka_producev(
+                    client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                    RD_KAFKA_V_KEY(key, (size_t)key_length),
+                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_HEADERS(headers),
+                    RD_KAFKA_V_END)
+                        : rd_kafka_producev(
+                    client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                    RD_KAFKA_V_KEY(key, (size_t)key_length),
+                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_END);
+            if (!code) break;
+            if (headers) rd_kafka_headers_destroy(headers);
+            if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+                snprintf(problem, problem_size, "%s", rd_kafka_err2str(code));
+                status = 1;
+                break;
+            }
+            rd_kafka_poll(client, 1);
+        }
+        if (i % 256 == 0) rd_kafka_poll(client, 0);
+        if (transaction_size && !status && (i % transaction_size == transaction_size - 1 || i == count - 1))
+            status = failed(rd_kafka_commit_transaction(client, 20000), problem, problem_size);
+    }
+    rd_kafka_flush(client, 60000);
+    result->nanoseconds = nanoseconds(CLOCK_MONOTONIC) - wall;
+    result->cpu_nanoseconds = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    rd_kafka_destroy(client);
+    return status;
+}
+
+int yardstick_mock(int partitions, int lanes) {
+    char problem[256];
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), problem, sizeof problem);
+    rd_kafka_mock_cluster_t *cluster = client ? rd_kafka_mock_cluster_new(client, 1) : NULL;
+    if (!cluster) return 1;
+    const char *topics[] = {"t", "escapement.fires", "escapement.bench.journal", "escapement.bench.parked"};
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        rd_kafka_mock_topic_create(cluster, topics[i], i < 2 ? partitions : lanes, 1);
+    printf("%s\n", rd_kafka_mock_cluster_bootstraps(cluster));
+    fflush(stdout);
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {}
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(client);
+    return 0;
+}

@@ -1,0 +1,63 @@
+import EscapementModel
+import Testing
+
+/// A process is cut off from all others, for longer than every lease, and comes back.
+@Suite(.serialized, .enabled(if: Partition.isPossible, Partition.whyNot)) struct PartitionTests {
+    /// Longer than a leader trusts its lease, a standby waits, and members are given up.
+    private static let cutFor = Duration.seconds(12)
+
+    /// Cuts `victim` off until `isReplaced` and longer than every lease, heals, and judges what a consumer has seen.
+    private func survive(
+        _ victim: @escaping (Stack) async throws -> Stack.Process,
+        until what: String, _ isReplaced: @escaping (Stack, Stack.Process) async throws -> Bool
+    ) async throws {
+        try await Stack.with(Partition.options) { stack in
+            let partition = try await Partition(stack)
+            do {
+                let load = try await Load.begin(stack)
+                let lost = try await victim(stack)
+                try await partition.cut(lost)
+                let cut = Load.now
+                try await Eventually.holds(what) { try await isReplaced(stack, lost) }
+                try await load.tick("every schedule ticks without \(lost.name)", since: cut.advanced(by: Self.cutFor))
+                try await partition.heal()
+                try await stack.untilReady()
+                try await load.end()
+            } catch {
+                try await Partition.remove()
+                throw error
+            }
+            try await Partition.remove()
+        }
+    }
+
+    private func doesAnother(
+        _ stack: Stack, than lost: Stack.Process, _ role: Role, have metric: String, of count: Double
+    ) async throws -> Bool {
+        for other in try stack.processes(role) where other.name != lost.name {
+            if try await stack.metric(metric, of: other) == count { return true }
+        }
+        return false
+    }
+
+    @Test func `a ticker that is cut off misses and doubles nothing`() async throws {
+        try await self.survive({ try #require(try $0.processes(.ticker).first) }, until: "the other one has all shards")
+        {
+            try await self.doesAnother($0, than: $1, .ticker, have: "escapement_shards_owned", of: 16)
+        }
+    }
+
+    @Test func `a dispatcher that is cut off misses and doubles nothing`() async throws {
+        try await self.survive(
+            { try #require(try $0.processes(.dispatcher).first) }, until: "the other one has all lanes"
+        ) {
+            try await self.doesAnother($0, than: $1, .dispatcher, have: "escapement_lanes_owned", of: 4)
+        }
+    }
+
+    @Test func `a leader that is cut off misses and doubles nothing`() async throws {
+        try await self.survive({ try await $0.leader() }, until: "the other one leads") {
+            try await self.doesAnother($0, than: $1, .coordinator, have: "escapement_leader", of: 1)
+        }
+    }
+}

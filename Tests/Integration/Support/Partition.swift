@@ -1,0 +1,69 @@
+import EscapementModel
+import Glibc
+import Testing
+
+/// A firewall between the processes of a stack. Each of them runs as a user of its own; every connection of such a user
+/// is marked when it is made, and cutting a process off drops all packets of its connections, both ways, also of new ones.
+///
+/// For a network namespace that is ours alone: `./dev test` makes one.
+struct Partition {
+    static let variable = "ESCAPEMENT_TEST_PRIVATE_NETWORK"
+    static let isPossible = getenv(Self.variable) != nil
+    static let whyNot: Comment =
+        "wants a network namespace of its own, which './dev test' makes where the machine allows it"
+    /// The number of the user of the first process.
+    static let firstUser = 60_001
+    static let options = ["--users-from", "\(Self.firstUser)"]
+
+    private static let roles = [Role.coordinator, .dispatcher, .ticker]
+    /// A bit of the mark for each process.
+    private let bits: [String: Int]
+
+    /// Learns who is who, and marks connections from now on.
+    init(_ stack: Stack) async throws {
+        // Users are given in the order in which processes are started, and the report keeps it.
+        let names = try Self.roles.flatMap { try stack.processes($0).map(\.name) }
+        var bits: [String: Int] = [:]
+        var rules = ""
+        for (index, name) in names.enumerated() {
+            bits[name] = 1 << index
+            rules +=
+                "add rule inet partition out meta skuid \(Self.firstUser + index) ct mark set ct mark or \(1 << index)\n"
+        }
+        self.bits = bits
+        try await Self.apply(
+            """
+            add table inet partition
+            add chain inet partition out { type filter hook output priority 0; }
+            add chain inet partition cut-out { type filter hook output priority 1; }
+            add chain inet partition cut-in { type filter hook input priority 1; }
+            \(rules)
+            """)
+    }
+
+    func cut(_ process: Stack.Process) async throws {
+        let bit = try #require(self.bits[process.name])
+        try await Self.apply(
+            """
+            add rule inet partition cut-out ct mark and \(bit) == \(bit) drop
+            add rule inet partition cut-in ct mark and \(bit) == \(bit) drop
+
+            """)
+    }
+
+    func heal() async throws {
+        try await Self.apply("flush chain inet partition cut-out\nflush chain inet partition cut-in\n")
+    }
+
+    static func remove() async throws { try await self.apply("delete table inet partition\n") }
+
+    private static func apply(_ rules: String) async throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let file = "\(folder)/rules"
+        guard let handle = fopen(file, "w") else { throw StackError("cannot write \(file)") }
+        fputs(rules, handle)
+        fclose(handle)
+        try await Command(path: "/usr/sbin/nft", ["-f", file]).succeed()
+    }
+}

@@ -1,0 +1,53 @@
+package import WireProtocol
+import EscapementModel
+import NIOCore
+
+/// What the first version of the protocol looked like on the wire, frame by frame, as hexadecimal digits.
+///
+/// Recorded once and never changed: a build that does not understand these bytes, or that expects an answer to what only
+/// a later version says, cannot be rolled out beside that version.
+package enum TranscriptOfVersion1 {
+    /// A ticker of a cluster `test` with 8 shards and 2 lanes, at 2027-01-15T08:00:00Z.
+    package enum Ticker {
+        package static let hello =
+            "000000380001000000000000080110011a047465737422100000000000000007000000000000000130083802"
+            + "4205302e312e3050645880c0e285e368"
+        package static let heartbeat =
+            "0000000f01010000000000000880c0e285e368"
+        package static let holdings =
+            "0000007501010000000000000880c0e285e368120910011880c0e285e368120b080110011880c0e285e36812"
+            + "0b080210011880c0e285e368120b080310011880c0e285e368120b080410011880c0e285e368120b08051001"
+            + "1880c0e285e368120b080610011880c0e285e368120b080710011880c0e285e368"
+        package static let snapshotRequest =
+            "0000001b030100000000000010011a080a0208001202080020c0aed086e368"
+    }
+
+    /// The leader of the same cluster, under epoch 1; the shard is 3, with one timer due after 1.5 s.
+    package enum Leader {
+        package static let helloAck =
+            "0000002c0002000000000000080112100000000000000002000000000000000218012205302e312e302880c0" + "e285e368"
+        package static let shardAssign =
+            "0000000e0201000000000000080110031801"
+        package static let snapshotPage =
+            "000000390302000000000000080310011801222712250a1000000000000000090000000000000001100118b8"
+            + "d7e285e36832086f6e652073686f742801"
+        package static let shardRevoke =
+            "0000000e0202000000000000080110031801"
+    }
+
+    /// The frame that `hexadecimal` spells.
+    package static func frame(_ hexadecimal: String) throws(WireError) -> Frame {
+        let digits = Array(hexadecimal.utf8)
+        var buffer = ByteBuffer()
+        for index in stride(from: 0, to: digits.count - 1, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16) else {
+                throw WireError(.badValue, field: "transcript")
+            }
+            buffer.writeInteger(byte)
+        }
+        guard let frame = try Frame.read(from: &buffer, payloadMax: 65_536) else {
+            throw WireError(.missing, field: "transcript")
+        }
+        return frame
+    }
+}
