@@ -25,6 +25,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -77,7 +78,8 @@ let package = Package(
             name: "Observability", dependencies: ["EscapementModel", "JSON", logging], path: "Shared/Observability",
             swiftSettings: settings),
         .target(
-            name: "ServiceConfiguration", dependencies: ["EscapementModel"], path: "Shared/Configuration",
+            name: "ServiceConfiguration",
+            dependencies: ["EscapementModel", .product(name: "Yams", package: "Yams")], path: "Shared/Configuration",
             swiftSettings: settings),
         .target(
             name: "MemberLink", dependencies: ["EscapementModel", "WireProtocol", "Observability", logging],
