@@ -101,13 +101,15 @@ import Testing
     }
 
     /// Deletes records as nobody should.
-    private func deleteRecords(_ stack: Stack, from: WallInstant) async throws -> [(name: String, at: String)] {
+    private func deleteRecords(_ stack: Stack, from: WallInstant, to: WallInstant) async throws -> [(
+        name: String, at: String
+    )] {
         let report = try #require(try stack.report["elasticsearch"])
         let url = try #require(report["url"]?.stringValue)
         let user = try #require(report["username"]?.stringValue)
         let password = try TextFile.read(try #require(report["passwordFile"]?.stringValue)).trimmed
         let (_, page) = try await stack.call(
-            .get, "/v1/namespaces/guest/activations?from=\(from)&outcome=dispatched&pageSize=200")
+            .get, "/v1/namespaces/guest/activations?from=\(from)&to=\(to)&outcome=dispatched&pageSize=200")
         var deleted: [(name: String, at: String)] = []
         for record in (page["items"]?.arrayValue ?? []).prefix(200).enumerated() where record.offset % 20 == 0 {
             let at = try #require(record.element["scheduled_at"]?.stringValue)
@@ -163,7 +165,7 @@ import Testing
                         "tick-\(number) at \(at): \(told.text)")
                 }
             }
-            let deleted = try await self.deleteRecords(stack, from: start)
+            let deleted = try await self.deleteRecords(stack, from: start, to: end)
             #expect(deleted.count == Self.deleted)
             try await Eventually.holds("the audit finds what was deleted") {
                 let result = try await self.audit(stack, from: start, to: end)

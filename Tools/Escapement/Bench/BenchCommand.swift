@@ -8,7 +8,8 @@ import JSON
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure real processes: end to end, and under faults.",
-        subcommands: [EndToEndCommand.self, FailoverCommand.self], defaultSubcommand: EndToEndCommand.self)
+        subcommands: [EndToEndCommand.self, FailoverCommand.self, StoreFaultsCommand.self, IndexBenchCommand.self],
+        defaultSubcommand: EndToEndCommand.self)
 }
 
 /// `escapement bench end-to-end`: timers through a running stack, from the API to Kafka's acknowledgement.
@@ -19,7 +20,7 @@ struct EndToEndCommand: AsyncParsableCommand {
             Creates timers in batches through the API of the stack of ./dev up, waits until they have fired, and \
             reports what its processes say: lateness from due instant to Kafka's acknowledgement, throughput, \
             processor time a fire, memory. One JSON line a run, and a table.
-            """, subcommands: [StoreFaultsCommand.self, IndexBenchCommand.self])
+            """)
 
     @Option(help: "Fires a second, one run each, separated by commas; empty for none.")
     var rates = "1000,10000,50000"
