@@ -14,4 +14,8 @@ enum SQL {
     /// True for the leader only, and holds the leader row until the statement's transaction ends: a take-over waits for
     /// it, and it for a take-over. `$1` is the leader's epoch.
     static let fence = "SELECT epoch FROM leader WHERE name = 'coordinator' AND epoch = $1::bigint FOR SHARE"
+
+    /// In a row of `shard_ckpt`: `$1` ms before its checkpoint. A shard that has settled nothing stands at the earliest
+    /// instant of all, from which nothing can be taken away.
+    static let settledBefore = "GREATEST(settled_through_ms, 0) - $1::bigint"
 }

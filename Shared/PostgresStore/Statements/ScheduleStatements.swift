@@ -149,7 +149,7 @@ struct ScheduleStatements: Sendable {
         "schedule_remove_versions",
         """
         DELETE FROM schedule_version AS v USING (
-            SELECT d.* FROM (SELECT shard_id, settled_through_ms - $1::bigint AS cutoff FROM shard_ckpt) AS c
+            SELECT d.* FROM (SELECT shard_id, \(SQL.settledBefore) AS cutoff FROM shard_ckpt) AS c
             CROSS JOIN LATERAL (
                 SELECT v.shard_id, v.uid, v.generation FROM schedule_version AS v
                 WHERE v.shard_id = c.shard_id AND v.until_ms <= c.cutoff AND NOT EXISTS (
@@ -164,7 +164,7 @@ struct ScheduleStatements: Sendable {
         "schedule_remove_ended",
         """
         DELETE FROM schedule AS s
-        WHERE s.ended_at_ms <= (SELECT max(settled_through_ms) FROM shard_ckpt) - $1::bigint AND NOT EXISTS (
+        WHERE s.ended_at_ms <= (SELECT max(\(SQL.settledBefore)) FROM shard_ckpt) AND NOT EXISTS (
             SELECT FROM schedule_version AS v WHERE v.shard_id = s.shard_id AND v.uid = s.uid)
         """)
 

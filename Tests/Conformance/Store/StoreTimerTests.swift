@@ -111,6 +111,8 @@ struct StoreTimerTests {
                     from: record, holder: Incarnation(UID(high: 1, low: 1)), node: NodeID("c"), address: "c:1"))
             try await store.checkpoint([ShardID(1): Rows.at(4500)], leaderEpoch: epoch)
             try await store.checkpoint([ShardID(1): Rows.at(100)], leaderEpoch: epoch)
+            // A shard that has never settled anything keeps no other from being cleaned.
+            try await store.checkpoint([ShardID(3): .distantPast], leaderEpoch: epoch)
             let listed = try await store.timers(namespace: "guest", after: nil, limit: 10).map(\.name)
             #expect(listed == ["elsewhere", "far"], "what the checkpoint settles is not listed")
             #expect(try await store.removeSettled(limit: 1) == 1)
