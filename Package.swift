@@ -211,7 +211,7 @@ let testTargets: [Target] = [
         "ElasticsearchSupport", "Tests/ElasticsearchSupport",
         [
             "DevElasticsearch", "ElasticsearchStore", "EscapementModel", "HTTPClient", "HTTPServer",
-            "ServiceConfiguration", nioCore, lifecycle, logging, hummingbird,
+            "ServiceConfiguration", "TestSupport", nioCore, lifecycle, logging, hummingbird,
         ]),
     tests(
         "ElasticsearchLiveTests", "Tests/Live/Elasticsearch",

@@ -4,6 +4,7 @@ import HTTPServer
 import Logging
 import NIOCore
 import ServiceLifecycle
+package import TestSupport
 
 /// Dev Elasticsearch within the process of a test, on a free port.
 package struct DevElasticsearchServer: Sendable {

@@ -2,6 +2,7 @@ package import ElasticsearchStore
 import EscapementModel
 package import HTTPClient
 package import ServiceConfiguration
+import TestSupport
 
 #if canImport(Glibc)
 import Glibc
@@ -27,7 +28,7 @@ package struct StoreUnderTest: Sendable {
             try await body(StoreUnderTest(settings, dev: nil))
             return
         }
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         try await DevElasticsearchServer.with(folder: folder) { server in
             try await body(StoreUnderTest(ElasticsearchSettings(urls: [server.url]), dev: server))
         }

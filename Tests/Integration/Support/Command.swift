@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// A program of ours, run as a user runs it.
 struct Command: Sendable {
@@ -70,16 +71,16 @@ struct Command: Sendable {
     }
 
     private func runNow() throws -> Result {
-        let output = try TemporaryFolder.make()
-        defer { TemporaryFolder.remove(output) }
+        let output = TemporaryFolder()
+        defer { withExtendedLifetime(output) {} }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(
-            &actions, STDOUT_FILENO, "\(output)/out", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+            &actions, STDOUT_FILENO, output.path(of: "out"), O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_addopen(
-            &actions, STDERR_FILENO, "\(output)/err", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+            &actions, STDERR_FILENO, output.path(of: "err"), O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         var words: [UnsafeMutablePointer<CChar>?] = ([self.executable] + self.arguments).map { strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] =
             self.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
@@ -91,8 +92,8 @@ struct Command: Sendable {
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
         let signal = status & 0x7f
         return Result(
-            code: signal == 0 ? (status >> 8) & 0xff : 128 + signal, output: try TextFile.read("\(output)/out"),
-            errors: try TextFile.read("\(output)/err"))
+            code: signal == 0 ? (status >> 8) & 0xff : 128 + signal, output: try TextFile.read(output.path(of: "out")),
+            errors: try TextFile.read(output.path(of: "err")))
     }
 }
 

@@ -1,33 +1,5 @@
 import Glibc
 
-enum TemporaryFolder {
-    static func make() throws -> String {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(parent)/escapement-XXXXXX".utf8CString)
-        guard let path = mkdtemp(&template) else { throw StackError("no temporary folder: error \(errno)") }
-        return String(cString: path)
-    }
-
-    /// Removes the folder and all below it.
-    static func remove(_ path: String) {
-        if let directory = opendir(path) {
-            while let entry = readdir(directory) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
-                    String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                guard name != ".", name != ".." else { continue }
-                if entry.pointee.d_type == UInt8(DT_DIR) {
-                    self.remove("\(path)/\(name)")
-                } else {
-                    unlink("\(path)/\(name)")
-                }
-            }
-            closedir(directory)
-        }
-        rmdir(path)
-    }
-}
-
 enum TextFile {
     static func read(_ path: String) throws -> String {
         let descriptor = open(path, O_RDONLY)

@@ -1,6 +1,7 @@
 import EscapementModel
 import Glibc
 import Testing
+import TestSupport
 
 /// A firewall between the processes of a stack. Each of them runs as a user of its own; every connection of such a user
 /// is marked when it is made, and cutting a process off drops all packets of its connections, both ways, also of new ones.
@@ -58,12 +59,8 @@ struct Partition {
     static func remove() async throws { try await self.apply("delete table inet partition\n") }
 
     private static func apply(_ rules: String) async throws {
-        let folder = try TemporaryFolder.make()
-        defer { TemporaryFolder.remove(folder) }
-        let file = "\(folder)/rules"
-        guard let handle = fopen(file, "w") else { throw StackError("cannot write \(file)") }
-        fputs(rules, handle)
-        fclose(handle)
-        try await Command(path: "/usr/sbin/nft", ["-f", file]).succeed()
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        try await Command(path: "/usr/sbin/nft", ["-f", folder.write(rules, to: "rules")]).succeed()
     }
 }

@@ -6,6 +6,7 @@ import KafkaClient
 import Logging
 import Synchronization
 import Testing
+import TestSupport
 
 /// The whole product as a newcomer starts it, in a directory of its own: real processes, real TLS, a real PostgreSQL, and
 /// the stand-ins for Kafka and Elasticsearch, or the real ones where the environment names them.
@@ -13,7 +14,8 @@ final class Stack: Sendable {
     /// How long anything that must happen may take before a test says that it did not.
     static let patience = Duration.seconds(60)
 
-    let folder: String
+    private let files: TemporaryFolder
+    var folder: String { self.files.path }
     let surroundings: Surroundings
     let http: HTTPClient
     private let options: [String]
@@ -25,14 +27,13 @@ final class Stack: Sendable {
     /// - Parameter options: of `escapement dev up`.
     /// - Parameter environment: variables for the services besides those of the tests.
     static func up(_ options: [String] = [], environment: [String: String] = [:]) async throws -> Stack {
-        let folder = try TemporaryFolder.make()
+        let files = TemporaryFolder()
         var surroundings = Surroundings()
         surroundings.more = environment
         do {
-            try await Self.start(folder, surroundings, options)
-            return try await Stack(folder: folder, surroundings: surroundings, options: options)
+            try await Self.start(files.path, surroundings, options)
+            return try await Stack(files: files, surroundings: surroundings, options: options)
         } catch {
-            TemporaryFolder.remove(folder)
             try await surroundings.remove()
             throw error
         }
@@ -48,11 +49,11 @@ final class Stack: Sendable {
         ).succeed()
     }
 
-    private init(folder: String, surroundings: Surroundings, options: [String]) async throws {
-        self.folder = folder
+    private init(files: TemporaryFolder, surroundings: Surroundings, options: [String]) async throws {
+        self.files = files
         self.surroundings = surroundings
         self.options = options
-        let report = try JSONParser.parse(try TextFile.read("\(folder)/dev.json"))
+        let report = try JSONParser.parse(try TextFile.read(files.path(of: "dev.json")))
         self.token = try TextFile.read(try #require(report["api"]?["tokenFile"]?.stringValue)).trimmed
         self.http = HTTPClient(
             configuration: HTTPClientConfiguration(
@@ -60,11 +61,10 @@ final class Stack: Sendable {
         self.current = Mutex(report)
     }
 
-    /// Stops everything and removes the data.
+    /// Stops everything; the data goes with the stack.
     func down() async throws {
         try await Command.escapement(["dev", "down", "--data-dir", self.folder]).succeed()
         await self.http.shutdown()
-        TemporaryFolder.remove(self.folder)
         try await self.surroundings.remove()
     }
 

@@ -14,9 +14,9 @@ import Testing
     }
 
     @Test func `tokens open what their role and namespaces allow, and nothing else`() async throws {
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         let file = folder.path + "/tokens"
-        try folder.write(
+        folder.write(
             "# tokens\n" + Self.line("boss", "root admin *") + Self.line("writer", "ci editor guest,shop")
                 + Self.line("reader", "eyes viewer guest") + Self.line("night", "ops operator guest")
                 + Self.line("old", "gone admin * expires=2026-01-01T00:00:00Z") + "not a line\n", to: "tokens")
@@ -50,12 +50,12 @@ import Testing
     }
 
     @Test func `a token that is taken out of the file is refused within a second`() async throws {
-        let folder = try TemporaryFolder()
-        try folder.write(Self.line("one", "one admin *"), to: "tokens")
+        let folder = TemporaryFolder()
+        folder.write(Self.line("one", "one admin *"), to: "tokens")
         let api = try await TestAPI(authentication: .tokens(file: folder.path + "/tokens"))
         try await api.serve(token: "one") { (calls: Calls) async throws in
             #expect(try await calls.send(.get, Samples.schedules).status == 200)
-            try folder.write(Self.line("two", "two admin *"), to: "tokens")
+            folder.write(Self.line("two", "two admin *"), to: "tokens")
             #expect(try await calls.send(.get, Samples.schedules).status == 200, "not looked at yet")
             api.clocks.advance(by: .seconds(1))
             #expect(try await calls.send(.get, Samples.schedules).status == 401)
@@ -69,8 +69,8 @@ import Testing
     }
 
     @Test func `guessing is slowed down, a right token passes all the same`() async throws {
-        let folder = try TemporaryFolder()
-        try folder.write(Self.line("right", "one admin *"), to: "tokens")
+        let folder = TemporaryFolder()
+        folder.write(Self.line("right", "one admin *"), to: "tokens")
         let api = try await TestAPI(authentication: .tokens(file: folder.path + "/tokens"))
         try await api.serve { (calls: Calls) async throws in
             var statuses: [Int] = []

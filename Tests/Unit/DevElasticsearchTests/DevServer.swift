@@ -2,6 +2,7 @@ import ElasticsearchSupport
 import EscapementModel
 import HTTPClient
 import JSON
+import TestSupport
 
 /// Requests to a dev Elasticsearch, as a test writes them.
 struct Calls: Sendable {
@@ -10,7 +11,7 @@ struct Calls: Sendable {
 
     /// A new server over an empty folder.
     static func run(_ body: @escaping @Sendable (Calls) async throws -> Void) async throws {
-        try await Self.run(folder: try TemporaryFolder(), body)
+        try await Self.run(folder: TemporaryFolder(), body)
     }
 
     /// A server over `folder`, which may hold what another has written.

@@ -2,6 +2,7 @@ import ElasticsearchSupport
 import HTTPClient
 import JSON
 import Testing
+import TestSupport
 
 @Suite struct DocumentTests {
     @Test func `a bulk request answers each item in order, and a create of a known id is a conflict`() async throws {
@@ -58,13 +59,17 @@ import Testing
     }
 
     @Test func `data survives a restart, also one that ended in the middle of a write`() async throws {
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         try await Calls.run(folder: folder) { call in
             try await call(.put, "/_index_template/t", #"{"index_patterns":["b-*"]}"#)
             try await call.bulk((1...20).flatMap { [#"{"create":{"_index":"a","_id":"\#($0)"}}"#, #"{"x":\#($0)}"#] })
             try await call(.delete, "/a/_doc/20")
         }
-        try folder.appendToLogs("{\"op\":\"index\",\"id\":\"21\",\"version\":1,\"seq\":99,\"length\":400}\n{\"x\":")
+        for log in folder.names(in: "indices") where log.hasSuffix(".log") {
+            folder.append(
+                "{\"op\":\"index\",\"id\":\"21\",\"version\":1,\"seq\":99,\"length\":400}\n{\"x\":",
+                to: "indices/\(log)")
+        }
         try await Calls.run(folder: folder) { call in
             #expect(try await call(.get, "/a/_count").json["count"] == 19)
             #expect(try await call(.get, "/_index_template/t").status == 200)
@@ -75,7 +80,7 @@ import Testing
     }
 
     @Test func `credentials are asked for, Basic or API key`() async throws {
-        try await Calls.run(folder: try TemporaryFolder(), asksWho: true) { call in
+        try await Calls.run(folder: TemporaryFolder(), asksWho: true) { call in
             let refused = try await call(.get, "/")
             #expect(refused.status == 401)
             #expect(refused.errorType == "security_exception")

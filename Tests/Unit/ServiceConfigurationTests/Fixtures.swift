@@ -1,8 +1,9 @@
 import ServiceConfiguration
+import TestSupport
 
 /// Environments that load without a problem; a test changes what it is about.
 struct Fixtures {
-    let directory = ScratchDirectory()
+    let directory = TemporaryFolder()
     let member: [String: String]
     let coordinator: [String: String]
     let dispatcher: [String: String]

@@ -1,5 +1,6 @@
 import ServiceConfiguration
 import Testing
+import TestSupport
 
 @Suite struct KafkaSettingsTests {
     private let fixtures = Fixtures()

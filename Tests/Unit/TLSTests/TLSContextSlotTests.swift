@@ -2,14 +2,14 @@ import EscapementModel
 import Synchronization
 import TLS
 import Testing
+import TestSupport
 
 @Suite struct TLSContextSlotTests {
     let authorities: Authorities
-    let directory: TemporaryDirectory
+    let directory = TemporaryFolder()
 
     init() throws {
         self.authorities = try Authorities()
-        self.directory = try TemporaryDirectory()
     }
 
     private func newConfiguration() throws -> TLSConfiguration {
@@ -18,21 +18,21 @@ import Testing
 
     @Test func `unchanged files leave the context`() throws {
         let configuration = try self.newConfiguration()
-        try self.directory.write(configuration)
+        self.directory.write(configuration)
         let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
         let before = slot.current
         #expect(slot.reload() == .unchanged)
-        try self.directory.write(configuration)
+        self.directory.write(configuration)
         #expect(slot.reload() == .unchanged, "written again, but the same")
         #expect(slot.current === before)
     }
 
     @Test func `a broken file is reported once and changes nothing`() throws {
         let configuration = try self.newConfiguration()
-        try self.directory.write(configuration)
+        self.directory.write(configuration)
         let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
         let before = slot.current
-        try self.directory.write("half a certif", to: "chain.pem")
+        self.directory.write("half a certif", to: "chain.pem")
         guard case .failed(let error) = slot.reload() else {
             Issue.record("a broken file was taken")
             return
@@ -41,11 +41,11 @@ import Testing
         #expect(error.subject.hasSuffix("chain.pem"))
         #expect(slot.reload() == .unchanged)
         #expect(slot.current === before)
-        try self.directory.write(configuration)
+        self.directory.write(configuration)
         #expect(slot.reload() == .unchanged, "the old files are back")
-        try self.directory.write("half a certif", to: "chain.pem")
+        self.directory.write("half a certif", to: "chain.pem")
         #expect(slot.reload() == .failed(error), "broken again is news again")
-        try self.directory.remove("chain.pem")
+        self.directory.remove("chain.pem")
         guard case .failed(let missing) = slot.reload() else {
             Issue.record("a missing file was overlooked")
             return
@@ -56,9 +56,9 @@ import Testing
 
     @Test func `a certificate that is over by then is not put in place`() throws {
         let configuration = try self.newConfiguration()
-        try self.directory.write(configuration)
+        self.directory.write(configuration)
         let slot = try TLSContextSlot(self.directory.configuration(like: configuration))
-        try self.directory.write(self.newConfiguration())
+        self.directory.write(try self.newConfiguration())
         guard case .failed(let error) = slot.reload(now: .distantFuture) else {
             Issue.record("an expired certificate was taken")
             return
@@ -68,10 +68,10 @@ import Testing
 
     @Test func `the watch follows a swapped symbolic link and ends with its task`() async throws {
         let configuration = try self.newConfiguration()
-        try self.directory.makeDirectory("one")
-        try self.directory.makeDirectory("two")
-        try self.directory.write(configuration, in: "one")
-        try self.directory.write(self.newConfiguration(), in: "two")
+        try self.directory.makeFolder("one")
+        try self.directory.makeFolder("two")
+        self.directory.write(configuration, in: "one")
+        self.directory.write(try self.newConfiguration(), in: "two")
         try self.directory.link("data", to: "one")
         let slot = try TLSContextSlot(self.directory.configuration(like: configuration, in: "data"))
         let clocks = SteppedClocks()
@@ -90,7 +90,7 @@ import Testing
             return
         }
         #expect(certificate == slot.current.certificate)
-        try self.directory.write("broken", to: "two/trust.pem")
+        self.directory.write("broken", to: "two/trust.pem")
         await clocks.step()
         guard case .failed(let error) = await iterator.next() else {
             Issue.record("the broken file was not reported")

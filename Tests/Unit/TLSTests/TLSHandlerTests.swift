@@ -3,6 +3,7 @@ import NIOCore
 import NIOEmbedded
 import TLS
 import Testing
+import TestSupport
 
 @Suite struct TLSHandlerTests {
     let authorities: Authorities
@@ -302,14 +303,14 @@ import Testing
 
     @Test func `a new certificate is seen by new connections only`() throws {
         let first = try self.authorities.configuration(.server, name: "server.test")
-        let directory = try TemporaryDirectory()
-        try directory.write(first)
+        let directory = TemporaryFolder()
+        directory.write(first)
         let slot = try TLSContextSlot(directory.configuration(like: first))
         let old = try ChannelPair(server: slot.current, client: self.authorities.client())
         try old.pump()
         let firstSerial = try old.tls(of: old.client).peerCertificate?.serial
 
-        try directory.write(self.authorities.configuration(.server, name: "server.test"))
+        directory.write(try self.authorities.configuration(.server, name: "server.test"))
         guard case .reloaded(let certificate) = slot.reload() else {
             Issue.record("the changed files were not taken")
             return
