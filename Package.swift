@@ -213,6 +213,8 @@ let testTargets: [Target] = [
             "DevElasticsearch", "ElasticsearchStore", "EscapementModel", "HTTPClient", "HTTPServer",
             "ServiceConfiguration", "TestSupport", nioCore, lifecycle, logging, hummingbird,
         ]),
+    library(
+        "TelemetrySupport", "Tests/TelemetrySupport", ["HTTPServer", "JSON", hummingbird, nioCore, logging]),
     tests(
         "ElasticsearchLiveTests", "Tests/Live/Elasticsearch",
         [
@@ -242,8 +244,7 @@ let testTargets: [Target] = [
     tests(
         "TelemetryTests", "Tests/Unit/TelemetryTests",
         [
-            "Telemetry", "HTTPServer", "Observability", "ServiceConfiguration", "JSON", hummingbird, nioCore, logging,
-            lifecycle,
+            "Telemetry", "TelemetrySupport", "Observability", "ServiceConfiguration", "JSON", logging, lifecycle,
         ]),
     tests("TLSTests", "Tests/Unit/TLSTests", ["TLS", "COpenSSL", nioCore, nioTLS, nioEmbedded, nioPosix]),
     tests(
@@ -301,7 +302,8 @@ let testTargets: [Target] = [
         "IntegrationTests", "Tests/Integration",
         [
             "HTTPClient", "KafkaClient", "DispatcherKafka", "ServiceConfiguration", "ElasticsearchSupport",
-            "PostgresSupport", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore, nioPosix, logging,
+            "PostgresSupport", "TelemetrySupport", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore,
+            nioPosix, logging,
         ]),
 ]
 

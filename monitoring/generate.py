@@ -46,6 +46,7 @@ COORDINATOR = [
     ("Leader", "none", [("escapement_leader", "{{instance}}")], "wide"),
     ("Epoch of the leader", "none", [("max(escapement_leader_epoch)", "epoch")], "wide"),
     ("Members", "none", [("sum by (role, state) (escapement_members)", "{{role}} {{state}}")], "wide"),
+    ("Schedules", "none", [("sum by (state) (escapement_schedules)", "{{state}}")], "wide"),
     ("Shards without ticker", "none", [("max(escapement_shards_unowned)", "shards")], "wide"),
     ("Shards moved, by reason", "ops", [(rate("escapement_shard_handovers_total", "reason"), "{{reason}}")], "wide"),
     ("API requests", "ops",
@@ -58,6 +59,8 @@ COORDINATOR = [
 ]
 TICKER = [
     ("Shards held", "none", [("escapement_shards_owned", "{{instance}}")], "wide"),
+    ("Fires due soon", "none", [("sum by (horizon) (escapement_upcoming_fires)", "within {{horizon}}")], "wide"),
+    ("Heartbeats, by answer", "ops", [(rate("escapement_lease_renewals_total", "outcome"), "{{outcome}}")], "wide"),
     ("Schedules and one-shots in memory", "none", [("escapement_timers_pending", "{{instance}}")], "wide"),
     ("Handed to lanes", "ops", [(rate("escapement_ticker_fires_total", "instance"), "{{instance}}")], "wide"),
     ("Batches", "ops", [(rate("escapement_ticker_batches_total", "instance"), "{{instance}}")], "wide"),

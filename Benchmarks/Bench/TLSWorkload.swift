@@ -51,9 +51,9 @@ struct TLSWorkload {
                 }.get()
                 count += burst
                 // As much under way as a socket's buffers hold, not as the memory does.
-                while sink.received.load(ordering: .relaxed) + 8_000_000 < count * size { usleep(100) }
+                await sink.hasReceived(count * size - 8_000_000)
             }
-            while sink.received.load(ordering: .relaxed) < count * size { usleep(100) }
+            await sink.hasReceived(count * size)
             self.report(kind, size, count, meter)
         }
     }
@@ -186,10 +186,34 @@ private final class HandshakeWaiter: ChannelInboundHandler, RemovableChannelHand
 private final class Sink: ChannelInboundHandler, Sendable {
     typealias InboundIn = ByteBuffer
 
-    let received = Atomic<Int>(0)
+    private struct State {
+        var received = 0
+        var waiting: (bytes: Int, continuation: CheckedContinuation<Void, Never>)?
+    }
+
+    private let state = Mutex(State())
+
+    /// Returns when so many bytes have come in all. One caller at a time.
+    func hasReceived(_ bytes: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = self.state.withLock { state in
+                if state.received >= bytes { return true }
+                state.waiting = (bytes, continuation)
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        self.received.wrappingAdd(self.unwrapInboundIn(data).readableBytes, ordering: .relaxed)
+        let count = self.unwrapInboundIn(data).readableBytes
+        let ready = self.state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.received += count
+            guard let waiting = state.waiting, state.received >= waiting.bytes else { return nil }
+            state.waiting = nil
+            return waiting.continuation
+        }
+        ready?.resume()
     }
 }
 

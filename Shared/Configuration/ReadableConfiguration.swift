@@ -75,7 +75,7 @@ extension ReadableConfiguration {
 package enum KnownNames {
     /// Names that a service reads, and those of the command line, which may stand in the same environment.
     package static let all: Set<String> = KnownNames.services.union([
-        "ESCAPEMENT_SERVER", "ESCAPEMENT_CONTEXT", "ESCAPEMENT_NAMESPACE", "ESCAPEMENT_TOKEN",
+        "ESCAPEMENT_SERVER", "ESCAPEMENT_NAMESPACE", "ESCAPEMENT_TLS_CA", "ESCAPEMENT_TOKEN",
         "ESCAPEMENT_TOKEN_FILE",
     ])
 

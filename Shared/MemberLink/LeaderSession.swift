@@ -26,10 +26,20 @@ package final class LeaderSession: Sendable {
         case connected(leaderEpoch: Epoch, leader: NodeID)
     }
 
+    /// What became of a heartbeat.
+    package enum Beat: Sendable {
+        /// The leader answered, at this instant by its clock.
+        case answered(leaderClock: WallInstant)
+        /// The next one is due, and there is no answer yet.
+        case unanswered
+    }
+
     /// Time between two heartbeats.
     package static let heartbeatEvery = Duration.milliseconds(500)
     /// A leader that says nothing for so long is taken for lost.
     package static let leaderSilenceMax = Duration.milliseconds(2500)
+    /// A leader gives away what a member holds that it has not heard for so long.
+    package static let memberSilenceMax = Duration.seconds(3)
     /// How long the answer to `Hello` may take.
     package static let helloAnswerMax = Duration.seconds(2)
 
@@ -41,6 +51,8 @@ package final class LeaderSession: Sendable {
         var lastHeard = MonotonicInstant(nanoseconds: 0)
         var status = Status.searching("not tried yet")
         var isLeaving = false
+        /// The last heartbeat of the clock has no answer yet.
+        var awaitsAnswer = false
         /// An operator wants this member emptied, as the last leader said.
         var isDrained = false
         /// The last refusal that was logged, so that it is logged once and not every second.
@@ -52,23 +64,27 @@ package final class LeaderSession: Sendable {
     private let addresses: @Sendable () async -> [PeerAddress]
     private let clocks: any Clocks
     private let heartbeat: @Sendable () -> WireProtocol.Heartbeat
+    private let onBeat: @Sendable (Beat) -> Void
     private let logger: Logger
     private let seed: UInt64
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - addresses: the coordinators as discovery knows them now; asked once per round.
-    ///   - heartbeat: what to say of ourselves, called for every heartbeat; must answer at once.
     ///   - seed: of the jitter between rounds; different in every process.
+    ///   - onBeat: hears what became of heartbeats; must return at once.
+    ///   - heartbeat: what to say of ourselves, called for every heartbeat; must answer at once.
     package init(
         description: MemberDescription, connector: any MessageConnector,
         addresses: @escaping @Sendable () async -> [PeerAddress], clocks: any Clocks, logger: Logger, seed: UInt64,
+        onBeat: @escaping @Sendable (Beat) -> Void = { _ in },
         heartbeat: @escaping @Sendable () -> WireProtocol.Heartbeat
     ) {
         self.description = description
         self.connector = connector
         self.addresses = addresses
         self.clocks = clocks
+        self.onBeat = onBeat
         self.heartbeat = heartbeat
         self.logger = logger
         self.seed = seed
@@ -163,6 +179,7 @@ package final class LeaderSession: Sendable {
         let goOn = self.state.withLock { state in
             state.link = link
             state.accepted = nil
+            state.awaitsAnswer = false
             state.lastHeard = self.clocks.monotonicNow()
             return !state.isLeaving
         }
@@ -226,7 +243,9 @@ package final class LeaderSession: Sendable {
                     self.state.withLock { state in
                         state.highestEpoch = max(state.highestEpoch, answer.leaderEpoch)
                         state.isDrained = answer.drained
+                        state.awaitsAnswer = false
                     }
+                    self.onBeat(.answered(leaderClock: answer.clock))
                 case .goodbye:
                     reason = "the leader leaves: \(try frame.decode(Goodbye.self).detail)"
                     link.close()
@@ -268,7 +287,12 @@ package final class LeaderSession: Sendable {
                 link.close()
                 return
             }
-            let isAccepted = self.state.withLock { $0.accepted != nil }
+            let (isAccepted, isUnanswered) = self.state.withLock { state in
+                let before = state.awaitsAnswer
+                state.awaitsAnswer = state.accepted != nil
+                return (state.accepted != nil, before)
+            }
+            if isUnanswered { self.onBeat(.unanswered) }
             if isAccepted, !link.send(self.report()) { return }
         }
     }

@@ -47,6 +47,16 @@ extension PostgresStore {
         return ScheduleLife.grouping(rows)
     }
 
+    package func countSchedules(at: WallInstant) async throws(StoreError) -> [ScheduleFilter.State: Int] {
+        let operation = "count schedules"
+        let result = try await self.run(operation, self.schedules.count(.int(at.milliseconds)))[0]
+        let counts = try self.read(operation) { () throws(PostgresFailure) in
+            try result.first { row throws(PostgresFailure) in (all: Int(try row.int()), paused: Int(try row.int())) }
+        }
+        guard let counts else { return [:] }
+        return [.active: counts.all - counts.paused, .paused: counts.paused]
+    }
+
     package func scheduleNames(
         namespace: String, endedAfter: WallInstant, after: String?, limit: Int
     ) async throws(StoreError) -> [String] {

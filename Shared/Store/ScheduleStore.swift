@@ -43,6 +43,9 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
         namespace: String, endedAfter: WallInstant, after: String?, limit: Int
     ) async throws(StoreError) -> [String]
 
+    /// Schedules of all namespaces that are there, by state as of `at`. Reads every one: for once a minute.
+    func countSchedules(at: WallInstant) async throws(StoreError) -> [ScheduleFilter.State: Int]
+
     // Timers.
 
     /// Stores timers, all or none of those that are new. A name that exists with the same content

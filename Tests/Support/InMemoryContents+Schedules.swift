@@ -42,6 +42,12 @@ extension InMemoryContents {
         return Array(found.filter { filter.admits($0) }.prefix(max(0, limit)))
     }
 
+    func countSchedules(at instant: WallInstant) -> [ScheduleFilter.State: Int] {
+        let found = self.current.keys.compactMap { self.currentSchedule(namespace: $0.namespace, name: $0.name) }
+        let paused = found.count { $0.isPaused(at: instant) }
+        return [.active: found.count - paused, .paused: paused]
+    }
+
     mutating func changeSchedule(
         namespace: String, name: String, _ change: ScheduleChange, ifGeneration: UInt64?, origin: ChangeOrigin
     ) throws(StoreError) -> ChangeOutcome<StoredSchedule> {

@@ -171,6 +171,10 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         }
     }
 
+    package func countSchedules(at instant: WallInstant) async throws(StoreError) -> [ScheduleFilter.State: Int] {
+        try await self.perform("countSchedules") { $0.countSchedules(at: instant) }
+    }
+
     package func changeSchedule(
         namespace: String, name: String, _ change: ScheduleChange, ifGeneration: UInt64?, origin: ChangeOrigin
     ) async throws(StoreError) -> ChangeOutcome<StoredSchedule> {

@@ -1,6 +1,7 @@
 import CoordinatorDomain
 import EscapementModel
 package import Observability
+import Store
 
 /// The metrics of a coordinator's cluster side.
 package struct CoordinatorMetrics: Sendable {
@@ -14,6 +15,7 @@ package struct CoordinatorMetrics: Sendable {
     private let members: MetricFamily<Gauge>
     private let shardsUnowned: Gauge
     private let clockOffset: Gauge
+    private let schedules: MetricSet<ScheduleFilter.State, Gauge>
     private let handovers: MetricSet<HandoverReason, Counter>
 
     package init(registry: MetricsRegistry) {
@@ -27,6 +29,9 @@ package struct CoordinatorMetrics: Sendable {
         self.clockOffset = registry.gauge(
             "escapement_clock_offset_seconds",
             "The clock of the member that is furthest off minus the leader's; 0 on a coordinator that does not lead.")
+        self.schedules = registry.gauges(
+            "escapement_schedules", "Stored schedules, as the leader counts them once a minute; 0 on the others.",
+            label: "state", by: ScheduleFilter.State.self)
         self.handovers = registry.counters(
             "escapement_shard_handovers_total", "Shards given to another ticker, by reason.", label: "reason",
             by: HandoverReason.self)
@@ -41,6 +46,7 @@ package struct CoordinatorMetrics: Sendable {
         let offsets = [Role.ticker, .dispatcher].flatMap { role in
             (term?.membership.members(of: role) ?? []).map(\.clockOffsetMilliseconds)
         }
+        if term == nil { self.show([:]) }
         self.clockOffset.set(Double(offsets.max { $0.magnitude < $1.magnitude } ?? 0) / 1000)
         for role in [Role.ticker, .dispatcher] {
             let states = term?.membership.members(of: role).map(\.state) ?? []
@@ -48,6 +54,10 @@ package struct CoordinatorMetrics: Sendable {
                 self.members.series([role.rawValue, state.rawValue]).set(Double(states.count { $0 == state }))
             }
         }
+    }
+
+    func show(_ schedules: [ScheduleFilter.State: Int]) {
+        for state in ScheduleFilter.State.allCases { self.schedules[state].set(schedules[state] ?? 0) }
     }
 
     func handedOver(reason: String) {

@@ -27,6 +27,8 @@ package struct CoordinatorSettings: Sendable {
     package var retryEvery = Duration.milliseconds(500)
     package var checkpointEvery = Duration.seconds(10)
     package var cleanEvery = Duration.seconds(60)
+    /// Between two counts of all schedules.
+    package var countEvery = Duration.seconds(60)
     /// Rows of settled timers and ended versions removed in one transaction.
     package var cleanRowsMax = 1000
     /// How long a new link may take to introduce itself.

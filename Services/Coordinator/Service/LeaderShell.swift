@@ -121,6 +121,7 @@ actor LeaderShell {
             group.addTask { await self.keepTime() }
             group.addTask { await self.keepCheckpoints() }
             group.addTask { await self.keepClean() }
+            group.addTask { await self.keepCount() }
             group.addTask { for await shard in self.hints { await self.feeds.hint(shard) } }
             for await job in self.jobs {
                 group.addTask { await self.work(on: job) }

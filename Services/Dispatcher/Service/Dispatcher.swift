@@ -125,6 +125,10 @@ package final class Dispatcher: Sendable {
         box.session = LeaderSession(
             description: description, connector: parts.connector, addresses: parts.coordinators, clocks: clocks,
             logger: parts.logger, seed: parts.lanes.seed &+ 2,
+            onBeat: { [clockOffset = parts.lanes.metrics.clockOffset] beat in
+                guard case .answered(let leaderClock) = beat else { return }
+                clockOffset.set(clocks.wallNow().duration(since: leaderClock))
+            },
             heartbeat: { [weak self] in
                 self?.report() ?? WireProtocol.Heartbeat(clock: clocks.wallNow(), holdings: [])
             })

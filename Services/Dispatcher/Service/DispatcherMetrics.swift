@@ -11,6 +11,7 @@ package struct DispatcherMetrics: Sendable {
     private let errors: MetricFamily<Counter>
     package let inFlight: Gauge
     package let queueDepth: Gauge
+    package let clockOffset: Gauge
     package let publishDuration: Histogram
     private let deadLetters: [Reason: Counter]
     package let documentsStored: Counter
@@ -73,6 +74,8 @@ package struct DispatcherMetrics: Sendable {
         for name in ["unavailable", "refused", "fenced", "journal"] { _ = self.errors.series(name) }
         self.inFlight = registry.gauge("escapement_dispatch_inflight", "Fires handed to Kafka and not settled.")
         self.queueDepth = registry.gauge("escapement_dispatch_queue_depth", "Batches that wait for a publish.")
+        self.clockOffset = registry.gauge(
+            "escapement_clock_offset_seconds", "The clock here minus the leader's, at its last answer.")
         self.publishDuration = registry.histogram(
             "escapement_dispatch_duration_seconds", "One publish of a lane: fires, then journal.", buckets: .duration)
         let deadLetters = registry.counters(

@@ -80,8 +80,8 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
     package private(set) var requestedHorizon: WallInstant?
 
     private var wheel: TimerWheel
-    private var schedules = Slab<HeldSchedule<Payload>>()
-    private var timers = Slab<HeldTimer<Payload>>()
+    private(set) var schedules = Slab<HeldSchedule<Payload>>()
+    private(set) var timers = Slab<HeldTimer<Payload>>()
     private var ready = Heap<Ready>()
     private var late: Deque<Late> = []
     private var inFlight: Deque<InFlight> = []
@@ -158,8 +158,12 @@ package struct ShardFiring<Payload: Sendable & Equatable>: ~Copyable, Sendable {
         self.dropFinished()
     }
 
-    /// Plan nothing more; `isDrained` tells when everything in flight is acknowledged.
-    package mutating func drain() { self.phase = .draining }
+    /// Plan nothing more; `isDrained` tells when everything in flight is acknowledged. When the lane is closed nothing
+    /// will be: the next owner reads the cursor.
+    package mutating func drain() {
+        if self.phase == .opening { self.inFlight.removeAll() }
+        self.phase = .draining
+    }
 
     // MARK: - Contents
 

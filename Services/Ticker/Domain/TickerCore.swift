@@ -88,6 +88,10 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         var wasActive = false
 
         init(firing: consuming ShardFiring<Payload>) { self.contents = firing }
+
+        func count(into survey: inout ForecastSurvey, now: WallInstant) -> Bool {
+            self.contents.count(into: &survey, now: now)
+        }
     }
 
     private let configuration: Configuration
@@ -102,6 +106,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     /// Zones whose rules changed while there was no leader to load from.
     private var changedZones: Set<String> = []
     private var now: WallInstant
+    private var survey = ForecastSurvey()
 
     /// - Precondition: `laneCount > 0`.
     package init(configuration: Configuration, laneCount: Int, now: WallInstant) {
@@ -129,6 +134,24 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     package var oldestOverdue: WallInstant? { self.inOrder.compactMap { $0.firing.oldestOverdue }.min() }
     package var shardCount: Int { self.holdings.count }
     package var activeCount: Int { self.inOrder.count { $0.firing.phase == .active } }
+
+    /// Looks at some more of what is held: `allowance` records, or a sixteenth of it that is due within an hour.
+    ///
+    /// - Returns: the forecast, when everything has been looked at since the last one.
+    package mutating func forecast(allowance: Int) -> FireForecast? {
+        self.survey.allowance = allowance
+        while let holding = self.inOrder.first(where: { $0.firing.shard >= self.survey.shard }) {
+            // A shard that came between begins with its first record.
+            if holding.firing.shard != self.survey.shard { self.survey.number = 0 }
+            self.survey.shard = holding.firing.shard
+            guard holding.count(into: &self.survey, now: self.now) else { return nil }
+            self.survey.number = 0
+            // Shards are numbered up to 65534.
+            self.survey.shard = ShardID(holding.firing.shard.rawValue + 1)
+        }
+        defer { self.survey = ForecastSurvey() }
+        return self.survey.counted
+    }
 
     package func phase(of shard: ShardID) -> ShardFiring<Payload>.Phase? { self.holdings[shard]?.firing.phase }
 

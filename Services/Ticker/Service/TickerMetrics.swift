@@ -12,6 +12,7 @@ package struct TickerMetrics: Sendable {
     let resident: Gauge
     let overdue: Gauge
     let oldestOverdue: Gauge
+    let upcoming: MetricSet<FireForecast.Horizon, Gauge>
     let fencingRejections: Counter
     let unreadableSchedules: Counter
     let handoverDuration: Histogram
@@ -29,6 +30,9 @@ package struct TickerMetrics: Sendable {
         self.overdue = registry.gauge("escapement_overdue_fires", "Occurrences due and not yet handed off.")
         self.oldestOverdue = registry.gauge(
             "escapement_oldest_overdue_seconds", "Age of the oldest occurrence due and not handed off.")
+        self.upcoming = registry.gauges(
+            "escapement_upcoming_fires", "Fires due within the horizon, estimated.", label: "horizon",
+            by: FireForecast.Horizon.self)
         self.fencingRejections = registry.counter(
             "escapement_fencing_rejections_total", "Shards lost because a newer owner had opened them.")
         self.handoverDuration = registry.histogram(

@@ -58,6 +58,7 @@ package final class TickerNode: Sendable {
         let logger = observability.logger("ticker")
         let leaving = LeavingFlag()
         let metrics = TickerMetrics(observability.metrics)
+        let lease = LeaseMetrics(observability.metrics, clocks: clocks)
         let summary = SummaryRelay()
         let health = observability.health
         self.settings = settings
@@ -74,7 +75,7 @@ package final class TickerNode: Sendable {
             makeSession: {
                 LeaderSession(
                     description: settings.member, connector: connector, addresses: coordinators, clocks: clocks,
-                    logger: logger, seed: settings.seed
+                    logger: logger, seed: settings.seed, onBeat: { lease.note($0) }
                 ) {
                     let state = summary.current
                     return WireProtocol.Heartbeat(

@@ -52,6 +52,16 @@ struct ScheduleStatements: Sendable {
             (v.pause_scope IS NOT NULL AND (v.ended_rev IS NOT NULL OR v.from_ms > $10::bigint)))
         ORDER BY s.name LIMIT $4::bigint
         """)
+    /// Current versions of all namespaces: how many, and how many of them are paused as of `$1`.
+    let count = PostgresStatement(
+        "schedule_count",
+        """
+        SELECT count(*), count(*) FILTER (
+            WHERE v.pause_scope IS NOT NULL AND (v.ended_rev IS NOT NULL OR v.from_ms > $1::bigint))
+        FROM schedule AS s JOIN schedule_version AS v
+        ON v.shard_id = s.shard_id AND v.uid = s.uid AND v.generation = s.generation
+        WHERE s.ended_at_ms IS NULL
+        """)
     /// Of the schedule that has the name, else of the last that had it; newest first, below generation `$3`.
     let versions = PostgresStatement(
         "schedule_versions",

@@ -58,6 +58,19 @@ struct StorePauseTests {
     }
 
     @Test(arguments: StoreKind.available)
+    func `schedules are counted by state, deleted ones not at all`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            #expect(try await store.countSchedules(at: Rows.at(0)) == [.active: 0, .paused: 0])
+            for name in ["a", "b", "c", "d"] { _ = try await store.createSchedule(Rows.schedule(name)) }
+            _ = try await self.change(store, .pause(until: nil), 10)
+            _ = try await self.change(store, name: "b", .pause(until: Rows.at(100)), 10)
+            _ = try await store.deleteSchedule(namespace: "guest", name: "c", ifGeneration: nil, at: Rows.at(11))
+            #expect(try await store.countSchedules(at: Rows.at(50)) == [.active: 1, .paused: 2])
+            #expect(try await store.countSchedules(at: Rows.at(100)) == [.active: 2, .paused: 1])
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
     func `a pause that is changed keeps when it began`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             _ = try await store.createSchedule(Rows.schedule("a"))

@@ -1,6 +1,7 @@
 import CoordinatorService
 import EscapementModel
 import NIOCore
+import Observability
 import Store
 import Testing
 import TestSupport
@@ -41,6 +42,37 @@ import WireProtocol
             try await harness.until("the schedule is paused") {
                 try await harness.store.schedule(namespace: "guest", name: "a")?.isEmpty == true
             }
+        }
+    }
+
+    @Test func `a leader counts schedules, and shows none when it leads no longer`() async throws {
+        try await Harness.run { harness in
+            harness.coordinator(1) { $0.countEvery = .seconds(1) }
+            let leader = try await harness.leader()
+            let now = harness.clocks.wallNow()
+            let body = ScheduleBody(
+                kind: .cron, when: [], misfirePolicy: 0, misfireToleranceMilliseconds: 0,
+                misfireWindowMilliseconds: 0, misfireLimit: 0, template: [], document: [])
+            for (number, name) in ["a", "b", "c"].enumerated() {
+                _ = try await harness.store.createSchedule(
+                    NewSchedule(
+                        uid: UID(high: 1, low: UInt64(number)), shard: ShardID(1), namespace: "guest", name: name,
+                        createdAt: now, createdBy: "test", body: body))
+            }
+            _ = try await harness.store.changeSchedule(
+                namespace: "guest", name: "a", ScheduleChange(pause: .pause(until: nil)), ifGeneration: nil,
+                origin: ChangeOrigin(at: now, by: "test"))
+            func shown() -> [String: Double] {
+                let family = leader.observability.metrics.snapshot().first { $0.name == "escapement_schedules" }
+                var values: [String: Double] = [:]
+                for series in family?.series ?? [] {
+                    if case .number(let value) = series.value { values[series.labels[0].value] = value }
+                }
+                return values
+            }
+            try await harness.until("they are counted") { shown() == ["active": 2, "paused": 1] }
+            await leader.stop()
+            try await harness.until("nothing is shown") { shown() == ["active": 0, "paused": 0] }
         }
     }
 

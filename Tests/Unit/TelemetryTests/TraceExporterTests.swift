@@ -1,60 +1,13 @@
 import EscapementModel
-import HTTPServer
-import Hummingbird
 import JSON
 import Logging
-import NIOCore
 import Observability
 import ServiceConfiguration
 import ServiceLifecycle
-import Synchronization
 import Telemetry
+import TelemetrySupport
 import TestSupport
 import Testing
-
-/// A collector that keeps what it is sent, and answers as told.
-private final class Collector: Sendable {
-    private struct State {
-        var bodies: [[UInt8]] = []
-        var tokens: [String] = []
-        var statuses: [Int] = []
-    }
-
-    private let state = Mutex(State())
-
-    var bodies: [[UInt8]] { self.state.withLock { $0.bodies } }
-    var tokens: [String] { self.state.withLock { $0.tokens } }
-
-    /// The next answers; 200 when there is none left.
-    func answer(_ statuses: [Int]) { self.state.withLock { $0.statuses = statuses } }
-
-    func run(_ body: @escaping @Sendable (_ url: String) async throws -> Void) async throws {
-        let router = Router()
-        router.post("/v1/traces") { request, _ in
-            let bytes = try await request.body.collect(upTo: 1 << 20)
-            let token = request.headers.first { $0.name.canonicalName == "x-token" }?.value ?? ""
-            let status = self.state.withLock { state in
-                state.bodies.append(Array(bytes.readableBytesView))
-                state.tokens.append(token)
-                return state.statuses.isEmpty ? 200 : state.statuses.removeFirst()
-            }
-            return Response(status: .init(code: status))
-        }
-        let (ports, port) = AsyncStream<Int>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let logger = Logger(label: "collector", factory: { _ in SwiftLogNoOpLogHandler() })
-        let listener = HTTPListener(
-            name: "collector", router: router, host: "127.0.0.1", port: 0, slot: nil, limits: HTTPServerLimits(),
-            logger: logger, onBound: { port.yield($0) })
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await listener.run() }
-            for await bound in ports {
-                try await body("http://127.0.0.1:\(bound)")
-                break
-            }
-            group.cancelAll()
-        }
-    }
-}
 
 @Suite struct TraceExporterTests {
     private let observability = Observability(
@@ -89,7 +42,7 @@ private final class Collector: Sendable {
     }
 
     @Test func `spans arrive as OTLP's JSON, with what the collector asks for`() async throws {
-        let collector = Collector()
+        let collector = TraceCollector()
         try await collector.run { url in
             let exporter = try self.exporter(
                 url,
@@ -123,7 +76,7 @@ private final class Collector: Sendable {
     }
 
     @Test func `what does not fit is dropped and counted, and the rest goes in batches`() async throws {
-        let collector = Collector()
+        let collector = TraceCollector()
         try await collector.run { url in
             let exporter = try self.exporter(url)
             for id in 1...(SpanRecorder.spanCountMax + 10) { self.observability.spans.record(self.span(id)) }
@@ -137,7 +90,7 @@ private final class Collector: Sendable {
     }
 
     @Test func `a batch that is refused is dropped at once, and the process goes on`() async throws {
-        let collector = Collector()
+        let collector = TraceCollector()
         collector.answer([400])
         try await collector.run { url in
             let exporter = try self.exporter(url)

@@ -270,4 +270,14 @@ import TickerDomain
         if let batch { firing.machine.acknowledged(batch.to) }
         #expect(firing.isDrained)
     }
+
+    @Test(arguments: [true, false])
+    func `a drained shard does not wait for a lane that is gone`(losesLaneFirst: Bool) throws {
+        let firing = self.active([self.timer(1, due: 100)], now: 50)
+        _ = try #require(firing.plan(now: self.at(100)))
+        if losesLaneFirst { firing.machine.closed() }
+        firing.machine.drain()
+        if !losesLaneFirst { firing.machine.closed() }
+        #expect(firing.isDrained, "what is in flight is for the next owner, who reads the cursor")
+    }
 }

@@ -171,7 +171,7 @@ import WireProtocol
             stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
             stage.dispatcher.acknowledge(false)
             try await stage.assign()
-            try await stage.until("a batch in flight") { stage.dispatcher.batches.count == 1 }
+            try await stage.until("a batch in flight") { !stage.dispatcher.batches.isEmpty }
             stage.leader.send(ShardRevoke(leaderEpoch: Epoch(1), shard: self.shard, epoch: Epoch(1)))
             await stage.clocks.advance(by: .seconds(1))
             #expect(stage.leader.received(ShardReleased.self).isEmpty, "a batch is still in flight")

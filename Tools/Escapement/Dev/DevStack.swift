@@ -278,9 +278,8 @@ actor DevStack {
         DevFiles.variables { ["PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE"].contains($0) }
             .merging(
                 DevFiles.variables {
-                    $0 == "ESCAPEMENT_TZDIR"
-                        || $0.hasPrefix("ESCAPEMENT_DEV_") == false && $0.hasPrefix("CONFIG_whisk_spi")
-                        || $0 == "ESCAPEMENT_ACTIVATION_STORE"
+                    ["ESCAPEMENT_TZDIR", "ESCAPEMENT_ACTIVATION_STORE"].contains($0)
+                        || $0.hasPrefix("CONFIG_whisk_spi") || $0.hasPrefix("OTEL_")
                 }
             ) { $1 }
     }
