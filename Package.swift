@@ -211,15 +211,15 @@ let testTargets: [Target] = [
         "ElasticsearchSupport", "Tests/ElasticsearchSupport",
         [
             "DevElasticsearch", "ElasticsearchStore", "EscapementModel", "HTTPClient", "HTTPServer",
-            "ServiceConfiguration", "TestSupport", nioCore, lifecycle, logging, hummingbird,
+            "ServiceConfiguration", "TLS", "TestSupport", nioCore, lifecycle, logging, hummingbird,
         ]),
     library(
         "TelemetrySupport", "Tests/TelemetrySupport", ["HTTPServer", "JSON", hummingbird, nioCore, logging]),
     tests(
         "ElasticsearchLiveTests", "Tests/Live/Elasticsearch",
         [
-            "ElasticsearchSupport", "ElasticsearchStore", "DispatcherElasticsearch", "DispatcherService",
-            "DispatcherDomain", "HTTPClient", "JSON", logging,
+            "ElasticsearchSupport", "ElasticsearchStore", "DevElasticsearch", "DispatcherElasticsearch",
+            "DispatcherService", "DispatcherDomain", "HTTPClient", "JSON", "ServiceConfiguration", "TLS", logging,
         ]),
     tests("EscapementModelTests", "Tests/Unit/EscapementModelTests", []),
     tests("JSONTests", "Tests/Unit/JSONTests", ["JSON"]),

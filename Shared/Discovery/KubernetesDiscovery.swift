@@ -173,22 +173,19 @@ package final class KubernetesDiscovery: Discovery {
             ("labelSelector", self.settings.labelSelector), ("watch", "1"), ("allowWatchBookmarks", "true"),
             ("resourceVersion", version), ("timeoutSeconds", "\(seconds)"),
         ]
-        let lines = LineCutter(lineBytesMax: Self.lineBytesMax)
-        let ending = Mutex<Failure?>(nil)
         let response: HTTPResponse
         do {
-            let request = try self.request(query, timeout: Self.watchFor + Self.watchPatience)
-            response = try await self.client.stream(request) { bytes in
-                do throws(Failure) {
+            var request = try self.request(query, timeout: Self.watchFor + Self.watchPatience)
+            request.responseByteCountMax = .max
+            response = try await self.client.stream(request) { body in
+                var lines = LineCutter(lineBytesMax: Self.lineBytesMax)
+                while let bytes = try await body.next() {
                     for line in try lines.take(bytes) { try self.take(line) }
-                    return true
-                } catch {
-                    ending.withLock { $0 = error }
-                    return false
                 }
             }
+        } catch let failure as Failure {
+            throw failure
         } catch let error as HTTPClientError {
-            if let reason = ending.withLock({ $0 }) { throw reason }
             throw Failure(detail: error.description, isOrdinary: error.code == .brokenConnection)
         } catch {
             throw Failure(detail: "\(error)")
@@ -253,26 +250,23 @@ package final class KubernetesDiscovery: Discovery {
 }
 
 /// Cuts a stream of bytes into lines, whatever the pieces it comes in.
-final class LineCutter: Sendable {
+struct LineCutter {
     private let lineBytesMax: Int
-    private let rest = Mutex<[UInt8]>([])
+    private var rest: [UInt8] = []
 
     init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
 
     /// The lines that `bytes` completes, without their ends, empty ones left out.
-    func take(_ bytes: [UInt8]) throws(KubernetesDiscovery.Failure) -> [[UInt8]] {
-        let (lines, isTooLong) = self.rest.withLock { rest -> ([[UInt8]], Bool) in
-            rest += bytes
-            var lines: [[UInt8]] = []
-            var start = 0
-            for index in rest.indices where rest[index] == 0x0a {
-                if index > start { lines.append(Array(rest[start..<index])) }
-                start = index + 1
-            }
-            rest.removeFirst(start)
-            return (lines, rest.count > self.lineBytesMax)
+    mutating func take(_ bytes: [UInt8]) throws(KubernetesDiscovery.Failure) -> [[UInt8]] {
+        self.rest += bytes
+        var lines: [[UInt8]] = []
+        var start = 0
+        for index in self.rest.indices where self.rest[index] == 0x0a {
+            if index > start { lines.append(Array(self.rest[start..<index])) }
+            start = index + 1
         }
-        if isTooLong {
+        self.rest.removeFirst(start)
+        if self.rest.count > self.lineBytesMax {
             throw KubernetesDiscovery.Failure(
                 detail: "a line of the watch exceeds \(self.lineBytesMax) bytes", listsAgain: true)
         }

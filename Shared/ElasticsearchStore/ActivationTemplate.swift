@@ -3,7 +3,7 @@ package import JSON
 /// The index templates of activation documents.
 package enum ActivationTemplate {
     /// Grows with each change of a template; `es setup` replaces an older one, `es check` names it.
-    package static let version = 1
+    package static let version = 2
 
     /// What the templates need to know.
     package struct Names: Hashable, Sendable {
@@ -100,6 +100,8 @@ package enum ActivationTemplate {
             // As history is read: a page is found without visiting the rest.
             settings.append(JSONMember("index.sort.field", ["scheduled_at"]))
             settings.append(JSONMember("index.sort.order", ["desc"]))
+            // A copy on another node as soon as there is one; a single node is not asked for what it cannot have.
+            settings.append(JSONMember("index.auto_expand_replicas", "0-1"))
         }
         if let policy, server.lifecycle == .ilm {
             settings.append(JSONMember("index.lifecycle.name", .string(policy)))

@@ -50,6 +50,8 @@ package struct ElasticsearchClient: Sendable {
     /// How long a request may take.
     private static let timeout = Duration.seconds(30)
     private static let answerBytesMax = 32 * 1024 * 1024
+    /// Of a bulk request, what is compressed at a time: fits into a processor's cache.
+    private static let pieceBytes = 64 * 1024
 
     private let pool: HTTPNodePool
     private let writing: HTTPNodePool
@@ -102,8 +104,8 @@ package struct ElasticsearchClient: Sendable {
         if documents.isEmpty { return [] }
         let server = try await self.server()
         let request = HTTPRequest(
-            .post, Self.bulkPath, headers: ["Content-Type": "application/x-ndjson"],
-            body: Self.lines(documents, type: server.documentType), compressesBody: true, timeout: Self.timeout,
+            .post, Self.bulkPath, headers: ["Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"],
+            body: Self.lines(documents, type: server.documentType), timeout: Self.timeout,
             responseByteCountMax: Self.answerBytesMax)
         let response = try await self.send(request, through: self.writing)
         guard response.isSuccess else { throw Self.fault(response, "storing documents") }
@@ -129,12 +131,14 @@ package struct ElasticsearchClient: Sendable {
     package func search(_ pattern: String, _ body: JSONValue) async throws(ElasticsearchError) -> Answer {
         let response = try await self.send(
             HTTPRequest(
-                .post, "/\(pattern)/_search?ignore_unavailable=true&allow_no_indices=true", headers: Self.jsonHeaders,
-                body: body.bytes, timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
+                .post, "/\(pattern)/_search?\(Self.searchOptions)", headers: Self.jsonHeaders, body: body.bytes,
+                timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
         guard response.isSuccess else { throw Self.fault(response, "searching") }
         let answer = try Self.parse(response)
-        // A page of some shards would be a wrong page.
-        if answer["timed_out"]?.boolValue == true || (answer["_shards"]?["failed"]?.integerValue ?? 0) > 0 {
+        // A page of some shards would be a wrong page. Shards without any copy are not among those that failed.
+        let shards = answer["_shards"]
+        let missing = (shards?["total"]?.integerValue ?? 0) - (shards?["successful"]?.integerValue ?? 0)
+        if answer["timed_out"]?.boolValue == true || missing > 0 {
             throw ElasticsearchError(status: 503, detail: "a part of Elasticsearch's shards did not answer the search")
         }
         guard let hits = answer["hits"]?["hits"]?.arrayValue else {
@@ -168,6 +172,8 @@ package struct ElasticsearchClient: Sendable {
         return Total(value: number, isLowerBound: value?["relation"] == "gte")
     }
 
+    private static let searchOptions =
+        "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false"
     private static let jsonHeaders: HTTPHeaders = ["Content-Type": "application/json"]
     private static let bulkPath = "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type"
 
@@ -181,9 +187,11 @@ package struct ElasticsearchClient: Sendable {
         }
     }
 
+    /// The lines of a bulk request, compressed while they are written: uncompressed there is never more than a piece.
     private static func lines(_ documents: [Document], type: String?) -> [UInt8] {
-        var body: [UInt8] = []
-        body.reserveCapacity(documents.reduce(0) { $0 + $1.body.count + 160 })
+        let gzip = GzipStream()
+        var piece: [UInt8] = []
+        piece.reserveCapacity(self.pieceBytes + 4096)
         for document in documents {
             JSONValue.object([
                 JSONMember(
@@ -192,12 +200,17 @@ package struct ElasticsearchClient: Sendable {
                         "_index": .string(document.index), "_type": type.map { .string($0) },
                         "_id": .string(document.id),
                     ]))
-            ]).write(to: &body)
-            body.append(UInt8(ascii: "\n"))
-            body.append(contentsOf: document.body)
-            body.append(UInt8(ascii: "\n"))
+            ]).write(to: &piece)
+            piece.append(UInt8(ascii: "\n"))
+            piece.append(contentsOf: document.body)
+            piece.append(UInt8(ascii: "\n"))
+            if piece.count >= self.pieceBytes {
+                gzip.add(piece)
+                piece.removeAll(keepingCapacity: true)
+            }
         }
-        return body
+        gzip.add(piece)
+        return gzip.finish()
     }
 
     private static func parse(_ response: HTTPResponse) throws(ElasticsearchError) -> JSONValue {
@@ -220,6 +233,8 @@ package struct ElasticsearchClient: Sendable {
             let type = error?["type"]?.stringValue ?? error?.stringValue ?? ""
             reason = "HTTP \(response.status)" + (type.isEmpty ? "" : " \(type.prefix(200))")
         }
-        return ElasticsearchError(status: response.status, detail: "\(what) in Elasticsearch failed: \(reason)")
+        return ElasticsearchError(
+            status: response.status, detail: "\(what) in Elasticsearch failed: \(reason)",
+            retryAfter: RetryPolicy.retryAfter(response))
     }
 }

@@ -6,10 +6,13 @@ package struct ElasticsearchError: Error, Equatable, CustomStringConvertible {
     package var status: Int?
     /// For the log: the reason, without documents and credentials.
     package var detail: String
+    /// How long the server, or a proxy before it, wants to be left alone.
+    package var retryAfter: Duration?
 
-    package init(status: Int?, detail: String) {
+    package init(status: Int?, detail: String, retryAfter: Duration? = nil) {
         self.status = status
         self.detail = detail
+        self.retryAfter = retryAfter
     }
 
     /// No answer.
@@ -22,6 +25,9 @@ package struct ElasticsearchError: Error, Equatable, CustomStringConvertible {
 
     /// The server has too much to do: send less.
     package var isOverloaded: Bool { self.status == 429 }
+
+    /// The server has no such feature, or has it switched off: its router knows no such address.
+    package var isUnknownAddress: Bool { [400, 405, 410].contains(self.status) }
 
     /// The credentials do not suffice.
     package var isForbidden: Bool { self.status == 401 || self.status == 403 }

@@ -142,14 +142,19 @@ package struct StoreSetup: Hashable, Sendable {
     ) async throws(ElasticsearchError) -> Finding? {
         guard let retention = self.retention else { return nil }
         let what = "lifecycle policy \(retention.name)"
-        guard let path = retention.path(on: server) else {
-            return Finding(
-                what: what,
-                state: .unsupported("\(server) has no lifecycle policies: delete indices that are old yourself"))
+        let none = Finding(
+            what: what,
+            state: .unsupported("\(server) has no lifecycle policies: delete indices that are old yourself"))
+        guard let path = retention.path(on: server) else { return none }
+        let visible: Visible?
+        do throws(ElasticsearchError) {
+            visible = try await Self.visible(path, client, doing: "reading the \(what)")
+        } catch {
+            // A distribution without the plugin, or with the feature switched off.
+            if error.isUnknownAddress { return none }
+            throw error
         }
-        guard let answer = try await Self.visible(path, client, doing: "reading the \(what)") else {
-            return Finding(what: what, state: .hidden)
-        }
+        guard let answer = visible else { return Finding(what: what, state: .hidden) }
         guard case .found(let found) = answer else { return Finding(what: what, state: .missing) }
         if retention.isSame(as: found, of: server) { return Finding(what: what, state: .right) }
         let age = retention.age(in: found, of: server).map { "deletes after \($0)" } ?? "deletes nothing"

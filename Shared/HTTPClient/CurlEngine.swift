@@ -25,6 +25,7 @@ final class CurlEngine: @unchecked Sendable {
     private enum Command {
         case start(CurlTransfer)
         case cancel(CurlTransfer)
+        case resume(CurlTransfer)
     }
 
     private struct Inbox {
@@ -97,9 +98,16 @@ final class CurlEngine: @unchecked Sendable {
     /// Ends a transfer early; one that has finished is left alone.
     func cancel(_ transfer: CurlTransfer) {
         transfer.isCancelled.store(true, ordering: .releasing)
+        self.order(.cancel(transfer))
+    }
+
+    /// Goes on with a transfer that waited for bytes or for room.
+    func resume(_ transfer: CurlTransfer) { self.order(.resume(transfer)) }
+
+    private func order(_ command: Command) {
         let wakes = self.inbox.withLock { inbox in
             if inbox.hasStopped { return false }
-            inbox.commands.append(.cancel(transfer))
+            inbox.commands.append(command)
             return inbox.commands.count == 1
         }
         if wakes { curl_multi_wakeup(self.multi) }
@@ -135,6 +143,7 @@ final class CurlEngine: @unchecked Sendable {
                 switch command {
                 case .start(let transfer): self.add(transfer)
                 case .cancel(let transfer): self.remove(transfer)
+                case .resume(let transfer): self.unpause(transfer)
                 }
             }
             if isStopping { break }
@@ -179,6 +188,12 @@ final class CurlEngine: @unchecked Sendable {
         guard let handle = self.active.first(where: { $0.value === transfer })?.key else { return }
         self.release(handle)
         self.settle { transfer.fail(.cancelled, "cancelled") }
+    }
+
+    private func unpause(_ transfer: CurlTransfer) {
+        guard let handle = self.active.first(where: { $0.value === transfer })?.key else { return }
+        // A failure shows when the transfer ends.
+        curl_easy_pause(handle, CURLPAUSE_CONT)
     }
 
     private func takeFinished() {

@@ -14,11 +14,18 @@ import Synchronization
 final class CurlTransfer: @unchecked Sendable {
     /// All header fields of an answer together, bytes.
     static let headerByteCountMax = 64 * 1024
+    /// A smaller body is copied by libcurl and leaves in one packet with the header; a larger one is read in place.
+    private static let copiedBodyByteCountMax = 32 * 1024
+    /// libcurl asks for so many bytes of a larger body at a time.
+    private static let uploadBufferByteCount = 256 * 1024
 
     let request: HTTPRequest
     let isCancelled = Atomic(false)
 
-    private let receive: (@Sendable ([UInt8]) -> Bool)?
+    /// Where the body comes from, when it is made while it is sent.
+    private let upload: BodyPipe?
+    /// Where the body of a successful answer goes, instead of the answer itself.
+    private let download: BodyPipe?
     private let continuation: CheckedContinuation<Result<HTTPResponse, HTTPClientError>, Never>
     /// libcurl writes here until the transfer ends, so it needs an address that stays.
     private let errorText: UnsafeMutablePointer<CChar>
@@ -27,17 +34,21 @@ final class CurlTransfer: @unchecked Sendable {
     private var headers = HTTPHeaders()
     private var headerByteCount = 0
     private var body: [UInt8] = []
+    /// Of the request's body, what libcurl has taken.
+    private var sentByteCount = 0
+    /// Of the answer's body, what was handed on.
+    private var receivedByteCount = 0
     private var isTooLarge = false
     private var isForbidden = false
     private var isUnwanted = false
 
-    /// - Parameter receive: takes the body of a successful answer instead of the answer itself.
     init(
-        _ request: HTTPRequest, receive: (@Sendable ([UInt8]) -> Bool)? = nil,
+        _ request: HTTPRequest, upload: BodyPipe? = nil, download: BodyPipe? = nil,
         continuation: CheckedContinuation<Result<HTTPResponse, HTTPClientError>, Never>
     ) {
         self.request = request
-        self.receive = receive
+        self.upload = upload
+        self.download = download
         self.continuation = continuation
         self.errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -96,10 +107,9 @@ final class CurlTransfer: @unchecked Sendable {
         } else if self.isForbidden, result != CURLE_OK {
             self.fail(.forbidden, "the host is in a private network")
         } else if self.isUnwanted {
-            self.fail(.cancelled, "ended by who received it")
+            self.fail(.cancelled, "ended by who brings or takes the body")
         } else if result == CURLE_OK {
-            self.continuation.resume(
-                returning: .success(HTTPResponse(status: self.status, headers: self.headers, body: self.body)))
+            self.settle(.success(HTTPResponse(status: self.status, headers: self.headers, body: self.body)))
         } else {
             var systemError = 0
             _ = ccurl_get_long(handle, CURLINFO_OS_ERRNO, &systemError)
@@ -111,11 +121,20 @@ final class CurlTransfer: @unchecked Sendable {
 
     /// Resumes the caller with an error of ours. Exactly one of `finish` and `fail` is called, once.
     func fail(_ code: HTTPClientError.Code, _ detail: String, isRetriable: Bool? = nil) {
-        self.continuation.resume(
-            returning: .failure(
+        self.settle(
+            .failure(
                 HTTPClientError(
                     code: code, method: self.request.method, url: self.request.url, detail: detail,
                     isRetriable: isRetriable)))
+    }
+
+    /// The pipes first: whoever waits at one must not wait for ever.
+    private func settle(_ result: Result<HTTPResponse, HTTPClientError>) {
+        var fault: HTTPClientError?
+        if case .failure(let error) = result { fault = error }
+        self.upload?.finish(fault)
+        self.download?.finish(fault)
+        self.continuation.resume(returning: result)
     }
 
     fileprivate func refuseAddress() { self.isForbidden = true }
@@ -150,9 +169,32 @@ final class CurlTransfer: @unchecked Sendable {
         case .head: sendsBody = false
         case .post, .put, .patch: sendsBody = true
         }
-        if sendsBody { options.setBody(self.request.body ?? []) }
+        if sendsBody { self.prepareBody(&options) }
         // After the body, which would turn the request into a POST.
         if self.request.method != .head { options.set(CURLOPT_CUSTOMREQUEST, self.request.method.rawValue) }
+    }
+
+    private func prepareBody(_ options: inout CurlOptions) {
+        let body = self.request.body ?? []
+        if self.upload == nil, body.count <= Self.copiedBodyByteCountMax {
+            options.setBody(body)
+            return
+        }
+        // Without a size libcurl sends chunks.
+        options.set(CURLOPT_POSTFIELDSIZE_LARGE, offset: curl_off_t(self.upload == nil ? body.count : -1))
+        options.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.uploadBufferByteCount)
+        let user = Unmanaged.passUnretained(self).toOpaque()
+        options.set(CURLOPT_READDATA, pointer: user)
+        options.set(CURLOPT_READFUNCTION) { bytes, size, count, user in
+            CurlTransfer.from(user).sendBody(UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+        }
+        options.set(CURLOPT_SEEKDATA, pointer: user)
+        options.setSeek { user, offset, origin in
+            guard let user, origin == SEEK_SET, CurlTransfer.from(user).rewind(to: Int(offset)) else {
+                return CURL_SEEKFUNC_FAIL
+            }
+            return CURL_SEEKFUNC_OK
+        }
     }
 
     private func prepareHeaders(_ options: inout CurlOptions, _ configuration: HTTPClientConfiguration) {
@@ -179,18 +221,60 @@ final class CurlTransfer: @unchecked Sendable {
         return Unmanaged<CurlTransfer>.fromOpaque(user).takeUnretainedValue()
     }
 
-    /// - Returns: the count taken; fewer than given makes libcurl end the transfer.
-    private func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
-        if let receive = self.receive, (200..<300).contains(self.status) {
-            self.isUnwanted = !receive(Array(bytes))
-            return self.isUnwanted ? 0 : bytes.count
+    /// - Returns: the count put into `buffer`, 0 at the end of the body.
+    private func sendBody(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let upload = self.upload else {
+            let body = self.request.body ?? []
+            let count = min(buffer.count, body.count - self.sentByteCount)
+            body.withUnsafeBytes { bytes in
+                buffer.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[self.sentByteCount..<self.sentByteCount + count]))
+            }
+            self.sentByteCount += count
+            return count
         }
-        if self.body.count + bytes.count > self.request.responseByteCountMax {
-            self.isTooLarge = true
+        switch upload.take(into: buffer) {
+        case .bytes(let count):
+            self.sentByteCount += count
+            return count
+        case .later: return Int(CURL_READFUNC_PAUSE)
+        case .end: return 0
+        case .closed:
+            self.isUnwanted = true
+            return Int(CURL_READFUNC_ABORT)
+        }
+    }
+
+    /// libcurl sends the body again, when a kept connection turned out to be dead.
+    private func rewind(to offset: Int) -> Bool {
+        // What a task has written is gone.
+        if self.upload != nil { return offset == self.sentByteCount }
+        self.sentByteCount = offset
+        return true
+    }
+
+    /// - Returns: the count taken; another one than given makes libcurl pause or end the transfer.
+    private func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let download = self.download, (200..<300).contains(self.status) else {
+            if bytes.count > self.request.responseByteCountMax - self.body.count { return self.refuseBody() }
+            self.body.append(contentsOf: bytes)
+            return bytes.count
+        }
+        if bytes.count > self.request.responseByteCountMax - self.receivedByteCount { return self.refuseBody() }
+        switch download.put(bytes) {
+        case .taken:
+            self.receivedByteCount += bytes.count
+            return bytes.count
+        case .later: return Int(CURL_WRITEFUNC_PAUSE)
+        case .closed:
+            self.isUnwanted = true
             return 0
         }
-        self.body.append(contentsOf: bytes)
-        return bytes.count
+    }
+
+    private func refuseBody() -> Int {
+        self.isTooLarge = true
+        return 0
     }
 
     private func receiveHeader(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -243,6 +327,14 @@ private struct CurlOptions {
         self.note(ccurl_set_pointer(self.handle, option, pointer))
     }
 
+    mutating func set(_ option: CURLoption, offset: curl_off_t) {
+        self.note(ccurl_set_offset(self.handle, option, offset))
+    }
+
+    mutating func setSeek(_ function: @convention(c) (UnsafeMutableRawPointer?, curl_off_t, Int32) -> Int32) {
+        self.note(ccurl_set_seek_function(self.handle, function))
+    }
+
     mutating func set(_ option: CURLoption, list: UnsafeMutablePointer<curl_slist>?) {
         self.note(ccurl_set_list(self.handle, option, list))
     }
@@ -256,7 +348,7 @@ private struct CurlOptions {
 
     /// The size first: libcurl copies that many bytes.
     mutating func setBody(_ bytes: [UInt8]) {
-        self.note(ccurl_set_offset(self.handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(bytes.count)))
+        self.set(CURLOPT_POSTFIELDSIZE_LARGE, offset: curl_off_t(bytes.count))
         bytes.withUnsafeBytes { buffer in
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1) { none in
                 let start = buffer.baseAddress ?? UnsafeRawPointer(none.baseAddress)

@@ -24,37 +24,99 @@ package final class HTTPClient: Sendable {
     ///
     /// - Throws: `HTTPClientError`, for a request that got no answer. Never repeats anything by itself.
     package func send(_ request: HTTPRequest) async throws(HTTPClientError) -> HTTPResponse {
-        try await self.send(request, receive: nil)
+        try await self.transfer(request).get()
     }
 
-    /// Sends one request and hands on the body of a successful answer as it arrives, for answers that last.
+    /// Sends one request whose body `produce` writes while it is sent: for what would be large in one piece.
     ///
-    /// `responseByteCountMax` does not apply to what is handed on. Any other status is answered as by `send`.
+    /// At most a quarter of a megabyte waits; `produce` waits while the server takes nothing. The body is sent in
+    /// chunks, since its size is not known; `requestByteCountMax` bounds it. An answer that comes before the body is
+    /// complete counts, and ends `produce`.
     ///
-    /// - Parameter receive: called on the client's thread, so it must return soon; `false` ends the transfer.
+    /// - Throws: what `produce` throws, after ending the transfer; otherwise as `send` without a producer.
+    package func send(
+        _ request: HTTPRequest, body produce: @escaping @Sendable (HTTPBodyWriter) async throws -> Void
+    ) async throws -> HTTPResponse {
+        precondition(request.body == nil, "a request with two bodies")
+        let pipe = BodyPipe()
+        let writer = HTTPBodyWriter(pipe, request, byteCountMax: self.configuration.requestByteCountMax)
+        return try await self.transfer(request, upload: pipe) {
+            try await produce(writer)
+            try await writer.finish()
+        }
+    }
+
+    /// Sends one request and hands the body of a successful answer to `consume` as it arrives, for answers that are
+    /// large or last.
+    ///
+    /// At most a quarter of a megabyte waits (with HTTP/2, or compressed, libcurl itself may keep some more); the
+    /// server waits while `consume` reads nothing. An answer with any other status is returned whole, and `consume`
+    /// sees an empty body.
+    ///
     /// - Returns: the answer, without a body when it was handed on.
-    /// - Throws: `HTTPClientError`; `.cancelled` when `receive` answered `false`.
+    /// - Throws: what `consume` throws, after ending the transfer; otherwise as `send`. `cancelled` when `consume`
+    ///   returns before the end, `tooLarge` for a body beyond `responseByteCountMax`.
     package func stream(
-        _ request: HTTPRequest, receive: @escaping @Sendable ([UInt8]) -> Bool
-    ) async throws(HTTPClientError) -> HTTPResponse {
-        try await self.send(request, receive: receive)
+        _ request: HTTPRequest, to consume: @escaping @Sendable (HTTPBodyReader) async throws -> Void
+    ) async throws -> HTTPResponse {
+        let pipe = BodyPipe()
+        return try await self.transfer(request, download: pipe) { try await consume(HTTPBodyReader(pipe: pipe)) }
     }
 
-    private func send(
-        _ request: HTTPRequest, receive: (@Sendable ([UInt8]) -> Bool)?
-    ) async throws(HTTPClientError) -> HTTPResponse {
+    /// A transfer with a task beside it at the other end of its pipe.
+    private func transfer(
+        _ request: HTTPRequest, upload: BodyPipe? = nil, download: BodyPipe? = nil,
+        beside work: @escaping @Sendable () async throws -> Void
+    ) async throws -> HTTPResponse {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await work()
+                } catch {
+                    (upload ?? download)?.close()
+                    throw error
+                }
+                download?.close()
+            }
+            let result = await self.transfer(request, upload: upload, download: download)
+            // Nothing more of the body is needed; what was received is read to its end.
+            if upload != nil { group.cancelAll() }
+            do {
+                try await group.waitForAll()
+            } catch {
+                if upload != nil, case .success(let response) = result { return response }
+                if error is CancellationError, case .failure(let cause) = result { throw cause }
+                throw error
+            }
+            return try result.get()
+        }
+    }
+
+    private func transfer(
+        _ request: HTTPRequest, upload: BodyPipe? = nil, download: BodyPipe? = nil
+    ) async -> Result<HTTPResponse, HTTPClientError> {
         var request = request
-        try self.check(request)
-        if let body = request.body, request.compressesBody, body.count >= Gzip.byteCountMin {
+        do throws(HTTPClientError) {
+            try self.check(request)
+        } catch {
+            upload?.finish(error)
+            download?.finish(error)
+            return .failure(error)
+        }
+        if upload != nil, request.compressesBody {
+            request.headers["Content-Encoding"] = "gzip"
+        } else if let body = request.body, request.compressesBody, body.count >= Gzip.byteCountMin {
             request.body = Gzip.compress(body)
             request.headers["Content-Encoding"] = "gzip"
         }
         let engine = self.engine
         let started = Mutex(StartState.waiting)
         let prepared = request
-        let result: Result<HTTPResponse, HTTPClientError> = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let transfer = CurlTransfer(prepared, receive: receive, continuation: continuation)
+                let transfer = CurlTransfer(prepared, upload: upload, download: download, continuation: continuation)
+                (upload ?? download)?.attach(
+                    resume: { engine.resume(transfer) }, cancel: { engine.cancel(transfer) })
                 let isCancelled = started.withLock { state in
                     if case .cancelled = state { return true }
                     state = .started(transfer)
@@ -74,7 +136,6 @@ package final class HTTPClient: Sendable {
             }
             if let transfer { engine.cancel(transfer) }
         }
-        return try result.get()
     }
 
     /// Ends whatever is under way as cancelled, closes all connections, and returns when the thread is done.

@@ -80,8 +80,9 @@ package struct RetryPolicy: Equatable, Sendable {
         return (wish ?? .zero) + jitter
     }
 
-    /// `Retry-After` in seconds. A date counts from the answer's own `Date`, so no clock of ours matters.
-    static func retryAfter(_ response: HTTPResponse) -> Duration? {
+    /// `Retry-After`, for whole seconds or a date. A date counts from the answer's own `Date`, so no clock of ours
+    /// matters.
+    package static func retryAfter(_ response: HTTPResponse) -> Duration? {
         guard let text = response.headers["Retry-After"] else { return nil }
         if let seconds = Int64(text), seconds >= 0 { return .seconds(min(seconds, 1 << 31)) }
         guard let then = HTTPDate.milliseconds(text), let sent = response.headers["Date"],

@@ -1,3 +1,4 @@
+package import DevElasticsearch
 package import ElasticsearchStore
 import EscapementModel
 package import HTTPClient
@@ -28,8 +29,15 @@ package struct StoreUnderTest: Sendable {
             try await body(StoreUnderTest(settings, dev: nil))
             return
         }
+        try await self.with(.standard, body)
+    }
+
+    /// Dev Elasticsearch in place of one kind of server.
+    package static func with(
+        _ dialect: ServerDialect, _ body: @escaping @Sendable (StoreUnderTest) async throws -> Void
+    ) async throws {
         let folder = TemporaryFolder()
-        try await DevElasticsearchServer.with(folder: folder) { server in
+        try await DevElasticsearchServer.with(folder: folder, dialect: dialect) { server in
             try await body(StoreUnderTest(ElasticsearchSettings(urls: [server.url]), dev: server))
         }
     }
@@ -65,8 +73,10 @@ package struct StoreUnderTest: Sendable {
     /// Removes indices, template and policy of a test.
     package func remove(indices: [String], setup name: String) async throws {
         for index in indices { _ = try await self.http.send(HTTPRequest(.delete, "/\(index)")) }
-        _ = try await self.http.send(HTTPRequest(.delete, "/_index_template/\(name)"))
-        _ = try await self.http.send(HTTPRequest(.delete, "/_ilm/policy/\(name)"))
+        // Of each pair a server knows one.
+        for path in ["/_index_template", "/_template", "/_ilm/policy", "/_plugins/_ism/policies"] {
+            _ = try await self.http.send(HTTPRequest(.delete, "\(path)/\(name)"))
+        }
     }
 }
 

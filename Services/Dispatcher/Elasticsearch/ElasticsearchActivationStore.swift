@@ -58,14 +58,7 @@ package actor ElasticsearchActivationStore: ActivationStore {
         let results = try await self.using { client throws(ElasticsearchError) in
             try await client.create(documents.map { .init(index: $0.index, id: $0.id, body: $0.body) })
         }
-        return results.map { result in
-            switch result.status {
-            case 200..<300: .stored
-            case 409: .known
-            case 429, 502, 503, 504: .busy("HTTP \(result.status) \(result.errorType)")
-            default: .refused("HTTP \(result.status) \(result.errorType)")
-            }
-        }
+        return results.map { ActivationWriteResult(status: $0.status, errorType: $0.errorType) }
     }
 
     package func search(_ search: ActivationSearch) async throws(ActivationStoreError) -> ActivationPage {
@@ -125,7 +118,26 @@ package actor ElasticsearchActivationStore: ActivationStore {
         } catch {
             if error.status == 401 || error.status == nil { self.client = nil }
             throw ActivationStoreError(
-                error.detail, isTooLarge: error.isTooLarge, isOverloaded: error.isOverloaded)
+                error.detail, isTooLarge: error.isTooLarge, isOverloaded: error.isOverloaded,
+                retryAfter: error.retryAfter)
+        }
+    }
+}
+
+extension ActivationWriteResult {
+    /// What a document's status in a bulk answer means.
+    ///
+    /// 403 is a missing right (`security_exception`) or a block (`cluster_block_exception`; since Elasticsearch 7.7 a full
+    /// disk is 429), 404 an index that may not be made: neither is the document's fault.
+    init(status: Int, errorType: String) {
+        let why = "HTTP \(status) \(errorType)"
+        switch status {
+        case 200..<300: self = .stored
+        case 409: self = .known
+        case 429, 502, 503, 504: self = .busy(why)
+        case 401, 403, 404: self = .blocked(why)
+        case 500...: self = .failed(why)
+        default: self = .refused(why)
         }
     }
 }

@@ -53,6 +53,10 @@ package enum ActivationWriteResult: Hashable, Sendable {
     case known
     /// The store is busy; try this one again.
     case busy(String)
+    /// The index takes no documents now, whichever they are: rights, a block, an index that may not be made.
+    case blocked(String)
+    /// The store failed with this one, perhaps not for ever.
+    case failed(String)
     /// The store will never take it.
     case refused(String)
 }
@@ -65,11 +69,16 @@ package struct ActivationStoreError: Error, Equatable, CustomStringConvertible {
     package var isTooLarge: Bool
     /// The store has too much to do: send less, later.
     package var isOverloaded: Bool
+    /// How long the store wants to be left alone.
+    package var retryAfter: Duration?
 
-    package init(_ detail: String, isTooLarge: Bool = false, isOverloaded: Bool = false) {
+    package init(
+        _ detail: String, isTooLarge: Bool = false, isOverloaded: Bool = false, retryAfter: Duration? = nil
+    ) {
         self.detail = detail
         self.isTooLarge = isTooLarge
         self.isOverloaded = isOverloaded
+        self.retryAfter = retryAfter
     }
 
     package var description: String { self.detail }

@@ -11,6 +11,10 @@ package struct DocumentWriter {
     private static let overheadBytes = 160
     package static let pauseMin = Duration.milliseconds(200)
     package static let pauseMax = Duration.seconds(10)
+    /// Of what the store wishes, so much is waited for at most.
+    package static let retryAfterMax = Duration.seconds(60)
+    /// How often a document is written with which the store fails.
+    package static let failuresMax = 10
 
     /// What the writer needs to work with.
     package struct Environment: Sendable {
@@ -18,17 +22,21 @@ package struct DocumentWriter {
         package var clocks: any Clocks
         package var metrics: DispatcherMetrics
         package var logger: Logger
+        /// Told why the store takes no documents, although it answers.
+        package var blocked: @Sendable (String) -> Void
         /// Keeps a document that the store refuses for ever.
         package var deadLetter: @Sendable (ActivationDocument, String) async -> Void
 
         package init(
             store: any ActivationStore, clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger,
+            blocked: @escaping @Sendable (String) -> Void = { _ in },
             deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
         ) {
             self.store = store
             self.clocks = clocks
             self.metrics = metrics
             self.logger = logger
+            self.blocked = blocked
             self.deadLetter = deadLetter
         }
     }
@@ -38,9 +46,28 @@ package struct DocumentWriter {
         case failed([ActivationDocument], ActivationStoreError)
     }
 
+    /// What one `write` remembers of single documents.
+    private struct History {
+        /// Those without what the store might dislike; only once each.
+        var reduced: Set<String> = []
+        var failures: [String: Int] = [:]
+    }
+
+    /// What is left of a group that was answered.
+    private struct Rest {
+        var again: [ActivationDocument] = []
+        var isBusy = false
+        /// Why the store takes no documents.
+        var block: String?
+        var hasFailures = false
+    }
+
     private let environment: Environment
     private(set) package var pace = BulkPace()
     private var random: SplitMix64
+    /// Documents that are among the dead letters already, while others of the same `write` wait: who calls again brings
+    /// them again.
+    private var parked: Set<String> = []
 
     package init(_ environment: Environment, seed: UInt64) {
         self.environment = environment
@@ -49,34 +76,31 @@ package struct DocumentWriter {
 
     /// Returns when every document is stored, was there already, or is among the dead letters.
     ///
-    /// Overload and requests that are too large are dealt with here, however long it takes.
+    /// Overload, blocked indices and requests that are too large are dealt with here, however long it takes.
     ///
     /// - Parameter answered: called after each request that the store answered.
     /// - Throws: `ActivationStoreError` when the store does not answer: write the same documents again later.
     ///   `CancellationError`.
     package mutating func write(_ documents: [ActivationDocument], answered: @Sendable () -> Void = {}) async throws {
         var rest = documents[...]
-        // Documents without what the store might dislike; only once each.
-        var reduced: Set<String> = []
+        var history = History()
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         while !rest.isEmpty {
             var again: [ActivationDocument] = []
-            var isOverloaded = false
+            var waits = false
+            var wish = Duration.zero
             var failure: ActivationStoreError?
             for answer in await self.send(self.groups(of: &rest)) {
                 switch answer {
                 case .results(let group, let results):
-                    answered()
-                    let busy = await self.settle(group, results, &reduced)
-                    if busy.isBusy {
-                        isOverloaded = true
-                        self.pace.overloaded()
-                    } else {
-                        self.pace.succeeded()
-                    }
-                    again += busy.again
+                    let rest = await self.settle(group, results, &history)
+                    if let block = rest.block { self.environment.blocked(block) } else { answered() }
+                    if rest.isBusy { self.pace.overloaded() } else { self.pace.succeeded() }
+                    if rest.isBusy || rest.block != nil || rest.hasFailures { waits = true }
+                    again += rest.again
                 case .failed(let group, let error) where error.isOverloaded:
-                    isOverloaded = true
+                    waits = true
+                    wish = max(wish, min(error.retryAfter ?? .zero, Self.retryAfterMax))
                     self.pace.overloaded()
                     again += group
                 case .failed(let group, let error) where error.isTooLarge:
@@ -92,12 +116,14 @@ package struct DocumentWriter {
             if let failure { throw failure }
             if !again.isEmpty { rest = (again + rest)[...] }
             self.environment.metrics.documentsPending.set(rest.count)
-            if isOverloaded {
-                try await self.environment.clocks.sleep(for: backoff.next(using: &self.random))
+            if waits {
+                // The jitter comes on top of the wish: everyone was told the same time.
+                try await self.environment.clocks.sleep(for: wish + backoff.next(using: &self.random))
             } else {
                 backoff.succeeded()
             }
         }
+        self.parked = []
     }
 
     /// As many requests as may be under way.
@@ -136,31 +162,43 @@ package struct DocumentWriter {
         }
     }
 
-    /// Counts results; returns what must be tried again, and whether that is for overload.
-    private func settle(
-        _ group: [ActivationDocument], _ results: [ActivationWriteResult], _ reduced: inout Set<String>
-    ) async -> (again: [ActivationDocument], isBusy: Bool) {
-        var again: [ActivationDocument] = []
-        var isBusy = false
+    /// Counts results; returns what must be tried again, and why.
+    private mutating func settle(
+        _ group: [ActivationDocument], _ results: [ActivationWriteResult], _ history: inout History
+    ) async -> Rest {
+        var rest = Rest()
         for (document, result) in zip(group, results) {
             switch result {
             case .stored: self.environment.metrics.documentsStored.increment()
             case .known: self.environment.metrics.documentsKnown.increment()
             case .busy:
-                isBusy = true
-                again.append(document)
+                rest.isBusy = true
+                rest.again.append(document)
+            case .blocked(let why):
+                rest.block = why
+                rest.again.append(document)
+            case .failed(let why):
+                history.failures[document.id, default: 0] += 1
+                if history.failures[document.id, default: 0] < Self.failuresMax {
+                    rest.hasFailures = true
+                    rest.again.append(document)
+                } else {
+                    await self.refuse(document, why)
+                }
             case .refused(let why):
-                if reduced.insert(document.id).inserted, let less = document.withoutFreeText {
-                    again.append(less)
+                if history.reduced.insert(document.id).inserted, let less = document.withoutFreeText {
+                    rest.again.append(less)
                 } else {
                     await self.refuse(document, why)
                 }
             }
         }
-        return (again, isBusy)
+        return rest
     }
 
-    package func refuse(_ document: ActivationDocument, _ why: String) async {
+    /// Parks a document of the next or the current `write`.
+    package mutating func refuse(_ document: ActivationDocument, _ why: String) async {
+        guard self.parked.insert(document.id).inserted else { return }
         self.environment.metrics.documentsRefused.increment()
         self.environment.metrics.dropped.increment()
         self.environment.logger.error(

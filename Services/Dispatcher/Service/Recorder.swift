@@ -63,6 +63,7 @@ package final class Recorder: Sendable {
         var writer = DocumentWriter(
             DocumentWriter.Environment(
                 store: self.store, clocks: self.clocks, metrics: self.metrics, logger: self.logger,
+                blocked: { self.health(.notReady("the activation store takes no documents: \($0)")) },
                 deadLetter: self.deadLetter), seed: random.next())
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var assemblers: [LaneID: JournalAssembler] = [:]

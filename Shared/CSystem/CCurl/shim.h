@@ -30,6 +30,10 @@ static inline CURLcode ccurl_set_bytes_function(CURL *handle, CURLoption option,
   return curl_easy_setopt(handle, option, function);
 }
 
+static inline CURLcode ccurl_set_seek_function(CURL *handle, curl_seek_callback function) {
+  return curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, function);
+}
+
 static inline CURLcode ccurl_set_open_socket_function(CURL *handle, curl_opensocket_callback function) {
   return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, function);
 }

@@ -41,13 +41,16 @@ private final class ScriptedStore: ActivationStore {
     }
 
     private let parked = Parked()
+    private let clocks = SkippingClocks()
 
-    private func writer(_ store: ScriptedStore) -> DocumentWriter {
+    private func writer(
+        _ store: ScriptedStore, blocked: @escaping @Sendable (String) -> Void = { _ in }
+    ) -> DocumentWriter {
         let parked = self.parked
         return DocumentWriter(
             DocumentWriter.Environment(
-                store: store, clocks: SkippingClocks(), metrics: DispatcherMetrics(MetricsRegistry()),
-                logger: Samples.logger,
+                store: store, clocks: self.clocks, metrics: DispatcherMetrics(MetricsRegistry()),
+                logger: Samples.logger, blocked: blocked,
                 deadLetter: { document, _ in parked.documents.withLock { $0.append(document) } }), seed: 1)
     }
 
@@ -89,6 +92,62 @@ private final class ScriptedStore: ActivationStore {
         #expect(self.parked.documents.withLock { $0.map(\.id) } == ["1"])
     }
 
+    @Test func `an index that takes no documents is waited for, and the reason is told`() async throws {
+        let store = ScriptedStore([
+            { documents in .success(documents.map { $0.id == "1" ? .blocked("HTTP 403 cluster_block") : .stored }) },
+            { .success($0.map { _ in .blocked("HTTP 403 cluster_block") }) }, Self.stored,
+        ])
+        let reasons = Mutex<[String]>([])
+        var writer = self.writer(store) { reason in reasons.withLock { $0.append(reason) } }
+        let answered = Mutex(0)
+        try await writer.write(self.documents(3)) { answered.withLock { $0 += 1 } }
+        #expect(store.requests.map { $0.map(\.id) } == [["0", "1", "2"], ["1"], ["1"]])
+        #expect(reasons.withLock { $0 } == ["HTTP 403 cluster_block", "HTTP 403 cluster_block"])
+        #expect(answered.withLock { $0 } == 1, "only the last request found a store that takes documents")
+        #expect(self.parked.documents.withLock { $0.isEmpty })
+        #expect(writer.pace == BulkPace().afterSuccesses(3), "a block is no overload")
+    }
+
+    @Test func `a document with which the store fails again and again is parked in the end`() async throws {
+        let store = ScriptedStore([
+            { documents in .success(documents.map { $0.id == "0" ? .failed("HTTP 500") : .stored }) }
+        ])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(2))
+        #expect(store.requests.map(\.count) == [2] + Array(repeating: 1, count: DocumentWriter.failuresMax - 1))
+        #expect(self.parked.documents.withLock { $0.map(\.id) } == ["0"])
+    }
+
+    @Test func `what an overloaded store wishes is waited for, within a bound`() async throws {
+        let store = ScriptedStore([
+            { _ in .failure(ActivationStoreError("429", isOverloaded: true, retryAfter: .seconds(20))) },
+            { _ in .failure(ActivationStoreError("429", isOverloaded: true, retryAfter: .seconds(86_400))) },
+            Self.stored,
+        ])
+        var writer = self.writer(store)
+        try await writer.write(self.documents(1))
+        let waited = self.clocks.monotonicNow().duration(since: MonotonicInstant(nanoseconds: 0))
+        let most = DocumentWriter.pauseMax * 2 + DocumentWriter.retryAfterMax + .seconds(20)
+        #expect(waited >= .seconds(20) + DocumentWriter.retryAfterMax)
+        #expect(waited <= most)
+    }
+
+    @Test func `a document is parked once, although the rest has to be written again`() async throws {
+        let answer: ScriptedStore.Answer = { documents in
+            documents.contains { $0.id == "700" }
+                ? .failure(ActivationStoreError("gone"))
+                : .success(documents.map { $0.id == "1" ? .refused("HTTP 400") : .stored })
+        }
+        let store = ScriptedStore([answer, answer, { .success($0.map { $0.id == "1" ? .refused("400") : .known }) }])
+        var writer = self.writer(store)
+        await #expect(throws: ActivationStoreError.self) { try await writer.write(self.documents(900)) }
+        try await writer.write(self.documents(900))
+        #expect(self.parked.documents.withLock { $0.map(\.id) } == ["1"])
+        // A later document of the same id is another matter.
+        try await writer.write(self.documents(2))
+        #expect(self.parked.documents.withLock { $0.map(\.id) } == ["1", "1"])
+    }
+
     @Test func `a store that does not answer is the caller's affair`() async {
         let store = ScriptedStore([{ _ in .failure(ActivationStoreError("503")) }])
         var writer = self.writer(store)
@@ -104,5 +163,13 @@ private final class ScriptedStore: ActivationStore {
         let large = self.documents(10, body: ["text": .string(String(repeating: "x", count: 1_000_000))])
         try await writer.write(large)
         #expect(store.requests.dropFirst(3).allSatisfy { $0.reduce(0) { $0 + $1.body.count } <= BulkPace.bytesMax })
+    }
+}
+
+extension BulkPace {
+    fileprivate func afterSuccesses(_ count: Int) -> BulkPace {
+        var pace = self
+        for _ in 0..<count { pace.succeeded() }
+        return pace
     }
 }

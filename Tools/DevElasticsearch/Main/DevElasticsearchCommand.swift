@@ -25,22 +25,34 @@ struct DevElasticsearchCommand: AsyncParsableCommand {
         discussion: """
             Does what Escapement uses and refuses the rest as the real server does. Faults are ordered on the admin \
             port: 'PUT /admin/faults' with any of {"down": true, "tooManyPercent": 50, "busyDocumentsPercent": 50, \
-            "refuseOneIn": 100, "delayMilliseconds": 200, "closePercent": 5, "hidesSetup": true}; 'GET /admin/faults' shows them.
+            "refuseOneIn": 100, "delayMilliseconds": 200, "closePercent": 5, "hidesSetup": true, "lacksShard": true, \
+            "retryAfterSeconds": 5}; 'GET /admin/faults' shows them.
             """)
 
     @Option(help: "Where the data is kept.") var dataDir: String
     @Option(help: "host:port of the API.") var listen: String
     @Option(help: "Certificate of the API, PEM; with it the API is HTTPS.") var tlsCert: String?
     @Option(help: "Its private key, PEM.") var tlsKey: String?
+    @Option(help: "Authorities of clients' certificates, PEM; with them a client has to show one.") var tlsClientCa:
+        String?
     @Option(help: "The one user; without it nobody is asked.") var username: String?
     @Option(help: "File of the user's password. It is also the secret of the API key whose id is the user's name.")
     var passwordFile: String?
     @Option(help: "host:port of probes, metrics and faults, plain HTTP.") var adminListen: String
     @Option(help: "Written when everything listens.") var readyFile: String?
+    @Option(help: "The server it stands in for, such as elasticsearch-6.8, elasticsearch-oss-7.10 or opensearch-2.11.")
+    var dialect = "elasticsearch-8.17"
 
     func validate() throws {
         guard (self.tlsCert == nil) == (self.tlsKey == nil) else {
             throw ValidationError("--tls-cert and --tls-key go together.")
+        }
+        guard ServerDialect(text: self.dialect) != nil else {
+            throw ValidationError(
+                "--dialect is elasticsearch, elasticsearch-oss or opensearch, a hyphen and a version.")
+        }
+        guard self.tlsClientCa == nil || self.tlsCert != nil else {
+            throw ValidationError("--tls-client-ca needs --tls-cert.")
         }
         guard (self.username == nil) == (self.passwordFile == nil) else {
             throw ValidationError("--username and --password-file go together.")
@@ -56,7 +68,9 @@ struct DevElasticsearchCommand: AsyncParsableCommand {
         let logger = observability.logger("dev-elasticsearch")
         let clocks = SystemClocks()
         var random = SystemRandomNumberGenerator()
-        let node = try Node(folder: self.dataDir, clocks: clocks, seed: random.next())
+        let node = try Node(
+            folder: self.dataDir, clocks: clocks, seed: random.next(),
+            dialect: ServerDialect(text: self.dialect) ?? .standard)
         let faults = Faults(seed: random.next())
         let routes = ElasticsearchRoutes(
             node: node, faults: faults, clocks: clocks, username: self.username, password: try self.password())
@@ -118,8 +132,9 @@ struct DevElasticsearchCommand: AsyncParsableCommand {
         guard let certificate = self.tlsCert, let key = self.tlsKey else { return nil }
         return try TLSContextSlot(
             TLSConfiguration(
-                role: .server, authentication: .serverOnly, certificateChain: .file(certificate),
-                privateKey: .file(key), applicationProtocols: ["http/1.1"], minimumVersion: .tls12,
+                role: .server, authentication: self.tlsClientCa == nil ? .serverOnly : .mutual,
+                certificateChain: .file(certificate), privateKey: .file(key),
+                trust: self.tlsClientCa.map { .file($0) }, applicationProtocols: ["http/1.1"], minimumVersion: .tls12,
                 releasesIdleBuffers: true), now: SystemClocks().wallNow())
     }
 }

@@ -43,7 +43,10 @@ package struct ElasticsearchRoutes: Sendable {
             return self.failure(503, "service_unavailable_exception", "made to be down", request)
         }
         if self.faults.draws(\.tooManyPercent) {
-            return self.failure(429, "es_rejected_execution_exception", "made to be busy", request)
+            var response = self.failure(429, "es_rejected_execution_exception", "made to be busy", request)
+            // Elasticsearch itself does not say so; proxies before it do.
+            if plan.retryAfterSeconds > 0 { response.headers[.retryAfter] = "\(plan.retryAfterSeconds)" }
+            return response
         }
         guard self.credentials.isEmpty || self.credentials.contains(request.headers[.authorization] ?? "") else {
             var response = self.failure(
@@ -54,7 +57,7 @@ package struct ElasticsearchRoutes: Sendable {
             response.headers[.wwwAuthenticate] = "Basic realm=\"security\", charset=\"UTF-8\""
             return response
         }
-        let setupPaths = ["/_index_template", "/_template", "/_ilm"]
+        let setupPaths = ["/_index_template", "/_template", "/_ilm", "/_plugins/_ism"]
         if plan.hidesSetup, setupPaths.contains(where: { request.uri.path.hasPrefix($0) }) {
             return self.failure(
                 403, "security_exception",
@@ -89,7 +92,7 @@ package struct ElasticsearchRoutes: Sendable {
         let (status, body, contentType, more) = self.node.respond(
             method: request.method.rawValue, uri: request.uri.description, headers: headers, body: bytes,
             refusesItem: { self.faults.refusesDocument() },
-            isBusy: { self.faults.draws(\.busyDocumentsPercent) })
+            isBusy: { self.faults.draws(\.busyDocumentsPercent) }, lacksShard: self.faults.plan.lacksShard)
         var response = self.response(status, body, contentType, request)
         for (name, value) in more {
             if let name = HTTPFields.Element.Name(name) { response.headers[name] = value }
@@ -112,7 +115,9 @@ package struct ElasticsearchRoutes: Sendable {
 
     private func response(_ status: Int, _ body: [UInt8], _ contentType: String, _ request: Request) -> Response {
         var headers = HTTPFields()
-        if let name = HTTPFields.Element.Name("X-elastic-product") { headers[name] = "Elasticsearch" }
+        if self.node.dialect.showsProduct, let name = HTTPFields.Element.Name("X-elastic-product") {
+            headers[name] = "Elasticsearch"
+        }
         if !contentType.isEmpty {
             // A client that speaks a versioned media type is answered in it.
             let accept = request.headers[.accept] ?? ""

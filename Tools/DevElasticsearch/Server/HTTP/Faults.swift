@@ -10,8 +10,12 @@ package final class Faults: Sendable {
         package var isDown = false
         /// Templates and policies are hidden, as from credentials that may write documents only.
         package var hidesSetup = false
+        /// Searches do not reach one of the shards.
+        package var lacksShard = false
         /// So many requests are answered with 429.
         package var tooManyPercent = 0
+        /// What such an answer says in `Retry-After`; 0 for nothing.
+        package var retryAfterSeconds = 0
         /// So many documents of bulk requests are answered with 429.
         package var busyDocumentsPercent = 0
         /// One in so many documents is refused as malformed; 0 for none.
@@ -59,7 +63,8 @@ package final class Faults: Sendable {
 extension Faults.Plan {
     package var json: JSONValue {
         [
-            "down": .bool(self.isDown), "hidesSetup": .bool(self.hidesSetup),
+            "down": .bool(self.isDown), "hidesSetup": .bool(self.hidesSetup), "lacksShard": .bool(self.lacksShard),
+            "retryAfterSeconds": .integer(Int64(self.retryAfterSeconds)),
             "tooManyPercent": .integer(Int64(self.tooManyPercent)),
             "busyDocumentsPercent": .integer(Int64(self.busyDocumentsPercent)),
             "refuseOneIn": .integer(Int64(self.refuseOneIn)),
@@ -80,10 +85,15 @@ extension Faults.Plan {
                 plan.hidesSetup = flag
                 continue
             }
+            if member.name == "lacksShard", let flag = member.value.boolValue {
+                plan.lacksShard = flag
+                continue
+            }
             guard let number = member.value.integerValue, number >= 0 else {
                 return (nil, "\(member.name) is not a number")
             }
             switch member.name {
+            case "retryAfterSeconds": plan.retryAfterSeconds = Int(number)
             case "tooManyPercent": plan.tooManyPercent = Int(number)
             case "busyDocumentsPercent": plan.busyDocumentsPercent = Int(number)
             case "refuseOneIn": plan.refuseOneIn = Int(number)

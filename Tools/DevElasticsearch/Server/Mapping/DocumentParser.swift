@@ -48,7 +48,7 @@ struct DocumentParser {
 
     private mutating func take(_ value: JSONValue, path: String, parent: String) throws(ElasticsearchError) {
         if let field = self.mapping.fields[path] {
-            if field.type == .flattened {
+            if field.type.isFlattened {
                 try self.takeFlattened(value, field, path: path)
             } else {
                 try self.takeValue(value, field, path: path)

@@ -12,9 +12,13 @@ enum FieldType: String, Sendable, CaseIterable {
     case boolean, date
     case dateNanos = "date_nanos"
     case flattened
+    /// OpenSearch's `flattened`.
+    case flatObject = "flat_object"
 
     var isAnalysed: Bool { self == .text || self == .matchOnlyText }
-    var isKeywordLike: Bool { self == .keyword || self == .wildcard || self == .flattened }
+    var isKeywordLike: Bool { self == .keyword || self == .wildcard || self.isFlattened }
+    /// An object whose members are keywords, without a mapping of their own.
+    var isFlattened: Bool { self == .flattened || self == .flatObject }
     var isDate: Bool { self == .date || self == .dateNanos }
 
     var integerRange: ClosedRange<Int64>? {
@@ -65,7 +69,7 @@ struct FieldMapping: Equatable, Sendable {
     /// `value` in the form to compare, or `nil` for one that is left out.
     func parse(_ value: JSONValue) throws(Malformed) -> FieldValue? {
         switch self.type {
-        case .keyword, .wildcard, .text, .matchOnlyText, .flattened: return try self.parseText(value)
+        case .keyword, .wildcard, .text, .matchOnlyText, .flattened, .flatObject: return try self.parseText(value)
         case .long, .integer, .short, .byte: return try self.parseInteger(value)
         case .double, .float, .halfFloat, .scaledFloat: return try self.parseDouble(value)
         case .boolean: return try self.parseBoolean(value)

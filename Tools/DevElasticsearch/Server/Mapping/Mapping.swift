@@ -78,7 +78,7 @@ struct Mapping: Equatable, Sendable {
         "search_analyzer", "similarity", "depth_limit", "split_queries_on_whitespace", "fielddata",
     ]
 
-    private static func refusal(_ reason: String) -> ElasticsearchError {
+    static func refusal(_ reason: String) -> ElasticsearchError {
         let inner = ElasticsearchError.simpleCause("mapper_parsing_exception", reason)
         var error = ElasticsearchError(
             400, "mapper_parsing_exception", "Failed to parse mapping: \(reason)", causedBy: inner)

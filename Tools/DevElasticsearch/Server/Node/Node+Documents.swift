@@ -105,6 +105,10 @@ extension Node {
     private func apply(_ write: Write, _ state: inout State) throws(ElasticsearchError) -> (Int, JSONValue) {
         let name = try self.target(write, &state)
         guard var index = state.indices[name] else { throw .indexNotFound(write.index) }
+        if let block = index.settings.writeBlock(index: name, fullDiskStatus: self.dialect.fullDiskStatus) {
+            // Deleting is what makes room.
+            if write.operation != "delete" || block.status == 403 { throw block }
+        }
         // The copy and the original share their arrays; only one of them may be changed.
         state.indices[name] = nil
         defer { state.indices[name] = index }
@@ -233,7 +237,7 @@ extension Node {
     // MARK: Bulk
 
     func bulk(
-        _ request: RESTRequest, _ faults: ItemFaults, _ state: inout State
+        _ request: RESTRequest, _ orders: Orders, _ state: inout State
     ) throws(ElasticsearchError) -> RESTResponse {
         if request.body.isEmpty { throw ElasticsearchError(400, "parse_exception", "request body is required") }
         guard request.body.bytes.last == UInt8(ascii: "\n") else {
@@ -255,7 +259,7 @@ extension Node {
                 number += 1
                 source = Array(next)
             }
-            let (status, item) = self.item(operation, options, source, request, faults, &state, &touched)
+            let (status, item) = self.item(operation, options, source, request, orders, &state, &touched)
             if status >= 400 { hasErrors = true }
             items.append(.object([JSONMember(operation, item)]))
         }
@@ -281,11 +285,15 @@ extension Node {
                 "Malformed action/metadata line [\(number)], expected field [create], [delete], [index] or [update] but "
                     + "found [\(member.name)]")
         }
+        if self.dialect.hasTypes, options.first(where: { $0.name == "_type" }) == nil {
+            throw .validation("type is missing")
+        }
         let known = [
             "_index", "_id", "routing", "if_seq_no", "if_primary_term", "version", "version_type",
             "require_alias", "retry_on_conflict", "dynamic_templates", "require_data_stream",
         ]
-        for option in options where !known.contains(option.name) {
+        for option in options
+        where !known.contains(option.name) && !(option.name == "_type" && self.dialect.toleratesTypes) {
             throw .illegalArgument(
                 "Action/metadata line [\(number)] contains an unknown parameter [\(option.name)]")
         }
@@ -293,18 +301,18 @@ extension Node {
     }
 
     private func item(
-        _ operation: String, _ options: JSONValue, _ source: [UInt8], _ request: RESTRequest, _ faults: ItemFaults,
+        _ operation: String, _ options: JSONValue, _ source: [UInt8], _ request: RESTRequest, _ orders: Orders,
         _ state: inout State, _ touched: inout Set<String>
     ) -> (Int, JSONValue) {
         let name = options["_index"]?.stringValue ?? request.captures["index"]
         let id = options["_id"]?.stringValue
         do throws(ElasticsearchError) {
             guard let name else { throw .validation("index is missing") }
-            if faults.isBusy() {
+            if orders.isBusy() {
                 throw ElasticsearchError(
                     429, "es_rejected_execution_exception", "rejected execution of primary operation")
             }
-            if faults.refuses() {
+            if orders.refuses() {
                 throw ElasticsearchError(400, "document_parsing_exception", "[1:1] failed to parse")
             }
             if operation == "update" || operation == "delete", id == nil {

@@ -12,22 +12,22 @@ extension Node {
             _ = try self.makeIndex(name, body, &state)
             return RESTResponse(
                 200, ["acknowledged": true, "shards_acknowledged": true, "index": .string(name)])
-        case .getIndex: return try self.describe(request, state) { $0.description }
+        case .getIndex: return try self.describe(request, state) { self.description(of: $0) }
         case .deleteIndex: return try self.deleteIndices(request, &state)
-        case .getMapping: return try self.describe(request, state) { ["mappings": $0.mapping.json] }
+        case .getMapping: return try self.describe(request, state) { ["mappings": self.shown($0.mapping)] }
         case .getSettings:
             return try self.describe(request, state) { index in
                 ["settings": index.settings.nested(adding: index.systemSettings)]
             }
         case .putMapping:
-            let update = JSONValue.object(try request.object())
+            let update = try self.mapping(.object(try request.object()))
             for name in try self.resolve(request.capture("index"), request, state) {
                 try state.indices[name]?.putMapping(update)
                 if let index = state.indices[name] { try self.flush(index.log) }
             }
             return .acknowledged
         case .putSettings:
-            let update = try IndexSettings(.object(try request.object()))
+            let update = try self.settings(.object(try request.object()))
             for name in try self.resolve(request.capture("index"), request, state) {
                 try state.indices[name]?.putSettings(update)
                 if let index = state.indices[name] { try self.flush(index.log) }
@@ -51,33 +51,20 @@ extension Node {
             }
             try self.note("template", name, .null)
             return .acknowledged
-        case .putLifecyclePolicy:
+        case .putLegacyTemplate: return try self.putLegacyTemplate(request, &state)
+        case .getLegacyTemplate: return try self.getLegacyTemplates(request, state)
+        case .deleteLegacyTemplate:
             let name = request.capture("name")
-            let body = JSONValue.object(try request.object())
-            guard let phases = body["policy"]?["phases"], case .object = phases else {
-                throw .parsing("[put_lifecycle_request] Required [policy]", at: "policy", in: request.body)
+            guard state.legacyTemplates.removeValue(forKey: name) != nil else {
+                throw ElasticsearchError(404, "index_template_missing_exception", "index_template [\(name)] missing")
             }
-            let known = ["hot", "warm", "cold", "frozen", "delete"]
-            for phase in phases.objectValue ?? [] where !known.contains(phase.name) {
-                throw .illegalArgument("Timeseries lifecycle does not support phase [\(phase.name)]")
-            }
-            state.policies[name] = body
-            try self.note("policy", name, body)
+            try self.note("legacy-template", name, .null)
             return .acknowledged
-        case .getLifecyclePolicy:
-            let name = request.captures["name"]
-            let wanted = state.policies.filter { name == nil || $0.key == name }.sorted { $0.key < $1.key }
-            if let name, wanted.isEmpty {
-                throw ElasticsearchError(
-                    404, "resource_not_found_exception", "Lifecycle policy not found: \(name)")
-            }
-            return RESTResponse(
-                200,
-                .object(
-                    wanted.map { policy in
-                        JSONMember(policy.key, ["version": 1, "policy": policy.value["policy"] ?? [:]])
-                    }))
-        case .deleteLifecyclePolicy:
+        case .putLifecyclePolicy: return try self.putLifecyclePolicy(request, &state)
+        case .getLifecyclePolicy: return try self.getLifecyclePolicies(request, state)
+        case .putStatePolicy: return try self.putStatePolicy(request, &state)
+        case .getStatePolicy: return try self.getStatePolicy(request, state)
+        case .deleteLifecyclePolicy, .deleteStatePolicy:
             let name = request.capture("name")
             guard state.policies.removeValue(forKey: name) != nil else {
                 throw ElasticsearchError(
@@ -91,7 +78,7 @@ extension Node {
     }
 
     /// Keeps a change of the cluster's own state; `.null` for a removal.
-    private func note(_ kind: String, _ name: String, _ value: JSONValue) throws(ElasticsearchError) {
+    func note(_ kind: String, _ name: String, _ value: JSONValue) throws(ElasticsearchError) {
         self.cluster.append([
             JSONMember("op", .string(kind)), JSONMember("name", .string(name)), JSONMember("value", value),
         ])
@@ -117,6 +104,14 @@ extension Node {
             state.indices.removeValue(forKey: name)?.log.remove()
         }
         return .acknowledged
+    }
+
+    /// As `GET index` shows it.
+    private func description(of index: IndexStore) -> JSONValue {
+        [
+            "aliases": index.aliasesJSON, "mappings": self.shown(index.mapping),
+            "settings": index.settings.nested(adding: index.systemSettings),
+        ]
     }
 
     // MARK: Aliases
@@ -166,51 +161,6 @@ extension Node {
         return .acknowledged
     }
 
-    // MARK: Templates
-
-    private func putTemplate(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
-        let name = request.capture("name")
-        let template = JSONValue.object(try request.object())
-        let known = [
-            "index_patterns", "template", "priority", "version", "composed_of", "_meta", "data_stream",
-            "allow_auto_create", "ignore_missing_component_templates",
-        ]
-        for member in template.objectValue ?? [] where !known.contains(member.name) {
-            throw .parsing("[index_template] unknown field [\(member.name)]", at: member.name, in: request.body)
-        }
-        guard let patterns = template["index_patterns"]?.arrayValue, !patterns.isEmpty else {
-            throw .validation("index patterns are missing")
-        }
-        for member in template["template"]?.objectValue ?? []
-        where !["settings", "mappings", "aliases", "lifecycle"].contains(member.name) {
-            throw .parsing("[template] unknown field [\(member.name)]", at: member.name, in: request.body)
-        }
-        if try request.flag("create"), state.templates[name] != nil {
-            throw .illegalArgument("index template [\(name)] already exists")
-        }
-        // What is wrong in it is refused now, not when the first index is made from it.
-        _ = try IndexSettings(template["template"]?["settings"] ?? [:])
-        _ = try Mapping(template["template"]?["mappings"] ?? [:])
-        state.templates[name] = template
-        try self.note("template", name, template)
-        return .acknowledged
-    }
-
-    private func getTemplates(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
-        let pattern = Wildcard(request.captures["name"] ?? "*")
-        let found = state.templates.filter { pattern.matches($0.key) }.sorted { $0.key < $1.key }
-        if found.isEmpty, let name = request.captures["name"], !Wildcard.isPattern(name) {
-            throw ElasticsearchError(
-                404, "resource_not_found_exception", "index template matching [\(name)] not found")
-        }
-        return RESTResponse(
-            200,
-            [
-                "index_templates": .array(
-                    found.map { ["name": .string($0.key), "index_template": $0.value] })
-            ])
-    }
-
     // MARK: Health
 
     func health(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
@@ -240,15 +190,5 @@ extension Node {
         if request.parameters["format"] == "json" { return RESTResponse(200, .array(rows.map { .object($0) })) }
         let lines = rows.map { row in row.map { $0.value.stringValue ?? "" }.joined(separator: " ") + "\n" }
         return RESTResponse(status: 200, body: .text(lines.joined()))
-    }
-}
-
-extension IndexStore {
-    /// As `GET index` shows it.
-    fileprivate var description: JSONValue {
-        [
-            "aliases": self.aliasesJSON, "mappings": self.mapping.json,
-            "settings": self.settings.nested(adding: self.systemSettings),
-        ]
     }
 }

@@ -8,7 +8,9 @@ extension Node {
         "timeout", "version", "seq_no_primary_term", "track_scores", "post_filter", "min_score", "stored_fields",
     ]
 
-    func search(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
+    func search(
+        _ request: RESTRequest, lacksShard: Bool, _ state: inout State
+    ) throws(ElasticsearchError) -> RESTResponse {
         let members = request.body.isEmpty ? [] : try request.object()
         let body = JSONValue.object(members)
         for member in members where !Self.bodyKeys.contains(member.name) {
@@ -17,6 +19,12 @@ extension Node {
         }
         let sort = try Sort(body["sort"] ?? Self.sortParameter(request), body: request.body)
         let (indices, pointInTime) = try self.scope(body, request, &state)
+        if lacksShard, try !request.flag("allow_partial_search_results", default: true) {
+            throw ElasticsearchError(
+                503, "search_phase_execution_exception",
+                "Search rejected due to missing shards. Consider using `allow_partial_search_results` setting to bypass "
+                    + "this error.")
+        }
         let (fromParameter, sizeParameter) = (try request.integer("from"), try request.integer("size"))
         let from = body["from"]?.integerValue.map { Int(clamping: $0) } ?? fromParameter ?? 0
         let size = body["size"]?.integerValue.map { Int(clamping: $0) } ?? sizeParameter ?? 10
@@ -56,6 +64,7 @@ extension Node {
                 JSONMember("_index", .string(row.target.index.name)), JSONMember("_id", .string(row.document.id)),
                 JSONMember("_score", sort.isExplicit ? .null : .number("1.0")),
             ]
+            if self.dialect.toleratesTypes { hit.insert(JSONMember("_type", "_doc"), at: 1) }
             if body["version"]?.boolValue == true { hit.append(JSONMember("_version", .integer(row.document.version))) }
             if body["seq_no_primary_term"]?.boolValue == true {
                 hit += [
@@ -73,7 +82,8 @@ extension Node {
             inner.append(
                 JSONMember(
                     "total",
-                    try request.flag("rest_total_hits_as_int") ? (counted["value"] ?? .null) : counted))
+                    try request.flag("rest_total_hits_as_int") || !self.dialect.hasBoundedTotals
+                        ? (counted["value"] ?? .null) : counted))
         }
         inner += [
             JSONMember("max_score", sort.isExplicit || shown.isEmpty ? .null : .number("1.0")),
@@ -84,13 +94,19 @@ extension Node {
             JSONMember("took", 1), JSONMember("timed_out", false),
             JSONMember(
                 "_shards",
-                ["total": .integer(count), "successful": .integer(count), "skipped": 0, "failed": 0]),
+                [
+                    // A shard without a copy is not among those that failed.
+                    "total": .integer(count + (lacksShard ? 1 : 0)), "successful": .integer(count), "skipped": 0,
+                    "failed": 0,
+                ]),
             JSONMember("hits", .object(inner)),
         ]
         if let pointInTime { answer.insert(JSONMember("pit_id", .string(pointInTime)), at: 0) }
         if let aggregations = body["aggs"] ?? body["aggregations"] {
             answer.append(
-                JSONMember("aggregations", try Aggregation(aggregations, body: request.body).compute(found.matched)))
+                JSONMember(
+                    "aggregations",
+                    try Aggregation(aggregations, body: request.body, dialect: self.dialect).compute(found.matched)))
         }
         return RESTResponse(200, .object(answer))
     }
@@ -113,6 +129,14 @@ extension Node {
 
     private func total(_ count: Int, _ track: JSONValue?) throws(ElasticsearchError) -> JSONValue? {
         let limit: Int
+        if !self.dialect.hasBoundedTotals {
+            switch track {
+            case nil, .bool(true)?: return ["value": .integer(Int64(count))]
+            case .bool(false)?: return ["value": -1]
+            case let value?:
+                throw .illegalArgument("Failed to parse value [\(value.text)] as only [true] or [false] are allowed.")
+            }
+        }
         switch track {
         case nil: limit = 10_000
         case .bool(true)?: limit = .max
@@ -261,18 +285,22 @@ extension Node {
             indices: names.compactMap { state.indices[$0] },
             until: self.clocks.monotonicNow().advanced(by: keepAlive), keepAlive: keepAlive)
         let count = Int64(names.count)
+        let shards: JSONValue = ["total": .integer(count), "successful": .integer(count), "skipped": 0, "failed": 0]
         return RESTResponse(
-            200,
-            [
-                "id": .string(id),
-                "_shards": ["total": .integer(count), "successful": .integer(count), "skipped": 0, "failed": 0],
-            ])
+            200, [self.dialect.pointInTime == .openSearch ? "pit_id" : "id": .string(id), "_shards": shards])
     }
 
     func closePointInTime(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
-        guard let id = JSONValue.object(try request.object())["id"]?.stringValue else {
-            throw .validation("point in time id is required")
+        let body = JSONValue.object(try request.object())
+        if self.dialect.pointInTime == .openSearch {
+            let ids = (body["pit_id"]?.arrayValue ?? []).compactMap(\.stringValue)
+            guard !ids.isEmpty else { throw .validation("no pit ids specified") }
+            let pits = ids.map { id -> JSONValue in
+                ["pit_id": .string(id), "successful": .bool(state.pointsInTime.removeValue(forKey: id) != nil)]
+            }
+            return RESTResponse(200, ["pits": .array(pits)])
         }
+        guard let id = body["id"]?.stringValue else { throw .validation("point in time id is required") }
         let wasOpen = state.pointsInTime.removeValue(forKey: id) != nil
         return RESTResponse(
             wasOpen ? 200 : 404, ["succeeded": .bool(wasOpen), "num_freed": .integer(wasOpen ? 1 : 0)])

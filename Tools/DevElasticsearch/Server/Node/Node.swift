@@ -12,8 +12,6 @@ import Darwin
 ///
 /// One request at a time, under one lock: a stand-in serves one cluster on one machine.
 package final class Node: Sendable {
-    /// What `GET /` says; ours behaves like this version.
-    static let version = "8.17.3"
     static let name = "dev-elasticsearch-0"
     /// From the first unseen change to the refresh that shows it, unless the index says otherwise.
     static let refreshInterval = Duration.seconds(1)
@@ -21,6 +19,8 @@ package final class Node: Sendable {
     struct State: Sendable {
         var indices: [String: IndexStore] = [:]
         var templates: [String: JSONValue] = [:]
+        var legacyTemplates: [String: JSONValue] = [:]
+        /// Of either kind: `policy`, and `sequence` for those of OpenSearch.
         var policies: [String: JSONValue] = [:]
         var pointsInTime: [String: PointInTime] = [:]
         var random: SplitMix64
@@ -35,13 +35,15 @@ package final class Node: Sendable {
 
     let folder: String
     let clocks: any Clocks
+    package let dialect: ServerDialect
     let cluster: RecordLog
     let state: Mutex<State>
 
     /// Opens the data of `folder`, which is made when it is missing.
     ///
     /// - Throws: `RecordLogError`, `IndexFileError`.
-    package init(folder: String, clocks: any Clocks, seed: UInt64) throws {
+    package init(folder: String, clocks: any Clocks, seed: UInt64, dialect: ServerDialect = .standard) throws {
+        self.dialect = dialect
         self.folder = folder
         self.clocks = clocks
         for path in [folder, "\(folder)/indices"] where mkdir(path, 0o700) != 0 && errno != EEXIST {
@@ -52,6 +54,7 @@ package final class Node: Sendable {
             guard let name = header["name"]?.stringValue else { return }
             switch header["op"]?.stringValue {
             case "template": state.templates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
+            case "legacy-template": state.legacyTemplates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "policy": state.policies[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             default: return
             }
@@ -80,15 +83,16 @@ package final class Node: Sendable {
     package func respond(
         method: String, uri: String, headers: [String: String], body: [UInt8],
         refusesItem: @escaping () -> Bool = { false },
-        isBusy: @escaping () -> Bool = { false }
+        isBusy: @escaping () -> Bool = { false }, lacksShard: Bool = false
     ) -> (status: Int, body: [UInt8], contentType: String, headers: [(name: String, value: String)]) {
         let request = RESTRequest(method: method, uri: uri, headers: headers, body: RequestBody(bytes: body))
         let response: RESTResponse
-        switch RESTRouter.resolve(request) {
+        switch RESTRouter.resolve(request, self.dialect) {
         case .failure(let refusal): response = refusal.response
         case .success(let (endpoint, resolved)):
             do throws(ElasticsearchError) {
-                response = try self.perform(endpoint, resolved, ItemFaults(refuses: refusesItem, isBusy: isBusy))
+                response = try self.perform(
+                    endpoint, resolved, Orders(refuses: refusesItem, isBusy: isBusy, lacksShard: lacksShard))
             } catch {
                 response = RESTResponse(error)
             }
@@ -105,14 +109,17 @@ package final class Node: Sendable {
         }
     }
 
-    /// What happens to single documents of a bulk request on order of a test.
-    struct ItemFaults {
+    /// What goes wrong within a request on order of a test.
+    struct Orders {
+        /// The next document of a bulk request.
         var refuses: () -> Bool
         var isBusy: () -> Bool
+        /// A search does not reach one of the shards.
+        var lacksShard: Bool
     }
 
     private func perform(
-        _ endpoint: Endpoint, _ request: RESTRequest, _ faults: ItemFaults
+        _ endpoint: Endpoint, _ request: RESTRequest, _ orders: Orders
     ) throws(ElasticsearchError) -> RESTResponse {
         try self.locked { state throws(ElasticsearchError) in
             let now = self.clocks.monotonicNow()
@@ -121,12 +128,12 @@ package final class Node: Sendable {
             }
             state.pointsInTime = state.pointsInTime.filter { $0.value.until > now }
             switch endpoint {
-            case .info: return self.info()
+            case .info: return RESTResponse(200, self.dialect.greeting)
             case .authenticate:
                 return RESTResponse(200, ["username": "elastic", "roles": ["superuser"], "enabled": true])
             case .clusterHealth: return try self.health(request, state)
             case .catIndices: return try self.catIndices(request, state)
-            case .bulk: return try self.bulk(request, faults, &state)
+            case .bulk: return try self.bulk(request, orders, &state)
             case .createDocument: return try self.writeOne(request, "create", &state)
             case .indexDocument:
                 return try self.writeOne(request, request.parameters["op_type"] ?? "index", &state)
@@ -135,7 +142,7 @@ package final class Node: Sendable {
             case .deleteDocument: return try self.writeOne(request, "delete", &state)
             case .updateDocument: return try self.writeOne(request, "update", &state)
             case .multiGet: return try self.multiGet(request, state)
-            case .search: return try self.search(request, &state)
+            case .search: return try self.search(request, lacksShard: orders.lacksShard, &state)
             case .count: return try self.count(request, state)
             case .refresh: return try self.refresh(request, &state)
             case .deleteByQuery: return try self.deleteByQuery(request, &state)
@@ -159,21 +166,6 @@ package final class Node: Sendable {
             return answer
         }
         return try result.get()
-    }
-
-    private func info() -> RESTResponse {
-        RESTResponse(
-            200,
-            [
-                "name": .string(Self.name), "cluster_name": "dev-elasticsearch", "cluster_uuid": "dev-elasticsearch",
-                "version": [
-                    "number": .string(Self.version), "build_flavor": "default", "build_type": "docker",
-                    "build_hash": "dev", "build_date": "2025-02-28T10:07:26Z", "build_snapshot": false,
-                    "lucene_version": "9.12.0", "minimum_wire_compatibility_version": "7.17.0",
-                    "minimum_index_compatibility_version": "7.0.0",
-                ],
-                "tagline": "You Know, for Search",
-            ])
     }
 
     // MARK: For the other files
@@ -222,20 +214,11 @@ package final class Node: Sendable {
         var mapping = Mapping.empty
         var aliases: [String: JSONValue] = [:]
         func add(_ part: JSONValue) throws(ElasticsearchError) {
-            if let more = part["settings"] { settings = settings.merging(try IndexSettings(more)) }
-            if let more = part["mappings"] { try mapping.merge(more) }
+            if let more = part["settings"] { settings = settings.merging(try self.settings(more)) }
+            if let more = part["mappings"] { try mapping.merge(try self.mapping(more)) }
             for alias in part["aliases"]?.objectValue ?? [] { aliases[alias.name] = alias.value }
         }
-        let matching = state.templates.filter { template in
-            (template.value["index_patterns"]?.arrayValue ?? []).contains {
-                Wildcard($0.stringValue ?? "").matches(name)
-            }
-        }
-        let best = matching.max { left, right in
-            let priorities = (left.value["priority"]?.integerValue ?? 0, right.value["priority"]?.integerValue ?? 0)
-            return priorities.0 == priorities.1 ? left.key > right.key : priorities.0 < priorities.1
-        }
-        if let template = best?.value["template"] { try add(template) }
+        for template in Self.templates(for: name, state) { try add(template) }
         try add(body)
         let uuid = UID.random(using: &state.random).hex
         do {

@@ -8,7 +8,9 @@ enum Endpoint: Sendable {
     case createIndex, getIndex, deleteIndex, getMapping, putMapping, getSettings, putSettings
     case getAlias, putAlias, deleteAlias, updateAliases
     case putIndexTemplate, getIndexTemplate, deleteIndexTemplate
+    case putLegacyTemplate, getLegacyTemplate, deleteLegacyTemplate
     case putLifecyclePolicy, getLifecyclePolicy, deleteLifecyclePolicy
+    case putStatePolicy, getStatePolicy, deleteStatePolicy
 }
 
 /// Finds the endpoint for a method and path, and refuses what is unknown as the real server does.
@@ -19,8 +21,14 @@ enum RESTRouter {
         var pattern: [Substring]
         var endpoint: Endpoint
         var parameters: Set<String>
+        /// Which servers have it.
+        var isHad: @Sendable (ServerDialect) -> Bool
 
-        init(_ methods: String, _ path: String, _ endpoint: Endpoint, _ parameters: String = "") {
+        init(
+            _ methods: String, _ path: String, _ endpoint: Endpoint, _ parameters: String = "",
+            where isHad: @escaping @Sendable (ServerDialect) -> Bool = { _ in true }
+        ) {
+            self.isHad = isHad
             self.methods = methods.split(separator: " ").map(String.init)
             self.pattern = path.split(separator: "/")
             self.endpoint = endpoint
@@ -48,6 +56,7 @@ enum RESTRouter {
     private static let indexOptions = "ignore_unavailable allow_no_indices expand_wildcards"
     private static let timeouts = "timeout master_timeout"
     private static let writeOptions = "refresh timeout wait_for_active_shards if_seq_no if_primary_term routing"
+    private static let templateOptions = "flat_settings local master_timeout"
     private static let queryOptions = "q df default_operator"
     private static let sourceOptions = "_source _source_includes _source_excludes"
     private static let bulkOptions = "refresh require_alias wait_for_active_shards timeout"
@@ -85,8 +94,15 @@ enum RESTRouter {
         Route(
             "POST", "/{index}/_delete_by_query", .deleteByQuery,
             "\(indexOptions) \(queryOptions) refresh conflicts timeout wait_for_completion wait_for_active_shards"),
-        Route("POST", "/{index}/_pit", .openPointInTime, "keep_alive preference \(indexOptions)"),
-        Route("DELETE", "/_pit", .closePointInTime),
+        Route(
+            "POST", "/{index}/_pit", .openPointInTime, "keep_alive preference \(indexOptions)",
+            where: { $0.pointInTime == .elasticsearch }),
+        Route("DELETE", "/_pit", .closePointInTime, where: { $0.pointInTime == .elasticsearch }),
+        Route(
+            "POST", "/{index}/_search/point_in_time", .openPointInTime,
+            "keep_alive preference routing allow_partial_pit_creation expand_wildcards",
+            where: { $0.pointInTime == .openSearch }),
+        Route("DELETE", "/_search/point_in_time", .closePointInTime, where: { $0.pointInTime == .openSearch }),
         Route("PUT", "/{index}", .createIndex, timeouts + " wait_for_active_shards"),
         Route("GET HEAD", "/{index}", .getIndex, "\(indexOptions) flat_settings include_defaults local master_timeout"),
         Route("DELETE", "/{index}", .deleteIndex, "\(indexOptions) \(timeouts)"),
@@ -105,14 +121,26 @@ enum RESTRouter {
         Route("PUT POST", "/{index}/_alias/{name}", .putAlias, timeouts),
         Route("DELETE", "/{index}/_alias/{name}", .deleteAlias, timeouts),
         Route("POST", "/_aliases", .updateAliases, timeouts),
-        Route("GET", "/_index_template", .getIndexTemplate, "flat_settings local master_timeout"),
-        Route("GET HEAD", "/_index_template/{name}", .getIndexTemplate, "flat_settings local master_timeout"),
-        Route("PUT POST", "/_index_template/{name}", .putIndexTemplate, "create cause master_timeout"),
-        Route("DELETE", "/_index_template/{name}", .deleteIndexTemplate, timeouts),
-        Route("GET", "/_ilm/policy", .getLifecyclePolicy, timeouts),
-        Route("GET", "/_ilm/policy/{name}", .getLifecyclePolicy, timeouts),
-        Route("PUT", "/_ilm/policy/{name}", .putLifecyclePolicy, timeouts),
-        Route("DELETE", "/_ilm/policy/{name}", .deleteLifecyclePolicy, timeouts),
+        Route("GET", "/_index_template", .getIndexTemplate, templateOptions, where: \.hasComposableTemplates),
+        Route(
+            "GET HEAD", "/_index_template/{name}", .getIndexTemplate, templateOptions, where: \.hasComposableTemplates),
+        Route(
+            "PUT POST", "/_index_template/{name}", .putIndexTemplate, "create cause master_timeout",
+            where: \.hasComposableTemplates),
+        Route("DELETE", "/_index_template/{name}", .deleteIndexTemplate, timeouts, where: \.hasComposableTemplates),
+        Route("GET", "/_template", .getLegacyTemplate, templateOptions),
+        Route("GET HEAD", "/_template/{name}", .getLegacyTemplate, templateOptions),
+        Route("PUT POST", "/_template/{name}", .putLegacyTemplate, "create order master_timeout"),
+        Route("DELETE", "/_template/{name}", .deleteLegacyTemplate, timeouts),
+        Route("GET", "/_ilm/policy", .getLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
+        Route("GET", "/_ilm/policy/{name}", .getLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
+        Route("PUT", "/_ilm/policy/{name}", .putLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
+        Route("DELETE", "/_ilm/policy/{name}", .deleteLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
+        Route("GET", "/_plugins/_ism/policies/{name}", .getStatePolicy, where: \.hasStatePolicies),
+        Route(
+            "PUT", "/_plugins/_ism/policies/{name}", .putStatePolicy, "if_seq_no if_primary_term",
+            where: \.hasStatePolicies),
+        Route("DELETE", "/_plugins/_ism/policies/{name}", .deleteStatePolicy, where: \.hasStatePolicies),
     ]
 
     private static let healthOptions =
@@ -120,10 +148,10 @@ enum RESTRouter {
         + "wait_for_no_relocating_shards wait_for_active_shards wait_for_nodes wait_for_events expand_wildcards"
 
     /// The endpoint, and the request with its captures; or the refusal.
-    static func resolve(_ request: RESTRequest) -> Result<(Endpoint, RESTRequest), Refusal> {
+    static func resolve(_ request: RESTRequest, _ dialect: ServerDialect) -> Result<(Endpoint, RESTRequest), Refusal> {
         var allowed: [String] = []
         var best: (Route, [String: String])?
-        for route in self.routes {
+        for route in self.routes where route.isHad(dialect) {
             guard let captures = route.captures(request.segments) else { continue }
             // A literal segment is closer than a placeholder: `/_mapping` before `/{index}`.
             let isCloser = best.map { captures.count < $0.1.count } ?? true

@@ -17,11 +17,13 @@ struct Aggregation {
 
     private let json: JSONValue
     private let body: RequestBody
+    private let dialect: ServerDialect
 
     /// - Parameter json: `{"name": {"terms": {…}, "aggs": {…}}}`.
-    init(_ json: JSONValue, body: RequestBody) {
+    init(_ json: JSONValue, body: RequestBody, dialect: ServerDialect) {
         self.json = json
         self.body = body
+        self.dialect = dialect
     }
 
     func compute(_ rows: [Row]) throws(ElasticsearchError) -> JSONValue {
@@ -46,7 +48,7 @@ struct Aggregation {
                 throw .parsing(
                     "Missing definition for aggregation [\(aggregation.name)]", at: aggregation.name, in: self.body)
             }
-            let nested = inner.map { Aggregation($0, body: self.body) }
+            let nested = inner.map { Aggregation($0, body: self.body, dialect: self.dialect) }
             results.append(JSONMember(aggregation.name, try self.one(kind.name, kind.value, nested, rows)))
         }
         return .object(results)
@@ -144,10 +146,12 @@ struct Aggregation {
     private func dateHistogram(
         _ options: JSONValue, _ nested: Aggregation?, _ rows: [Row]
     ) throws(ElasticsearchError) -> JSONValue {
-        let known = [
-            "field", "fixed_interval", "calendar_interval", "min_doc_count", "extended_bounds", "time_zone", "format",
-            "offset", "order", "keyed", "missing", "hard_bounds",
+        var known = [
+            "field", "min_doc_count", "extended_bounds", "time_zone", "format", "offset", "order", "keyed", "missing",
+            "hard_bounds",
         ]
+        if self.dialect.hasFixedIntervals { known += ["fixed_interval", "calendar_interval"] }
+        if self.dialect.hasPlainIntervals { known.append("interval") }
         for member in options.objectValue ?? [] where !known.contains(member.name) {
             throw .parsing("[date_histogram] unknown field [\(member.name)]", at: member.name, in: self.body)
         }
@@ -157,7 +161,8 @@ struct Aggregation {
             "1d": 86_400_000, "day": 86_400_000,
         ]
         let interval: Int64
-        if let text = options["fixed_interval"]?.stringValue, let duration = TimeValue.parse(text),
+        if let text = (options["fixed_interval"] ?? options["interval"])?.stringValue,
+            let duration = TimeValue.parse(text),
             duration > .zero
         {
             interval = duration.wholeMilliseconds

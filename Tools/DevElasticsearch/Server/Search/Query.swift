@@ -21,7 +21,7 @@ struct Query {
             var steps = path.split(separator: ".")[...]
             while steps.count > 1 {
                 steps = steps.dropLast()
-                if let field = self.index.mapping.fields[steps.joined(separator: ".")], field.type == .flattened {
+                if let field = self.index.mapping.fields[steps.joined(separator: ".")], field.type.isFlattened {
                     return field
                 }
             }

@@ -37,13 +37,17 @@ struct IndexSettings: Equatable, Sendable {
         for (name, value) in flat.sorted(by: { $0.key < $1.key }) {
             let full = name.hasPrefix("index.") ? name : "index.\(name)"
             guard Self.fixedNames.contains(full) || Self.changeableNames.contains(full) else {
-                throw .illegalArgument(
-                    "unknown setting [\(full)] please check that any required plugins are installed, or check the "
-                        + "breaking changes documentation for removed settings")
+                throw Self.unknown(full)
             }
             self.values[full] = Self.text(value)
         }
         try self.validate()
+    }
+
+    static func unknown(_ name: String) -> ElasticsearchError {
+        .illegalArgument(
+            "unknown setting [\(name)] please check that any required plugins are installed, or check the "
+                + "breaking changes documentation for removed settings")
     }
 
     private func validate() throws(ElasticsearchError) {
@@ -88,7 +92,24 @@ struct IndexSettings: Equatable, Sendable {
     var replicaCount: Int { self.integer("index.number_of_replicas") ?? 1 }
     var resultWindowMax: Int { self.integer("index.max_result_window") ?? 10_000 }
 
-    func isBlocked(_ block: String) -> Bool { self.values["index.blocks.\(block)"]?.stringValue == "true" }
+    /// Why the index takes no documents; `nil` when it does.
+    ///
+    /// - Parameter fullDiskStatus: the status of the block that a full disk brings about.
+    func writeBlock(index: String, fullDiskStatus: Int) -> ElasticsearchError? {
+        func isSet(_ block: String) -> Bool { self.values["index.blocks.\(block)"]?.stringValue == "true" }
+        let (status, block): (Int, String)
+        if isSet("read_only_allow_delete") {
+            let words = fullDiskStatus == 429 ? "TOO_MANY_REQUESTS" : "FORBIDDEN"
+            (status, block) = (fullDiskStatus, "\(words)/12/index has read-only-allow-delete block")
+        } else if isSet("read_only") {
+            (status, block) = (403, "FORBIDDEN/5/index read-only (api)")
+        } else if isSet("write") {
+            (status, block) = (403, "FORBIDDEN/8/index write (api)")
+        } else {
+            return nil
+        }
+        return ElasticsearchError(status, "cluster_block_exception", "index [\(index)] blocked by: [\(block)];")
+    }
 
     /// How long a change stays unseen by searches; `nil` for ever.
     func refreshInterval(default standard: Duration) -> Duration? {
