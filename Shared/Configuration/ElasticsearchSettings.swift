@@ -116,8 +116,19 @@ package struct ElasticsearchSettings: Sendable {
         _ reader: inout ConfigurationReader, _ openWhisk: OpenWhiskElasticsearch
     ) -> Authentication {
         let apiKey = reader.secret("ELASTICSEARCH_API_KEY")
-        let username = reader.text("ELASTICSEARCH_USERNAME") ?? (apiKey == nil ? openWhisk.username : nil)
-        let password = reader.secret("ELASTICSEARCH_PASSWORD") ?? (apiKey == nil ? openWhisk.password : nil)
+        let isForeign = apiKey == nil
+        var username = reader.text("ELASTICSEARCH_USERNAME")
+        if username == nil, isForeign, let foreign = openWhisk.username {
+            username = foreign
+            reader.note("ELASTICSEARCH_USERNAME", foreign, .environment(OpenWhiskElasticsearch.prefix + "username"))
+        }
+        var password = reader.secret("ELASTICSEARCH_PASSWORD")
+        if password == nil, isForeign, let foreign = openWhisk.password {
+            password = foreign
+            reader.note(
+                "ELASTICSEARCH_PASSWORD", ConfigurationReader.mask,
+                .environment(OpenWhiskElasticsearch.prefix + "password"))
+        }
         switch (apiKey, username, password) {
         case (nil, nil, nil):
             return .none

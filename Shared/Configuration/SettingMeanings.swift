@@ -170,7 +170,7 @@ enum SettingMeanings {
         "OTEL_EXPORTER_OTLP_HEADERS":
             "Headers that the collector asks for: `name=value`, several with commas.",
         "OTEL_EXPORTER_OTLP_PROTOCOL":
-            "The body is JSON.",
+            "The body is JSON, with `http/protobuf` too; with `grpc` no traces are sent.",
         "OTEL_EXPORTER_OTLP_TIMEOUT":
             "Of one request, milliseconds.",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT":

@@ -14,6 +14,7 @@ package struct TelemetrySettings: Sendable {
     private enum TransferProtocol: String, CaseIterable {
         case json = "http/json"
         case protobuf = "http/protobuf"
+        case grpc
     }
 
     /// The address that traces are posted to; `nil`: no traces.
@@ -54,10 +55,20 @@ package struct TelemetrySettings: Sendable {
         self.timeout = .milliseconds(
             reader.integer("OTEL_EXPORTER_OTLP_TIMEOUT", default: 10_000, in: 100...600_000))
         let form = reader.choice("OTEL_EXPORTER_OTLP_PROTOCOL", default: TransferProtocol.json)
-        if form == .protobuf {
+        switch form {
+        case .json: break
+        case .protobuf:
             reader.warn(
                 "OTEL_EXPORTER_OTLP_PROTOCOL", "is http/protobuf, and the body is sent as JSON to the same address",
                 remedy: "set it to http/json")
+        case .grpc:
+            // Often set for a whole cluster: no reason not to fire.
+            if self.tracesURL != nil {
+                reader.warn(
+                    "OTEL_EXPORTER_OTLP_PROTOCOL", "is grpc, which is not spoken here: no traces are sent",
+                    remedy: "set it to http/json, and the endpoint to the collector's port for HTTP, 4318 as a rule")
+            }
+            self.tracesURL = nil
         }
         self.sampler = reader.choice("OTEL_TRACES_SAMPLER", default: self.sampler)
         self.ratio = reader.value(

@@ -24,16 +24,14 @@ package struct RetentionPolicy: Hashable, Sendable {
         }
     }
 
+    /// Nothing but the deletion: the server acts with the rights of whoever puts the policy, and each further action needs more.
     /// No roll-over: an index holds one date, and a replay must find it under the same name.
     package func body(for server: StoreServer) -> JSONValue {
         switch server.lifecycle {
         case .ilm, .none:
             return [
                 "policy": [
-                    "phases": [
-                        "hot": ["actions": ["set_priority": ["priority": 100]]],
-                        "delete": ["min_age": .string(self.age), "actions": ["delete": .object([])]],
-                    ]
+                    "phases": ["delete": ["min_age": .string(self.age), "actions": ["delete": .object([])]]]
                 ]
             ]
         case .ism:

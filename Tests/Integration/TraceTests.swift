@@ -20,7 +20,7 @@ import Testing
             let variables = ["OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_TRACES_SAMPLER": "always_on"]
             try await Stack.with(environment: variables) { stack in
                 let reader = try await stack.consumer()
-                let body = #"{"name":"once","delay":"1s","target":{"action":"/guest/a","payload":{}}}"#
+                let body = #"{"id":"once","delay":"1s","target":{"action":"/guest/a","payload":{}}}"#
                 let made = try await stack.call(.post, "/v1/namespaces/guest/timers", body)
                 #expect(made.status == 201, "\(made.body.text)")
                 try await reader.until("the timer is in Kafka") { $0.contains { $0.key == "guest/once" } }

@@ -70,6 +70,9 @@ struct CoordinatorAssembly {
             : CanaryKeeper(
                 server: server, isLeading: { coordinator.ledEpoch != nil }, metrics: self.observability.metrics,
                 logger: self.observability.logger("canary"))
+        self.observability.metrics.gauge(
+            "escapement_canary_enabled", "1 where the canary is kept, 0 with ESCAPEMENT_CANARY off."
+        ).set(canary == nil ? 0 : 1)
         // Stopped in reverse: out of rotation, then the API, the lease, and last what they stand on.
         let services: [any Service] = [
             admin, StoreRun(store: store),

@@ -45,6 +45,8 @@ final class TickerEngine: @unchecked Sendable {
     }
 
     let inbox = TickerInbox()
+    /// Turns five times a second when there is nothing to do.
+    let beat: LoopBeat
     let summary = Mutex(Summary())
 
     private let laneCount: Int
@@ -82,6 +84,7 @@ final class TickerEngine: @unchecked Sendable {
     ) {
         self.laneCount = laneCount
         self.clocks = clocks
+        self.beat = LoopBeat("tick loop", limit: .seconds(10), now: { clocks.monotonicNow() })
         self.metrics = metrics
         self.logger = logger
         self.now = clocks.wallNow()
@@ -162,6 +165,7 @@ final class TickerEngine: @unchecked Sendable {
         self.answerQueries()
         self.leaveIfAsked()
         self.publishSummary()
+        self.beat.beat()
     }
 
     private var nextDeadline: WallInstant? {

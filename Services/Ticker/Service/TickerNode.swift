@@ -89,6 +89,7 @@ package final class TickerNode: Sendable {
                     seed: settings.seed)
             })
         summary.attach(self.engine)
+        health.addLivenessCheck("tick loop") { [beat = self.engine.beat] in beat.status }
         health.declare(
             Self.loadedCondition, kind: .condition, initially: .notReady("no shard is loaded yet"))
     }

@@ -171,13 +171,19 @@ final class Harness: Sendable {
         for number in 0..<Int(duration.wholeMilliseconds / 50) { await self.step(number) }
     }
 
-    /// Lets time pass until `condition` holds; fails after two minutes of it.
+    /// How long the machine may take, however busy it is: simulated time can run ahead of threads that wait for a processor.
+    private static let patience = Duration.seconds(10)
+
+    /// Lets time pass until `condition` holds; fails when both two minutes of it and the machine's patience are over.
     func until(
         _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
     ) async throws {
-        for number in 0..<2400 {
+        let deadline = ContinuousClock.now.advanced(by: Self.patience)
+        var number = 0
+        while number < 2400 || ContinuousClock.now < deadline {
             if try await condition() { return }
             await self.step(number)
+            number += 1
         }
         Issue.record("never: \(what)", sourceLocation: sourceLocation)
         throw NeverHappened()

@@ -105,6 +105,7 @@ import Testing
         }
         #expect(try password.read() == "from-elsewhere")
         #expect(!loaded.listing.contains("from-elsewhere"))
+        #expect(loaded.listing.contains(prefix + "username") && loaded.listing.contains(prefix + "password"))
     }
 
     @Test(arguments: [

@@ -130,6 +130,14 @@ import Testing
         #expect(ListenAddress(text: text) == nil)
     }
 
+    @Test func `a collector that is spoken to by gRPC elsewhere stops no service`() throws {
+        let loaded = try Fixtures().load(
+            DispatcherConfiguration.self,
+            ["OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"])
+        #expect(loaded.model.common.telemetry.tracesURL == nil)
+        #expect(loaded.warnings.map(\.name) == ["OTEL_EXPORTER_OTLP_PROTOCOL"])
+    }
+
     @Test(arguments: ["hunter2", "=hunter2", "a=hunter2%2", "a=hunter2%zz"])
     func `headers for the collector of traces that cannot be read are refused and not repeated`(text: String) {
         let problems = Fixtures().problems(DispatcherConfiguration.self, ["OTEL_EXPORTER_OTLP_HEADERS": text])

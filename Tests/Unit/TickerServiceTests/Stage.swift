@@ -67,15 +67,20 @@ final class Stage: Sendable {
 
     var now: WallInstant { self.clocks.wallNow() }
 
-    /// Lets time pass until `condition` holds, for at most `limit`.
+    /// How long the machine may take for it, however busy it is: simulated time can run ahead of threads that wait for a
+    /// processor.
+    private static let patience = Duration.seconds(10)
+
+    /// Lets time pass until `condition` holds; gives up when both `limit` and the machine's patience are over.
     func until(
         _ what: String, limit: Duration = .seconds(20), step: Duration = .milliseconds(10),
         sourceLocation: SourceLocation = #_sourceLocation,
         _ condition: () -> Bool
     ) async throws {
         var passed = Duration.zero
+        let deadline = ContinuousClock.now.advanced(by: Self.patience)
         while !condition() {
-            guard passed < limit else {
+            guard passed < limit || ContinuousClock.now < deadline else {
                 Issue.record("never: \(what)", sourceLocation: sourceLocation)
                 throw StageError()
             }

@@ -166,6 +166,17 @@ import WireProtocol
         }
     }
 
+    @Test func `a ticker is alive while its clock turns`() async throws {
+        try await Stage.run { stage in
+            await stage.clocks.advance(by: .seconds(60))
+            try await stage.until("the loop has turned since") { stage.observability.health.liveness.isOK }
+            stage.node.leave()
+            try await stage.until("it has ended, and nothing turns any more") {
+                !stage.observability.health.liveness.isOK
+            }
+        }
+    }
+
     @Test func `a revoked shard is released after what is in flight`() async throws {
         try await Stage.run { stage in
             stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
