@@ -193,15 +193,15 @@ package struct ElasticsearchClient: Sendable {
         var piece: [UInt8] = []
         piece.reserveCapacity(self.pieceBytes + 4096)
         for document in documents {
-            JSONValue.object([
-                JSONMember(
-                    "create",
-                    .record([
-                        "_index": .string(document.index), "_type": type.map { .string($0) },
-                        "_id": .string(document.id),
-                    ]))
-            ]).write(to: &piece)
-            piece.append(UInt8(ascii: "\n"))
+            piece.append(contentsOf: #"{"create":{"_index":"#.utf8)
+            JSONValue.writeString(document.index, to: &piece)
+            if let type {
+                piece.append(contentsOf: #","_type":"#.utf8)
+                JSONValue.writeString(type, to: &piece)
+            }
+            piece.append(contentsOf: #","_id":"#.utf8)
+            JSONValue.writeString(document.id, to: &piece)
+            piece.append(contentsOf: "}}\n".utf8)
             piece.append(contentsOf: document.body)
             piece.append(UInt8(ascii: "\n"))
             if piece.count >= self.pieceBytes {

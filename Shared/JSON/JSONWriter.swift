@@ -23,22 +23,41 @@ extension JSONValue {
     /// end a line of NDJSON.
     package static func writeString(_ text: some StringProtocol, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): bytes.append(contentsOf: [UInt8(ascii: "\\"), byte])
-            case UInt8(ascii: "\\"): bytes.append(contentsOf: [byte, byte])
-            case 0x0a: bytes.append(contentsOf: "\\n".utf8)
-            case 0x0d: bytes.append(contentsOf: "\\r".utf8)
-            case 0x09: bytes.append(contentsOf: "\\t".utf8)
-            case 0..<0x20:
-                bytes.append(contentsOf: "\\u00".utf8)
-                let digits = Array("0123456789abcdef".utf8)
-                bytes.append(digits[Int(byte >> 4)])
-                bytes.append(digits[Int(byte & 15)])
-            default: bytes.append(byte)
+        let isWritten: Void? = text.utf8.withContiguousStorageIfAvailable { buffer in
+            // Nearly every text has nothing to escape and is copied as it is.
+            var start = 0
+            for index in buffer.indices where self.isEscaped(buffer[index]) {
+                bytes.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[start..<index]))
+                self.writeEscaped(buffer[index], to: &bytes)
+                start = index + 1
+            }
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[start...]))
+        }
+        if isWritten == nil {
+            for byte in text.utf8 {
+                if self.isEscaped(byte) { self.writeEscaped(byte, to: &bytes) } else { bytes.append(byte) }
             }
         }
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private static func writeEscaped(_ byte: UInt8, to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(byte)
+        case 0x0a: bytes.append(UInt8(ascii: "n"))
+        case 0x0d: bytes.append(UInt8(ascii: "r"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        default:
+            bytes.append(contentsOf: "u00".utf8)
+            let digits = Array("0123456789abcdef".utf8)
+            bytes.append(digits[Int(byte >> 4)])
+            bytes.append(digits[Int(byte & 15)])
+        }
     }
 
     private func write(to bytes: inout [UInt8], indentation: Int?) {
@@ -48,23 +67,26 @@ extension JSONValue {
         case .number(let text): bytes.append(contentsOf: text.utf8)
         case .string(let text): Self.writeString(text, to: &bytes)
         case .array(let elements):
-            Self.writeList(elements, "[", "]", to: &bytes, indentation: indentation) { element, bytes, deeper in
+            Self.writeList(elements, UInt8(ascii: "["), UInt8(ascii: "]"), to: &bytes, indentation: indentation) {
+                element, bytes, deeper in
                 element.write(to: &bytes, indentation: deeper)
             }
         case .object(let members):
-            Self.writeList(members, "{", "}", to: &bytes, indentation: indentation) { member, bytes, deeper in
+            Self.writeList(members, UInt8(ascii: "{"), UInt8(ascii: "}"), to: &bytes, indentation: indentation) {
+                member, bytes, deeper in
                 Self.writeString(member.name, to: &bytes)
-                bytes.append(contentsOf: (deeper == nil ? ":" : ": ").utf8)
+                bytes.append(UInt8(ascii: ":"))
+                if deeper != nil { bytes.append(UInt8(ascii: " ")) }
                 member.value.write(to: &bytes, indentation: deeper)
             }
         }
     }
 
     private static func writeList<Item>(
-        _ items: [Item], _ open: String, _ close: String, to bytes: inout [UInt8], indentation: Int?,
+        _ items: [Item], _ open: UInt8, _ close: UInt8, to bytes: inout [UInt8], indentation: Int?,
         _ writeItem: (Item, inout [UInt8], Int?) -> Void
     ) {
-        bytes.append(contentsOf: open.utf8)
+        bytes.append(open)
         let deeper = indentation.map { $0 + 2 }
         for (index, item) in items.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
@@ -78,6 +100,6 @@ extension JSONValue {
             bytes.append(0x0a)
             bytes.append(contentsOf: repeatElement(0x20, count: indentation))
         }
-        bytes.append(contentsOf: close.utf8)
+        bytes.append(close)
     }
 }

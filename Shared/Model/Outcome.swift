@@ -60,14 +60,21 @@ package enum Reason: UInt8, CaseIterable, Hashable, Sendable {
     case recordLost = 28
 
     /// `CATCHUP_WINDOW` for `catchupWindow`.
-    package var code: String {
-        var code = ""
-        for character in "\(self)" {
-            if character.isUppercase { code += "_" }
-            code += character.uppercased()
+    package var code: String { Self.codes[Int(self.rawValue)] }
+
+    /// By raw value; made once, as reflection is slow and every record asks.
+    private static let codes: [String] = {
+        var codes = [String](repeating: "", count: Int(UInt8.max) + 1)
+        for reason in Self.allCases {
+            var code = ""
+            for character in "\(reason)" {
+                if character.isUppercase { code += "_" }
+                code += character.uppercased()
+            }
+            codes[Int(reason.rawValue)] = code
         }
-        return code
-    }
+        return codes
+    }()
 }
 
 /// How an occurrence ended.
@@ -79,5 +86,11 @@ package enum Outcome: UInt8, CaseIterable, Hashable, Sendable {
     /// Could not be delivered; a copy is in the dead letters.
     case failed = 3
 
-    package var name: String { "\(self)" }
+    package var name: String {
+        switch self {
+        case .dispatched: "dispatched"
+        case .skipped: "skipped"
+        case .failed: "failed"
+        }
+    }
 }

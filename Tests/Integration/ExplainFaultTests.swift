@@ -15,6 +15,8 @@ import Testing
     private static let deleted = 10
     /// Requests at a time.
     private static let width = 8
+    /// For an audit of all records, of which there are as many as the run is long.
+    private static var patience: Duration { Stack.patience + .seconds(Self.seconds) }
     private static let seconds = getenv("ESCAPEMENT_FAULT_RUN_SECONDS").flatMap { Int(String(cString: $0)) } ?? 40
 
     private func make(_ stack: Stack) async throws {
@@ -142,8 +144,10 @@ import Testing
             let end = SystemClocks().wallNow()
             try await stack.untilReady()
             // What was due by the end is recorded at last.
-            try await Eventually.holds("the audit of the run is clean") {
+            var last = ""
+            try await Eventually.holds("the audit of the run is clean", patience: Self.patience, seen: { last }) {
                 let result = try await self.audit(stack, from: start, to: end)
+                last = "\(result.code) \(result.output.suffix(2000)) \(result.errors.suffix(2000))"
                 guard result.code == 0, let items = try JSONParser.parse(result.output)["items"]?.arrayValue else {
                     return false
                 }
@@ -167,8 +171,9 @@ import Testing
             }
             let deleted = try await self.deleteRecords(stack, from: start, to: end)
             #expect(deleted.count == Self.deleted)
-            try await Eventually.holds("the audit finds what was deleted") {
+            try await Eventually.holds("the audit finds what was deleted", patience: Self.patience, seen: { last }) {
                 let result = try await self.audit(stack, from: start, to: end)
+                last = "\(result.code) \(result.output.suffix(2000)) \(result.errors.suffix(2000))"
                 guard result.code != 0 else { return false }
                 let items = try JSONParser.parse(result.output)["items"]?.arrayValue ?? []
                 let found = items.flatMap { item in

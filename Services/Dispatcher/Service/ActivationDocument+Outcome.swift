@@ -12,7 +12,8 @@ extension OutcomeRecord {
         var members: [JSONMember] = []
         members.reserveCapacity(28)
         func add(_ name: String, _ value: JSONValue) { members.append(JSONMember(name, value)) }
-        add("@timestamp", .string(self.settledAt.description))
+        let settledAt = self.settledAt.description
+        add("@timestamp", .string(settledAt))
         add("schema_version", 1)
         add("activation_id", .string(self.id.description))
         add("cluster", .string(cluster))
@@ -26,7 +27,7 @@ extension OutcomeRecord {
             add("labels", .object(self.labels.map { JSONMember($0.name, .string($0.value)) }))
         }
         add("scheduled_at", .string(self.scheduled.description))
-        if isSent { add("dispatched_at", .string(self.settledAt.description)) }
+        if isSent { add("dispatched_at", .string(settledAt)) }
         if let lateness = self.lateness { add("lateness_ms", .integer(lateness.wholeMilliseconds)) }
         add("outcome", .string(self.outcome.name))
         add("reason", .string(self.reason.code))
@@ -59,7 +60,7 @@ extension OutcomeRecord {
 
     /// The second part of the W3C trace context.
     private var traceID: String? {
-        let parts = self.traceparent.split(separator: "-")
-        return parts.count >= 4 && parts[1].utf8.count == 32 ? String(parts[1]) : nil
+        let parts = self.traceparent.utf8.split(separator: UInt8(ascii: "-"), maxSplits: 3)
+        return parts.count >= 4 && parts[1].count == 32 ? String(Substring(parts[1])) : nil
     }
 }

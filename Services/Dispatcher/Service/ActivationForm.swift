@@ -36,8 +36,11 @@ package enum ActivationForm: Hashable, Sendable {
 
     /// `prefix-yyyy.MM.dd` of the scheduled time, in UTC: never of today, so that a replay meets its twin.
     package static func index(prefix: String, scheduled: WallInstant) -> String {
-        let date = scheduled.description.prefix(10)
-        return "\(prefix)-" + String(date.map { $0 == "-" ? "." : $0 })
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        scheduled.appendText(to: &text)
+        for index in 0..<10 where text[index] == UInt8(ascii: "-") { text[index] = UInt8(ascii: ".") }
+        return "\(prefix)-\(String(decoding: text[..<10], as: UTF8.self))"
     }
 
     /// The indices that may hold records of `namespace`.

@@ -3,6 +3,7 @@ import DispatcherDomain
 import DispatcherElasticsearch
 import DispatcherService
 import EscapementModel
+import Glibc
 import HTTPClient
 import JSON
 import Logging
@@ -16,8 +17,8 @@ struct IndexBenchCommand: AsyncParsableCommand {
         discussion: """
             In turns, into indices of their own in the Elasticsearch of the stack that runs here: outcomes through the \
             dispatcher's own code (document, bulk request, compression, answer), and the same documents by a bare loop \
-            of libcurl over one connection, whose requests are made before the clock runs. One JSON line a round, and \
-            the ratio of the medians.
+            of libcurl over one connection, whose requests are made before the clock runs. One JSON line a round, with \
+            microseconds of this process's processor time a document, and the ratio of the medians.
             """)
 
     @Option(help: "How long each turn lasts, in seconds.")
@@ -65,15 +66,18 @@ struct IndexBenchCommand: AsyncParsableCommand {
         var number: UInt64 = 0
         var index = ""
         for round in 1...self.rounds {
-            ours.append(try await self.write(writer, form, &number))
+            let (own, ownCPU) = try await self.write(writer, form, &number)
+            ours.append(own)
             let loop = try BareBulkLoop(
                 url: text("url"), user: text("username"), password: String(password), authorityFile: text("caFile"))
-            let (rate, name) = try self.post(loop, form, &number)
+            let (rate, loopCPU, name) = try self.post(loop, form, &number)
             bare.append(rate)
             index = name
             let line: JSONValue = [
                 "w": "INDEX", "round": .integer(round), "escapement_docs_s": .decimal(ours[round - 1].rounded()),
                 "libcurl_docs_s": .decimal(rate.rounded()),
+                "escapement_cpu_us": .decimal(ownCPU),
+                "libcurl_cpu_us": .decimal(loopCPU),
             ]
             print(line.text)
         }
@@ -92,10 +96,24 @@ struct IndexBenchCommand: AsyncParsableCommand {
 
     private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
+    /// Nanoseconds of this process's processor time so far.
+    private static func processor() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    /// Microseconds a document, with one decimal.
+    private static func microseconds(_ nanoseconds: Int64, _ count: Int) -> Double {
+        (Double(nanoseconds) / Double(max(1, count)) / 100).rounded() / 10
+    }
+
     /// Documents a second through the dispatcher's writer, from outcomes on.
-    private func write(_ writer: DocumentWriter, _ form: ActivationForm, _ number: inout UInt64) async throws -> Double
-    {
+    private func write(
+        _ writer: DocumentWriter, _ form: ActivationForm, _ number: inout UInt64
+    ) async throws -> (rate: Double, cpu: Double) {
         var writer = writer
+        let before = Self.processor()
         let clocks = SystemClocks()
         let began = clocks.monotonicNow()
         var count = 0
@@ -109,15 +127,17 @@ struct IndexBenchCommand: AsyncParsableCommand {
             try await writer.write(documents)
             count += documents.count
         }
-        return Double(count) / (clocks.monotonicNow().duration(since: began) / .seconds(1))
+        let rate = Double(count) / (clocks.monotonicNow().duration(since: began) / .seconds(1))
+        return (rate, Self.microseconds(Self.processor() - before, count))
     }
 
     /// Documents a second through the bare loop; only the requests are timed. And their index.
     private func post(
         _ loop: BareBulkLoop, _ form: ActivationForm, _ number: inout UInt64
-    ) throws -> (rate: Double, index: String) {
+    ) throws -> (rate: Double, cpu: Double, index: String) {
         let clocks = SystemClocks()
         var spent = Duration.zero
+        var cpu: Int64 = 0
         var count = 0
         var index = ""
         while spent < .seconds(Int64(self.seconds)) {
@@ -132,12 +152,13 @@ struct IndexBenchCommand: AsyncParsableCommand {
                 body += document.body
                 body.append(10)
             }
-            let began = clocks.monotonicNow()
+            let (began, before) = (clocks.monotonicNow(), Self.processor())
             try loop.post(body)
             spent += clocks.monotonicNow().duration(since: began)
+            cpu += Self.processor() - before
             count += Self.requestDocuments
         }
-        return (Double(count) / (spent / .seconds(1)), index)
+        return (Double(count) / (spent / .seconds(1)), Self.microseconds(cpu, count), index)
     }
 
     private static func outcome(_ number: UInt64) -> OutcomeRecord {

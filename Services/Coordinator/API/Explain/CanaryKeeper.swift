@@ -63,7 +63,8 @@ package struct CanaryKeeper: Sendable {
             try await self.ensure()
             let now = self.server.clocks.wallNow()
             let result = try await self.server.reconciliation(
-                Self.namespace, Self.name, from: now.advanced(by: .zero - Self.window), to: now)
+                Self.namespace, Self.name, from: now.advanced(by: .zero - Self.window), to: now,
+                journalUntil: self.server.clocks.monotonicNow().advanced(by: APIServer.journalTime))
             self.metrics.compared(result, at: now)
             if let first = result.differences.first {
                 self.logger.warning(

@@ -17,8 +17,8 @@ extension APIServer {
     private static let settlingTime = Duration.seconds(30)
     /// Timers of one answer.
     private static let timersAtOnce = 1000
-    /// How long an answer may ask the journal about what is missing.
-    private static let journalTime = Duration.seconds(5)
+    /// How long an answer may ask the journal about what is missing, all its schedules together.
+    static let journalTime = Duration.seconds(5)
 
     func reconcile(_ call: APICall) async throws -> Response {
         var query = QueryReader(call)
@@ -34,9 +34,13 @@ extension APIServer {
         try query.finish()
         guard let from = given.0, let to = given.1 else { throw Problem.invalid(query.faults) }
         let end = min(to, self.view.now)
-        if let only {
-            return Answer.json(["items": .array([try await self.reconcile(call.namespace, only, from: from, to: end)])])
+        let deadline = self.clocks.monotonicNow().advanced(by: Self.journalTime)
+        func item(_ name: String) async throws -> JSONValue {
+            let result = try await self.reconciliation(
+                call.namespace, name, from: from, to: end, journalUntil: deadline)
+            return .object([JSONMember("schedule", .string(name))] + self.members(of: result))
         }
+        if let only { return Answer.json(["items": .array([try await item(only)])]) }
         // First the schedules by name, then the timers by time; the token says where.
         var name: String?
         if let token {
@@ -51,15 +55,17 @@ extension APIServer {
             namespace: call.namespace, endedAfter: from, after: name, limit: Self.reconciledAtOnce + 1)
         let names = found.prefix(Self.reconciledAtOnce)
         var items: [JSONValue] = []
-        for name in names { items.append(try await self.reconcile(call.namespace, name, from: from, to: end)) }
+        for name in names { items.append(try await item(name)) }
         let isMore = found.count > Self.reconciledAtOnce
         let next = names.last.flatMap { isMore ? PageToken.make("c", $0) : nil } ?? PageToken.make(.start)
         return Answer.json(["items": .array(items), "nextPageToken": .string(next)])
     }
 
     /// What should have been settled of one name's schedules beside what is recorded.
+    ///
+    /// - Parameter deadline: until when the journal may be asked about what is missing.
     func reconciliation(
-        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant
+        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant, journalUntil deadline: MonotonicInstant
     ) async throws -> Reconciliation {
         let history = try await self.history(namespace: namespace, name: name)
         let view = self.view
@@ -78,18 +84,11 @@ extension APIServer {
             expected: expected.map(\.occurrence), records: records, from: from, to: to,
             settledBefore: view.now.advanced(by: .zero - Self.settlingTime))
         let versions = Dictionary(expected.map { ($0.occurrence.scheduled, $0) }) { first, _ in first }
-        try await self.askJournal(of: &result) { difference in
+        try await self.askJournal(of: &result, until: deadline) { difference in
             guard let (occurrence, version) = versions[difference.at] else { return .unsupported }
             return try await search.journal(of: occurrence, version)
         }
         return result
-    }
-
-    private func reconcile(
-        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant
-    ) async throws -> JSONValue {
-        let result = try await self.reconciliation(namespace, name, from: from, to: to)
-        return .object([JSONMember("schedule", .string(name))] + self.members(of: result))
     }
 
     /// Timers that were not cancelled, while the store has them: for an hour after they were settled.
@@ -105,7 +104,8 @@ extension APIServer {
         var result = Reconciliation(
             timers: timers, records: records, settledBefore: self.view.now.advanced(by: .zero - Self.settlingTime))
         let byName = Dictionary(timers.map { ($0.name, $0) }) { first, _ in first }
-        try await self.askJournal(of: &result) { difference in
+        let deadline = self.clocks.monotonicNow().advanced(by: Self.journalTime)
+        try await self.askJournal(of: &result, until: deadline) { difference in
             guard let timer = difference.timer.flatMap({ byName[$0] }) else { return .unsupported }
             return try await RecordSearch(cluster: self.cluster, namespace: namespace, name: timer.name).journal(
                 uid: timer.uid, shard: timer.shard, scheduled: timer.due, due: timer.due, kind: .delay)
@@ -119,11 +119,11 @@ extension APIServer {
 
     /// Adds to what is missing what the journal says of it, as far as time allows.
     private func askJournal(
-        of result: inout Reconciliation, _ ask: (Reconciliation.Difference) async throws -> JournalFinding
+        of result: inout Reconciliation, until deadline: MonotonicInstant,
+        _ ask: (Reconciliation.Difference) async throws -> JournalFinding
     ) async throws {
-        let started = self.clocks.monotonicNow()
         for index in result.differences.indices where result.differences[index].kind == .missing {
-            guard self.clocks.monotonicNow().duration(since: started) < Self.journalTime else { return }
+            guard self.clocks.monotonicNow() < deadline else { return }
             guard case .answer(let record?, _, _) = try await ask(result.differences[index]) else { continue }
             let outcome = record["outcome"]?.stringValue ?? "?"
             let kafka = record["kafka"].map {
