@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# Creates the role and the user of the dispatchers: they write activation records, read them back, and put the
-# index template. Safe to repeat.
+# Creates the role and the user of the dispatchers: they write activation records and read them back. Template and policy
+# are the administrator's ('elasticsearch-setup'); the dispatchers only look at them. Safe to repeat.
 set -euo pipefail
 
 server=http://elasticsearch:9200
 
+# The document comes on the standard input and the administrator's password as a configuration file of curl: among the
+# arguments every process could read them.
 put() {
-    # The password comes on the standard input as a configuration file of curl, not as an argument.
-    curl --fail --silent --show-error --retry 20 --retry-delay 2 --retry-all-errors --config - --request PUT --header 'Content-Type: application/json' \
-        --data "$2" "$server/$1" <<CONFIG
-user = "elastic:$ELASTIC_PASSWORD"
-CONFIG
+    curl --fail --silent --show-error --retry 20 --retry-delay 2 --retry-all-errors --request PUT \
+        --config <(printf 'user = "elastic:%s"\n' "$ELASTIC_PASSWORD") \
+        --header 'Content-Type: application/json' --data-binary @- "$server/$1"
     echo
 }
 
-put _security/role/escapement '{
-  "cluster": ["monitor", "manage_index_templates", "manage_ilm"],
+put _security/role/escapement <<'ROLE'
+{
+  "cluster": ["monitor", "read_ilm"],
   "indices": [
-    {"names": ["escapement-activations*"], "privileges": ["create_index", "create_doc", "read", "view_index_metadata"]}
+    {"names": ["escapement-activations*"], "privileges": ["auto_configure", "create_doc", "read", "view_index_metadata"]}
   ]
-}'
-put _security/user/escapement "{
-  \"password\": \"$(cat /run/secrets/elasticsearch_password)\",
-  \"roles\": [\"escapement\"], \"full_name\": \"Escapement dispatchers\"
-}"
+}
+ROLE
+put _security/user/escapement <<USER
+{
+  "password": "$(cat /run/secrets/elasticsearch_password)",
+  "roles": ["escapement"], "full_name": "Escapement dispatchers"
+}
+USER
 echo "elasticsearch-init: the user 'escapement' is ready"

@@ -4,9 +4,10 @@
 set -euo pipefail
 
 tools=/opt/kafka/bin
+# Passwords stand in files and not among the arguments, where every process could read them.
 properties=$(mktemp)
-trap 'rm -f "$properties"' EXIT
-# In a file and not among the arguments, where every process could read it.
+credential=$(mktemp)
+trap 'rm -f "$properties" "$credential"' EXIT
 cat > "$properties" <<CONFIG
 security.protocol=SASL_PLAINTEXT
 sasl.mechanism=PLAIN
@@ -22,7 +23,7 @@ for attempt in $(seq 1 30); do
     sleep 1
 done
 
-password=$(cat /run/secrets/kafka_password)
+printf 'SCRAM-SHA-512=iterations=8192,password=%s\n' "$(cat /run/secrets/kafka_password)" > "$credential"
 "$tools/kafka-configs.sh" --bootstrap-server kafka:19092 --command-config "$properties" --alter \
-    --entity-type users --entity-name escapement --add-config "SCRAM-SHA-512=[iterations=8192,password=$password]"
+    --entity-type users --entity-name escapement --add-config-file "$credential"
 echo "kafka-init: the user 'escapement' is ready"
