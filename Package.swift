@@ -204,6 +204,7 @@ let tools: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    .target(name: "AllocationCount", path: "Benchmarks/AllocationCount"),
     library("TestSupport", "Tests/Support", ["EscapementModel", "WireProtocol", "Store", "Scheduling"]),
     library(
         "PostgresSupport", "Tests/PostgresSupport", ["EscapementModel", "Store", "PostgresStore", logging]),
@@ -277,7 +278,7 @@ let testTargets: [Target] = [
             "CoordinatorAPI", "CoordinatorService", "HTTPServer", "HTTPClient", "Store", "WireProtocol", "JSON",
             "Scheduling", "Observability", nioCore, hummingbird, logging, lifecycle,
         ]),
-    tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling"]),
+    tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling", "AllocationCount"]),
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
         ["TickerService", "WireProtocol", "MemberLink", "Observability", "Scheduling", nioCore]),

@@ -6,45 +6,49 @@ import Scheduling
 import TickerDomain
 
 /// A ticker that holds millions: what a resident timer and a resident cron schedule cost, how long they take to
-/// load, and how late fires leave in real time, at rest and while others are created and deleted.
+/// load, and how late fires leave in real time: at rest, while others are created and deleted, and over the start of
+/// a minute, at which a sixtieth of the schedules fires.
 ///
 /// The ticker's core as it runs in the product, all shards in it; the lane answers each batch at once. Payloads are
-/// one and the same, so that the memory seen is that of the timers.
+/// one and the same, so that the memory seen is that of the timers. The workload's clock is set when everything is
+/// loaded, so that loading may take what it takes.
 struct ResidentWorkload: ~Copyable {
     private static let shardCount = 256
     private static let fireSpanMilliseconds: Int64 = 1_000_000
     private static let phaseMilliseconds: Int64 = 10_000
     /// Of creates, and as many of deletes, in the second phase.
     private static let changesPerMillisecond = 5
+    /// Ten seconds of rest and ten of changes lie before the start of a minute.
+    private static let start = WallInstant(milliseconds: 1_800_000_000_000 + 35_000)
 
     private let timers: Int
     private let schedules: Int
     private let payload = [UInt8](repeating: 120, count: 64)
     private var core: TickerCore<[UInt8]>
     private var random = SplitMix(state: 7)
-    private var start = WallInstant(milliseconds: 0)
     private var revisions = [UInt64](repeating: 1, count: Self.shardCount)
-    /// Timers of the first shard positions that may still be deleted: far ahead, in order of creation.
+    /// Timers that may be deleted: far ahead, in order of creation.
     private var created: [(shard: Int, uid: UID, due: WallInstant)] = []
-    private var fired = 0
     private var late: [Int64] = []
+    private var answers: [(shard: ShardID, cursor: Cursor)] = []
+    /// From the machine's clock to the workload's, in nanoseconds.
+    private var offset: Int64 = 0
 
     init(timers: Int, schedules: Int) {
         self.timers = timers
         self.schedules = schedules
         self.core = TickerCore(
-            configuration: .init(horizon: .seconds(7200)), laneCount: 1, now: Self.now)
+            configuration: .init(horizon: .seconds(7200), timersMax: .max, lead: .seconds(1800)), laneCount: 1,
+            now: Self.start.advanced(by: .milliseconds(-1000)))
     }
 
-    private static var now: WallInstant {
-        WallInstant(milliseconds: Int64(Measuring.clock(CLOCK_REALTIME) / 1_000_000))
-    }
+    private var nanoseconds: Int64 { Int64(Measuring.clock(CLOCK_MONOTONIC)) + self.offset }
+
+    private var now: WallInstant { WallInstant(milliseconds: self.nanoseconds / 1_000_000) }
 
     mutating func run() throws(BenchError) {
         let plans = try Self.plans()
         self.open()
-        // Everything is due after it is loaded.
-        self.start = Self.now.advanced(by: .milliseconds(Int64(self.timers + self.schedules) / 300 + 5000))
         let empty = Measuring.residentBytes()
         let began = Measuring.clock(CLOCK_MONOTONIC)
         for shard in 0..<Self.shardCount {
@@ -52,42 +56,35 @@ struct ResidentWorkload: ~Copyable {
                 .schedule(
                     ScheduleEntry(
                         uid: uid, generation: 1, kind: .cron, createdRevision: Revision(1), replaces: false,
-                        from: workload.start, endedRevision: nil, until: nil,
+                        from: Self.start, endedRevision: nil, until: nil,
                         plan: plans[Int(workload.random.next() % UInt64(plans.count))], payload: workload.payload,
                         payloadBytes: 64))
             }
+            // Complete, so that it is planned; timers follow as those of a later horizon do.
+            _ = self.core.page(ShardID(UInt16(shard)), epoch: Epoch(1), [], revision: Revision(1), last: true)
         }
+        let scheduled = Measuring.clock(CLOCK_MONOTONIC)
         malloc_trim(0)
         let withSchedules = Measuring.residentBytes()
-        let scheduled = Measuring.clock(CLOCK_MONOTONIC)
-        for shard in 0..<Self.shardCount {
-            self.load(shard, count: self.timers) { workload, uid in
-                let due = workload.start.advanced(
-                    by: .milliseconds(Int64(workload.random.next() % UInt64(Self.fireSpanMilliseconds))))
-                return .timer(
-                    TimerEntry(
-                        uid: uid, revision: Revision(1), due: due, expireAfterMilliseconds: 0,
-                        payload: workload.payload, payloadBytes: 64))
-            }
-            Self.perform(
-                self.core.page(ShardID(UInt16(shard)), epoch: Epoch(1), [], revision: Revision(1), last: true))
-        }
-        malloc_trim(0)
+        let continued = Measuring.clock(CLOCK_MONOTONIC)
+        try self.loadTimers()
         let loaded = Measuring.clock(CLOCK_MONOTONIC)
+        malloc_trim(0)
         let full = Measuring.residentBytes()
-        guard Self.now < self.start else { throw BenchError("loading took longer than was allowed for") }
         emit(
             .record([
                 "w": "resident", "timers": .integer(self.timers), "schedules": .integer(self.schedules),
                 "bytes_per_schedule": Self.ratio(withSchedules - empty, self.schedules),
                 "bytes_per_timer": Self.ratio(full - withSchedules, self.timers),
-                "load_schedules_s": Self.seconds(scheduled - began), "load_timers_s": Self.seconds(loaded - scheduled),
+                "load_schedules_s": Self.seconds(scheduled - began), "load_timers_s": Self.seconds(loaded - continued),
                 "rss_mib": .integer(Int(full >> 20)),
             ]))
-        self.fire("at rest", from: self.start, changes: 0)
-        self.fire(
-            "changes", from: self.start.advanced(by: .milliseconds(Self.phaseMilliseconds)),
-            changes: Self.changesPerMillisecond)
+        self.offset = Self.start.milliseconds * 1_000_000 - 1_000_000_000 - Int64(Measuring.clock(CLOCK_MONOTONIC))
+        self.fire("at rest", from: Self.start, changes: 0)
+        let second = Self.start.advanced(by: .milliseconds(Self.phaseMilliseconds))
+        self.fire("changes", from: second, changes: Self.changesPerMillisecond)
+        let third = second.advanced(by: .milliseconds(Self.phaseMilliseconds))
+        self.fire("start of a minute", from: third, changes: 0)
     }
 
     private static func plans() throws(BenchError) -> [CompiledPlan] {
@@ -111,54 +108,79 @@ struct ResidentWorkload: ~Copyable {
     }
 
     private mutating func open() {
+        let start = Watermark(through: Self.start.advanced(by: .milliseconds(-1000)))
+        for shard in 0..<Self.shardCount { _ = self.core.assigned(ShardID(UInt16(shard)), epoch: Epoch(1)) }
+        _ = self.core.feedReachable()
+        _ = self.core.laneReachable(LaneID(0))
         for shard in 0..<Self.shardCount {
-            Self.perform(self.core.assigned(ShardID(UInt16(shard)), epoch: Epoch(1)))
-        }
-        Self.perform(self.core.feedReachable())
-        Self.perform(self.core.laneReachable(LaneID(0)))
-        for shard in 0..<Self.shardCount {
-            let cursor = Cursor(
-                cron: Watermark(through: Self.now), delay: Watermark(through: Self.now), revision: Revision(1))
-            Self.perform(
-                self.core.opened(
-                    ShardID(UInt16(shard)), epoch: Epoch(1), cursor: cursor,
-                    credit: Credit(batches: 8, bytes: 8 << 20)))
+            _ = self.core.opened(
+                ShardID(UInt16(shard)), epoch: Epoch(1),
+                cursor: Cursor(cron: start, delay: start, revision: Revision(1)),
+                credit: Credit(batches: 8, bytes: 8 << 20))
         }
     }
 
+    /// What a leader sends: pages of a thousand.
     private mutating func load(
         _ shard: Int, count: Int, _ make: (inout ResidentWorkload, UID) -> ShardChange<[UInt8]>
     ) {
+        var changes: [ShardChange<[UInt8]>] = []
         var rest = count / Self.shardCount
         while rest > 0 {
             let size = min(rest, 1000)
-            var changes: [ShardChange<[UInt8]>] = []
-            changes.reserveCapacity(size)
-            for _ in 0..<size {
-                let uid = UID(high: self.random.next(), low: self.random.next())
-                changes.append(make(&self, uid))
-            }
-            Self.perform(
-                self.core.page(
-                    ShardID(UInt16(shard)), epoch: Epoch(1), changes, revision: Revision(1), last: false))
+            changes.removeAll(keepingCapacity: true)
+            for _ in 0..<size { changes.append(make(&self, self.nextUID())) }
+            _ = self.core.page(ShardID(UInt16(shard)), epoch: Epoch(1), changes, revision: Revision(1), last: false)
             rest -= size
         }
     }
 
+    /// Timers come as the pages of a horizon, which all shards ask for as soon as they are active.
+    private mutating func loadTimers() throws(BenchError) {
+        var asked: [ShardID: WallInstant] = [:]
+        self.core.tick(now: Self.start.advanced(by: .milliseconds(-1000))) { action in
+            if case .requestHorizon(let shard, _, _, let through) = action { asked[shard] = through }
+        }
+        for number in 0..<Self.shardCount {
+            let shard = ShardID(UInt16(number))
+            guard let through = asked[shard] else { throw BenchError("shard \(number) asked for no horizon") }
+            var timers: [TimerEntry<[UInt8]>] = []
+            var rest = self.timers / Self.shardCount
+            while rest > 0 {
+                let size = min(rest, 1000)
+                timers.removeAll(keepingCapacity: true)
+                for _ in 0..<size {
+                    let due = Self.start.advanced(
+                        by: .milliseconds(Int64(self.random.next() % UInt64(Self.fireSpanMilliseconds))))
+                    timers.append(
+                        TimerEntry(
+                            uid: self.nextUID(), revision: Revision(1), due: due, expireAfterMilliseconds: 0,
+                            payload: self.payload, payloadBytes: 64))
+                }
+                rest -= size
+                _ = self.core.horizonPage(shard, epoch: Epoch(1), timers, through: through, last: rest == 0)
+            }
+        }
+        guard self.core.timerCount == self.timers / Self.shardCount * Self.shardCount else {
+            throw BenchError("\(self.core.timerCount) timers in memory")
+        }
+    }
+
+    private mutating func nextUID() -> UID { UID(high: self.random.next(), low: self.random.next()) }
+
     /// Ten seconds in real time from `begin` on.
     private mutating func fire(_ phase: String, from begin: WallInstant, changes: Int) {
-        self.sleep(until: begin.advanced(by: .milliseconds(-300)))
-        self.perform(due: Self.now)
-        self.fired = 0
+        self.sleep(until: begin)
+        self.perform()
         self.late = []
-        self.late.reserveCapacity(200_000)
+        self.late.reserveCapacity(400_000)
         let end = begin.advanced(by: .milliseconds(Self.phaseMilliseconds))
         let cpu = Measuring.clock(CLOCK_PROCESS_CPUTIME_ID)
         let allocations = escapement_allocation_count()
-        var changedAt = Self.now
+        var changedAt = self.now
         var changeCount = 0
         while true {
-            let now = Self.now
+            let now = self.now
             if now >= end { break }
             if changes > 0, now > changedAt {
                 // As a leader's deltas come: what fell due in the milliseconds since the last look.
@@ -167,7 +189,7 @@ struct ResidentWorkload: ~Copyable {
                 changeCount += count
                 changedAt = now
             }
-            self.perform(due: Self.now)
+            self.perform()
             let wake = self.core.nextWake ?? end
             let next = changes > 0 ? min(wake, changedAt.advanced(by: .milliseconds(1))) : wake
             self.sleep(until: min(next, end))
@@ -178,22 +200,24 @@ struct ResidentWorkload: ~Copyable {
         let seconds = Double(Self.phaseMilliseconds) / 1000
         emit(
             .record([
-                "w": "resident-fires", "phase": .string(phase), "fires_s": .integer(Int(Double(self.fired) / seconds)),
+                "w": "resident-fires", "phase": .string(phase),
+                "fires_s": .integer(Int(Double(self.late.count) / seconds)),
                 "creates_s": .integer(Int(Double(changeCount) / seconds)),
                 "deletes_s": .integer(Int(Double(changeCount) / seconds)),
-                "p50_ms": .integer(Int(Measuring.percentile(self.late, 0.5))),
-                "p99_ms": .integer(Int(Measuring.percentile(self.late, 0.99))),
-                "p999_ms": .integer(Int(Measuring.percentile(self.late, 0.999))),
-                "max_ms": .integer(Int(self.late.last ?? 0)), "early": .integer(self.late.count { $0 < 0 }),
+                "p50_us": .integer(Int(Measuring.percentile(self.late, 0.5))),
+                "p99_us": .integer(Int(Measuring.percentile(self.late, 0.99))),
+                "p999_us": .integer(Int(Measuring.percentile(self.late, 0.999))),
+                "max_us": .integer(Int(self.late.last ?? 0)), "early": .integer(self.late.count { $0 < 0 }),
                 "cpu_pct": .decimal((Double(spent) / seconds / 1e7 * 10).rounded() / 10),
-                "allocations_per_fire": Self.ratio(UInt64(made), max(1, self.fired)),
+                "allocations_per_fire": .decimal(
+                    (Double(made) / Double(max(1, self.late.count)) * 1000).rounded() / 1000),
             ]))
     }
 
     /// One timer comes, and one that came before goes.
     private mutating func change(_ now: WallInstant) {
         let shard = Int(self.random.next() % UInt64(Self.shardCount))
-        let uid = UID(high: self.random.next(), low: self.random.next())
+        let uid = self.nextUID()
         let due = now.advanced(by: .milliseconds(60_000 + Int64(self.random.next() % 600_000)))
         let payload = self.payload
         self.delta(shard) { revision in
@@ -203,8 +227,9 @@ struct ResidentWorkload: ~Copyable {
                     payloadBytes: 64))
         }
         self.created.append((shard, uid, due))
-        let old = self.created.remove(at: Int(self.random.next() % UInt64(self.created.count)))
-        // Half of them stay, so that the ticker grows as it would.
+        let chosen = Int(self.random.next() % UInt64(self.created.count))
+        self.created.swapAt(chosen, self.created.count - 1)
+        guard let old = self.created.popLast() else { return }
         self.delta(old.shard) { _ in .timerCancelled(uid: old.uid, due: old.due) }
     }
 
@@ -212,30 +237,32 @@ struct ResidentWorkload: ~Copyable {
         let from = Revision(self.revisions[shard])
         self.revisions[shard] += 1
         let through = Revision(self.revisions[shard])
-        Self.perform(self.core.delta(ShardID(UInt16(shard)), [change(through)], from: from, through: through))
+        _ = self.core.delta(ShardID(UInt16(shard)), [change(through)], from: from, through: through)
     }
 
-    private mutating func perform(due now: WallInstant) {
-        var batches: [PlannedBatch<[UInt8]>] = []
-        self.core.tick(now: now) { action in
-            if case .fire(_, let batch) = action { batches.append(batch) }
+    /// Fires what is due; the lane has it, and answers when the turn is over.
+    private mutating func perform() {
+        let offset = self.offset
+        var late: [Int64] = []
+        swap(&late, &self.late)
+        var answers: [(shard: ShardID, cursor: Cursor)] = []
+        swap(&answers, &self.answers)
+        self.core.tick(now: self.now) { action in
+            guard case .fire(_, let batch) = action else { return }
+            let left = (Int64(Measuring.clock(CLOCK_MONOTONIC)) + offset) / 1000
+            for occurrence in batch.occurrences { late.append(left - occurrence.due.milliseconds * 1000) }
+            answers.append((batch.shard, batch.to))
         }
-        guard !batches.isEmpty else { return }
-        let left = Self.now.milliseconds
-        for batch in batches {
-            for occurrence in batch.occurrences { self.late.append(left - occurrence.due.milliseconds) }
-            self.fired += batch.occurrences.count
-            Self.perform(self.core.acknowledged(batch.shard, epoch: batch.epoch, cursor: batch.to))
-        }
+        for answer in answers { _ = self.core.acknowledged(answer.shard, epoch: Epoch(1), cursor: answer.cursor) }
+        answers.removeAll(keepingCapacity: true)
+        swap(&answers, &self.answers)
+        swap(&late, &self.late)
     }
-
-    /// Nothing but fires is of interest here: the lane and the leader are this program.
-    private static func perform(_ actions: [TickerAction<[UInt8]>]) {}
 
     private func sleep(until instant: WallInstant) {
-        let nanoseconds = instant.milliseconds * 1_000_000 - Int64(Measuring.clock(CLOCK_REALTIME))
-        guard nanoseconds > 0 else { return }
-        Measuring.sleep(until: Measuring.clock(CLOCK_MONOTONIC) + UInt64(nanoseconds))
+        let end = instant.milliseconds * 1_000_000 - self.offset
+        guard end > 0 else { return }
+        Measuring.sleep(until: UInt64(end))
     }
 
     private static func ratio(_ total: UInt64, _ count: Int) -> JSONValue {

@@ -19,7 +19,10 @@ let usage = """
                                JSON lines; N is 1000000 and 10000000 unless given
       resident [TIMERS [SCHEDULES]]
                                a ticker with 10000000 timers and 1000000 cron schedules: bytes and time to load
-                               each, lateness while 10 000 fires/s leave, and while 5 000 timers/s come and go
+                               each; lateness of 10 000 fires/s at rest, while 5 000 timers/s come and go, and over
+                               the start of a minute
+      refire [SCHEDULES]       a shard with 10000 schedules of every second: processor time of a refire; fails when
+                               one allocates
       fuzz-cron [--seconds N] [--seed S]
                                random and mutated expressions and zone files; stops at the first trap
       http MODE BYTES CONNS SECONDS
@@ -36,7 +39,7 @@ let usage = """
                                W8: TLS over loopback, both ends in this process
 
     QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
-    Without arguments: 'wheel', then 'w5'.
+    Without arguments: 'wheel', 'refire', 'resident', then 'w5'.
 
     """
 
@@ -84,6 +87,11 @@ do {
         var workload = ResidentWorkload(
             timers: counts.first ?? 10_000_000, schedules: counts.dropFirst().first ?? 1_000_000)
         try workload.run()
+    case "refire":
+        guard let count = Int(Array(arguments).dropFirst().first ?? "10000"), (1...1_000_000).contains(count) else {
+            throw BenchError("refire needs a number of schedules, up to 1000000")
+        }
+        try RefireWorkload(schedules: count).run()
     case "fuzz-cron":
         let options = try FuzzOptions(Array(arguments.dropFirst()))
         try CronFuzz(options: options).run()
@@ -110,6 +118,9 @@ do {
         complain("escapement-bench: the workload '\(arguments.first ?? "")' is not offered by this build")
     case nil:
         try WheelTable([]).run()
+        try RefireWorkload(schedules: 10_000).run()
+        var workload = ResidentWorkload(timers: 10_000_000, schedules: 1_000_000)
+        try workload.run()
         try cronTable(count: 200_000)
     case "help", "--help", "-h":
         complain(usage)

@@ -236,4 +236,10 @@ package protocol WireMessage: Equatable, Sendable {
     func encode(into writer: inout FieldWriter)
     /// - Throws: `WireError` naming the field.
     init(from reader: inout FieldReader) throws(WireError)
+    /// About how many bytes `encode` writes, so that long messages are written without growing step by step.
+    var sizeEstimate: Int { get }
+}
+
+extension WireMessage {
+    package var sizeEstimate: Int { 256 }
 }

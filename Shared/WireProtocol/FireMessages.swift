@@ -187,6 +187,11 @@ package struct FireBatch: WireMessage {
         self.occurrences = occurrences
     }
 
+    package var sizeEstimate: Int {
+        // 60 bytes an occurrence beside its template, and some for the cursors.
+        self.occurrences.reduce(160) { $0 + 64 + $1.template.readableBytes }
+    }
+
     package func encode(into writer: inout FieldWriter) {
         writer.unsigned(1, self.shard.rawValue)
         writer.unsigned(2, self.epoch.rawValue)

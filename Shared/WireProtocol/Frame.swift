@@ -28,7 +28,7 @@ package struct Frame: Equatable, Sendable {
 
     /// Encodes `message` as a frame.
     package init(_ message: some WireMessage, flags: FrameFlags = [], correlation: UInt32 = 0) {
-        var writer = FieldWriter()
+        var writer = FieldWriter(capacity: message.sizeEstimate)
         message.encode(into: &writer)
         self.init(
             kind: type(of: message).kind.rawValue, flags: flags, correlation: correlation, payload: writer.buffer)

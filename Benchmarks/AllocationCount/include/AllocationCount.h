@@ -10,4 +10,7 @@
 /* How many blocks this process has asked the heap for since it started. Linux with glibc only; 0 elsewhere. */
 uint64_t escapement_allocation_count(void);
 
+/* The same of the calling thread alone. */
+uint64_t escapement_thread_allocation_count(void);
+
 #endif

@@ -89,12 +89,13 @@ extension ShardFiring {
                 survey.counted.add(due: due, now: now)
             } else if let schedule = self.schedules[number], let due = schedule.waiting?.due, due <= soon {
                 survey.allowance -= ForecastSurvey.costOfDue
-                guard let second = schedule.plan.next(after: due)?.due else {
+                guard let second = self.plan(of: schedule).next(after: due)?.due else {
                     survey.counted.add(due: due, now: now)
                     continue
                 }
                 survey.counted.add(
-                    due: due, period: second.milliseconds - due.milliseconds, until: schedule.until, now: now)
+                    due: due, period: second.milliseconds - due.milliseconds, until: self.end(of: number, schedule),
+                    now: now)
             }
         }
         return true

@@ -1,7 +1,7 @@
 package import EscapementModel
 
 /// A settled occurrence, ready to be handed to the lane. `Payload` is opaque here.
-package struct PlannedOccurrence<Payload: Sendable & Equatable>: Sendable, Equatable {
+package struct PlannedOccurrence<Payload: Sendable & Hashable>: Sendable, Equatable {
     package var kind: FireKind
     package var uid: UID
     package var generation: UInt64
@@ -17,12 +17,18 @@ package struct PlannedOccurrence<Payload: Sendable & Equatable>: Sendable, Equat
 }
 
 /// Occurrences that lead a shard's cursor from one value to another.
-package struct PlannedBatch<Payload: Sendable & Equatable>: Sendable, Equatable {
+package struct PlannedBatch<Payload: Sendable & Hashable>: Sendable, Equatable {
     package var shard: ShardID
     package var epoch: Epoch
     package var from: Cursor
     package var to: Cursor
     package var occurrences: [PlannedOccurrence<Payload>]
+
+    /// Occurrences of a batch, at most, but that late admissions of one revision stay together.
+    package static var occurrencesMax: Int { 1000 }
+    /// A batch is closed when its payloads, and `occurrenceOverheadBytes` for each, reach so many.
+    package static var bytesTarget: Int { 512 * 1024 }
+    static var occurrenceOverheadBytes: Int { 64 }
 }
 
 /// How much may be in flight to a lane for one shard.
@@ -37,7 +43,7 @@ package struct Credit: Hashable, Sendable {
 }
 
 /// One version of a schedule as a shard holds it.
-package struct ScheduleEntry<Payload: Sendable & Equatable>: Sendable {
+package struct ScheduleEntry<Payload: Sendable & Hashable>: Sendable {
     package var uid: UID
     package var generation: UInt64
     package var kind: FireKind
@@ -71,7 +77,7 @@ package struct ScheduleEntry<Payload: Sendable & Equatable>: Sendable {
 }
 
 /// One one-shot timer as a shard holds it.
-package struct TimerEntry<Payload: Sendable & Equatable>: Sendable {
+package struct TimerEntry<Payload: Sendable & Hashable>: Sendable {
     package var uid: UID
     package var revision: Revision
     package var due: WallInstant
@@ -94,7 +100,7 @@ package struct TimerEntry<Payload: Sendable & Equatable>: Sendable {
 }
 
 /// A change of a shard, as a page or delta brings it.
-package enum ShardChange<Payload: Sendable & Equatable>: Sendable {
+package enum ShardChange<Payload: Sendable & Hashable>: Sendable {
     /// A version that is live, or ended with occurrences that may still have to be settled.
     case schedule(ScheduleEntry<Payload>)
     /// A version that was known to be live has ended.

@@ -2,50 +2,53 @@ import EscapementModel
 import Scheduling
 
 // What a shard keeps of a schedule or a timer for as long as it holds it. There are millions of them, so
-// what is absent has a value of its own instead of a flag, and nothing is kept that can be computed.
+// what is absent has a value of its own instead of a flag, what many have alike is kept once and named by a
+// number, and nothing is kept that can be computed.
 
-/// A version of a schedule: 112 bytes, and its payload.
-struct HeldSchedule<Payload: Sendable & Equatable>: SlabRecord {
+/// A version of a schedule: 64 bytes.
+struct HeldSchedule: SlabRecord {
     let uid: UID
-    let generation: UInt64
     let createdRevision: Revision
     /// Occurrences due strictly after this instant are the version's.
     let from: WallInstant
-    /// Occurrences due after this instant are not; `.distantFuture` while it is in force.
-    var until: WallInstant
-    let plan: any OccurrencePlan
-    let payload: Payload
-    /// In the wheel, or `.none`.
-    var handle = TimerWheel.Handle.none
-    /// When the occurrence that waits in the wheel or in `ready` is due; see `waiting`.
+    /// When the occurrence that waits in the wheel or among what is due is due; see `waiting`.
     private var due = WallInstant.distantPast
+    /// In the wheel, or `.none`.
+    var place = WheelPlace.none
+    /// The lower half of the version's number; the upper one is among its `Rarities`.
+    private let lowGeneration: UInt32
+    /// Among the shard's plans.
+    let plan: UInt32
+    /// Among the shard's payloads.
+    let payload: UInt32
     /// Milliseconds from its scheduled instant to the due one.
     private var delay: UInt32 = 0
-    let payloadBytes: UInt32
-    /// Guards against what is left in a queue from before a change.
-    let stamp: UInt32
     let kind: FireKind
     let replaces: Bool
-    /// Whether its end is known.
-    var hasEnded: Bool
+    /// Whether the shard keeps `Rarities` of it.
+    var hasRarities: Bool
     private var isWaiting = false
 
-    init(_ entry: ScheduleEntry<Payload>, stamp: UInt32) {
+    init<Payload>(_ entry: ScheduleEntry<Payload>, plan: UInt32, payload: UInt32, hasRarities: Bool) {
         self.uid = entry.uid
-        self.generation = entry.generation
         self.createdRevision = entry.createdRevision
         self.from = entry.from
-        self.until = entry.until ?? .distantFuture
-        self.plan = entry.plan
-        self.payload = entry.payload
-        self.payloadBytes = UInt32(clamping: entry.payloadBytes)
-        self.stamp = stamp
+        self.lowGeneration = UInt32(truncatingIfNeeded: entry.generation)
+        self.plan = plan
+        self.payload = payload
         self.kind = entry.kind
         self.replaces = entry.replaces
-        self.hasEnded = entry.endedRevision != nil
+        self.hasRarities = hasRarities
     }
 
-    /// The occurrence that waits in the wheel or in `ready`.
+    var key: UID { self.uid }
+
+    /// The version's number.
+    func generation(_ rarities: Rarities) -> UInt64 {
+        UInt64(rarities.highGeneration) << 32 | UInt64(self.lowGeneration)
+    }
+
+    /// The occurrence that waits in the wheel or among what is due.
     ///
     /// - Precondition: it is due within 49 days of its scheduled instant. Jitter ends after one.
     var waiting: Occurrence? {
@@ -60,33 +63,44 @@ struct HeldSchedule<Payload: Sendable & Equatable>: SlabRecord {
             self.delay = UInt32(newValue.due.milliseconds - newValue.scheduled.milliseconds)
         }
     }
+
+    /// What few versions have, and a shard therefore keeps beside them.
+    struct Rarities: Hashable, Sendable {
+        /// Its end is known: occurrences due after this instant are not the version's.
+        var until: WallInstant?
+        var highGeneration: UInt32 = 0
+
+        init() {}
+
+        init<Payload>(_ entry: ScheduleEntry<Payload>) {
+            self.until = entry.until
+            self.highGeneration = UInt32(truncatingIfNeeded: entry.generation >> 32)
+        }
+    }
 }
 
-/// A one-shot timer: 64 bytes, and its payload.
-struct HeldTimer<Payload: Sendable & Equatable>: SlabRecord {
+/// A one-shot timer: 56 bytes.
+struct HeldTimer: SlabRecord {
     let uid: UID
     let revision: Revision
     let due: WallInstant
     /// 0 for any lateness.
     let expireAfterMilliseconds: UInt64
-    let payload: Payload
+    /// Among the shard's payloads.
+    let payload: UInt32
     /// In the wheel, `.none`, or `.inFlight` while a batch holds it.
-    var handle = TimerWheel.Handle.none
-    let payloadBytes: UInt32
-    /// Guards against what is left in a queue from before a change.
-    let stamp: UInt32
+    var place = WheelPlace.none
 
-    init(_ entry: TimerEntry<Payload>, stamp: UInt32) {
+    init<Payload>(_ entry: TimerEntry<Payload>, payload: UInt32) {
         self.uid = entry.uid
         self.revision = entry.revision
         self.due = entry.due
         self.expireAfterMilliseconds = entry.expireAfterMilliseconds
-        self.payload = entry.payload
-        self.payloadBytes = UInt32(clamping: entry.payloadBytes)
-        self.stamp = stamp
+        self.payload = payload
     }
 
-    var isInFlight: Bool { self.handle == .inFlight }
+    var key: UID { self.uid }
+    var isInFlight: Bool { self.place == .inFlight }
     var watermark: Watermark { Watermark(instant: self.due, tie: self.uid) }
 
     func isExpired(at now: WallInstant) -> Bool {
@@ -95,11 +109,23 @@ struct HeldTimer<Payload: Sendable & Equatable>: SlabRecord {
     }
 }
 
-extension TimerWheel.Handle {
-    /// Names no insertion, now or ever: a wheel has no such id.
-    static var none: Self { Self(id: .max, generation: 0) }
-    /// As `none`, of a timer that is in a batch.
-    static var inFlight: Self { Self(id: .max, generation: 1) }
+/// Where a record is: the id of its insertion in the wheel, or a word for elsewhere.
+///
+/// Half of a handle. That is enough for who knows of each record whether it waits in the wheel.
+struct WheelPlace: Hashable, Sendable {
+    private let id: UInt32
+
+    init(_ handle: TimerWheel.Handle) { self.id = handle.id }
+
+    private init(id: UInt32) { self.id = id }
+
+    /// A wheel has no such ids: there is no memory for so many entries.
+    static let none = WheelPlace(id: .max)
+    /// Of a timer that is in a batch.
+    static let inFlight = WheelPlace(id: .max - 1)
+
+    /// The insertion's id; `nil` when it is elsewhere.
+    var waitingID: UInt32? { self == .none || self == .inFlight ? nil : self.id }
 }
 
 /// Which record of a shard: a number of the slab of schedules or of the one of timers, in 32 bits, as the

@@ -1,70 +1,44 @@
 package import EscapementModel
 
-/// What the shell has to do, in order.
-package enum TickerAction<Payload: Sendable & Equatable>: Sendable, Equatable {
-    /// Ask the lane for the shard's cursor.
-    case open(LaneID, ShardID, Epoch)
-    /// Ask the leader for the shard's contents, or with `since` only for what changed.
-    case requestContents(ShardID, Epoch, cursor: Cursor, horizon: WallInstant, since: Revision)
-    case requestHorizon(ShardID, Epoch, after: Watermark, through: WallInstant)
-    case fire(LaneID, PlannedBatch<Payload>)
-    /// Tell the leader that the shard, which another ticker owns under the epoch, is loaded here.
-    case prepared(ShardID, Epoch)
-    /// Tell the leader that the shard is not fired here any more.
-    case release(ShardID, Epoch)
-    /// Tell the leader that the shard was refused for a higher epoch.
-    case releaseStale(ShardID, Epoch, seen: Epoch)
-    /// For the log and the metrics.
-    case note(TickerNote)
-}
-
-/// A transition worth a line in the log.
-package enum TickerNote: Hashable, Sendable {
-    case shardTaken(ShardID, Epoch)
-    /// The shard was loaded before it was given.
-    case shardTakenLoaded(ShardID, Epoch)
-    case shardActive(ShardID, Epoch)
-    case shardReleased(ShardID, Epoch)
-    /// A newer owner has opened the shard.
-    case shardLost(ShardID, Epoch, seen: Epoch)
-    case laneRefused(ShardID, Epoch, detail: String)
-}
-
-/// Why the lane refused.
-package enum LaneRefusal: Hashable, Sendable {
-    case staleEpoch(seen: Epoch)
-    /// Anything that a later attempt may find mended.
-    case retry(detail: String)
-}
-
 /// All shards of one ticker: which are held, what each waits for, what is due.
 ///
 /// The shell feeds links' news and answers in, performs the actions, and calls `tick` at the instant
 /// that `nextWake` names. See `ShardFiring` for one shard.
 ///
 /// **Invariant:** a shard is held under at most one epoch, and only ever under a higher one than before.
-package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
-    /// How far ahead timers are kept in memory.
+package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
+    /// How far ahead timers are kept in memory, and how many.
     package struct Configuration: Hashable, Sendable {
         /// One-shots due within it are loaded; asked for again when half of it is left.
         package var horizon: Duration
+        /// Loading pauses while there are so many timers in memory, of all shards, and goes on at three quarters of it.
+        /// What is due within twice the lead is loaded all the same.
+        package var timersMax: Int
+        /// How far ahead timers are in memory at least.
+        package var lead: Duration
         /// How long to wait before a refused shard is opened again.
         package var reopenAfter: Duration
         /// How long a shard that was loaded ahead is kept for.
         package var keepPrepared: Duration
 
         package init(
-            horizon: Duration = .seconds(900), reopenAfter: Duration = .milliseconds(200),
-            keepPrepared: Duration = .seconds(30)
+            horizon: Duration = .seconds(900), timersMax: Int = 10_000_000, lead: Duration = .seconds(30),
+            reopenAfter: Duration = .milliseconds(200), keepPrepared: Duration = .seconds(30)
         ) {
-            self.keepPrepared = keepPrepared
+            precondition(timersMax > 0 && lead > .zero, "at most \(timersMax) timers, \(lead) ahead")
             self.horizon = horizon
+            self.timersMax = timersMax
+            self.lead = lead
             self.reopenAfter = reopenAfter
+            self.keepPrepared = keepPrepared
         }
+
+        /// What is loaded at once and under any circumstances.
+        var horizonMin: Duration { min(self.horizon, self.lead * 2) }
     }
 
     /// An object, so that looking at a shard copies nothing of what it holds; only this core knows it.
-    private final class Holding {
+    final class Holding {
         private var contents: ShardFiring<Payload>
         /// The shard; whoever changes it makes `wake` stale.
         var firing: ShardFiring<Payload> {
@@ -94,18 +68,26 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         }
     }
 
-    private let configuration: Configuration
+    let configuration: Configuration
     private let laneCount: Int
     private var holdings: [ShardID: Holding] = [:]
     /// The same, by shard: the order in which everything is done, so that a run can be repeated.
-    private var inOrder: [Holding] = []
+    private(set) var inOrder: [Holding] = []
     /// Shards that are loaded and not owned: a move to this ticker is planned. Fire nothing.
-    private var prepared: [ShardID: (holding: Holding, until: WallInstant)] = [:]
+    var prepared: [ShardID: (holding: Holding, until: WallInstant)] = [:]
     private var reachableLanes: Set<LaneID> = []
-    private var isFeedReachable = false
+    private(set) var isFeedReachable = false
     /// Zones whose rules changed while there was no leader to load from.
     private var changedZones: Set<String> = []
-    private var now: WallInstant
+    var now: WallInstant
+    /// Memory is full: timers are loaded no further ahead than they must be.
+    var isHoldingBack = false
+    /// When the number of timers in memory was looked at.
+    var judgedAt: WallInstant
+    /// The shard of the last batch of a herd; the next turn goes on behind it.
+    var lastServed = ShardID(0)
+    var pending: [Holding] = []
+    var draft = FireDraft<Payload>()
     private var survey = ForecastSurvey()
 
     /// - Precondition: `laneCount > 0`.
@@ -114,6 +96,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         self.configuration = configuration
         self.laneCount = laneCount
         self.now = now
+        self.judgedAt = now
     }
 
     // MARK: - What the shell reports
@@ -182,7 +165,7 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         guard self.holdings[shard] == nil, self.isFeedReachable else { return [] }
         if let ahead = self.prepared[shard], ahead.holding.firing.epoch >= epoch { return [] }
         let holding = Holding(firing: ShardFiring(shard: shard, epoch: epoch, now: self.now))
-        let horizon = self.now.advanced(by: self.configuration.horizon)
+        let horizon = self.now.advanced(by: self.configuration.horizonMin)
         holding.firing.snapshotRequested(horizon: horizon)
         self.prepared[shard] = (holding, self.now.advanced(by: self.configuration.keepPrepared))
         return [.requestContents(shard, epoch, cursor: cursor, horizon: horizon, since: .none)]
@@ -280,10 +263,17 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
     package mutating func horizonPage(
         _ shard: ShardID, epoch: Epoch, _ timers: [TimerEntry<Payload>], through: WallInstant, last: Bool
     ) -> [TickerAction<Payload>] {
-        guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
-        self.holdings[shard]?.firing.extendHorizon(timers, through: through, last: last)
+        guard let holding = self.holdings[shard], holding.firing.epoch == epoch,
+            holding.firing.requestedHorizon == through
+        else { return [] }
+        holding.firing.extendHorizon(timers, through: through, last: last)
         guard !last, let end = timers.last else { return [] }
-        return [
+        let notes = self.judgeMemory()
+        if self.isHoldingBack, end.due > self.now.advanced(by: self.configuration.horizonMin) {
+            holding.firing.stopLoading(before: end.due)
+            return notes
+        }
+        return notes + [
             .requestHorizon(shard, epoch, after: Watermark(instant: end.due, tie: end.uid), through: through)
         ]
     }
@@ -338,73 +328,6 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         }
     }
 
-    // MARK: - Time
-
-    /// When `tick` has something to do at the latest; `nil` when only news can change anything.
-    package var nextWake: WallInstant? {
-        var earliest: WallInstant?
-        for ahead in self.prepared.values { earliest = earliest.map { min($0, ahead.until) } ?? ahead.until }
-        for holding in self.inOrder {
-            guard let wake = self.wake(of: holding) else { continue }
-            if let known = earliest, known <= wake { continue }
-            earliest = wake
-        }
-        return earliest
-    }
-
-    /// When the shard has something to do.
-    private func wake(of holding: Holding) -> WallInstant? {
-        if holding.isWakeStale {
-            let due = min(
-                holding.firing.nextWake ?? .distantFuture, holding.reopenAt ?? .distantFuture,
-                self.horizonDue(holding) ?? .distantFuture)
-            holding.wake = due == .distantFuture ? nil : due
-            holding.isWakeStale = false
-        }
-        return holding.wake
-    }
-
-    /// Moves time to `now`, which may lie before an earlier `now`: then time stands still. Calls `act` for
-    /// each action in order, so that a batch leaves before the next one is made.
-    package mutating func tick(now: WallInstant, _ act: (TickerAction<Payload>) -> Void) {
-        self.now = max(self.now, now)
-        self.prepared = self.prepared.filter { $0.value.until > self.now }
-        // Most ticks find most shards with nothing due: they are passed over here.
-        var pending: [Holding] = []
-        for holding in self.inOrder {
-            guard let wake = self.wake(of: holding), wake <= self.now else { continue }
-            pending.append(holding)
-            if let reopenAt = holding.reopenAt, reopenAt <= self.now {
-                holding.reopenAt = nil
-                for action in self.advance(holding.firing.shard) { act(action) }
-            }
-            if let due = self.horizonDue(holding), due <= self.now {
-                let loaded = Watermark(through: holding.firing.horizon)
-                let through = self.now.advanced(by: self.configuration.horizon)
-                holding.firing.horizonRequested(through: through)
-                act(.requestHorizon(holding.firing.shard, holding.firing.epoch, after: loaded, through: through))
-            }
-        }
-        // Round by round, so that no shard waits for all the batches of another one.
-        while !pending.isEmpty {
-            pending.removeAll { holding in
-                guard let batch = holding.firing.plan(now: self.now) else { return true }
-                act(.fire(self.lane(of: holding.firing.shard), batch))
-                return false
-            }
-        }
-    }
-
-    /// What a horizon waits for has changed, for all shards.
-    private func forgetWakes() { for holding in self.inOrder { holding.isWakeStale = true } }
-
-    private func horizonDue(_ holding: Holding) -> WallInstant? {
-        guard self.isFeedReachable, holding.firing.phase == .active, holding.firing.requestedHorizon == nil else {
-            return nil
-        }
-        return holding.firing.horizon.advanced(by: .zero - self.configuration.horizon / 2)
-    }
-
     // MARK: - Steps
 
     private var shardsInOrder: [ShardID] { self.inOrder.map { $0.firing.shard } }
@@ -417,10 +340,10 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
 
     private func shards(of lane: LaneID) -> [ShardID] { self.shardsInOrder.filter { self.lane(of: $0) == lane } }
 
-    private func lane(of shard: ShardID) -> LaneID { shard.lane(of: self.laneCount) }
+    func lane(of shard: ShardID) -> LaneID { shard.lane(of: self.laneCount) }
 
     /// Asks for whatever the shard misses next and can be asked for now.
-    private mutating func advance(_ shard: ShardID) -> [TickerAction<Payload>] {
+    mutating func advance(_ shard: ShardID) -> [TickerAction<Payload>] {
         guard let holding = self.holdings[shard] else { return [] }
         var actions: [TickerAction<Payload>] = []
         self.beginAnewIfEmpty(holding)
@@ -435,7 +358,8 @@ package struct TickerCore<Payload: Sendable & Equatable>: ~Copyable {
         // Contents are asked for once the cursor is known: it bounds what has to be loaded.
         if self.isFeedReachable, !holding.isRequested, phase != .opening || hasContents, phase != .draining {
             holding.isRequested = true
-            let horizon = self.now.advanced(by: self.configuration.horizon)
+            // What is due soon comes first, and the shard fires; the rest of the horizon follows by pages.
+            let horizon = self.now.advanced(by: self.configuration.horizonMin)
             let cursor = holding.firing.issued
             let since = hasContents ? holding.firing.applied : .none
             if !hasContents { holding.firing.snapshotRequested(horizon: horizon) }

@@ -59,6 +59,7 @@ final class TickerEngine: @unchecked Sendable {
     private let links: DispatcherLinks
 
     private var core: TickerCore<[UInt8]>
+    private var fireForm = FireForm()
     private var now: WallInstant
     private var batch: [TickerEvent] = []
     private var view = LaneView(leaderEpoch: .none, version: 0, entries: [])
@@ -313,23 +314,32 @@ final class TickerEngine: @unchecked Sendable {
     }
 
     private func send(_ batch: PlannedBatch<[UInt8]>, to lane: LaneID) {
-        let message = FireBatch(
-            shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
-            occurrences: batch.occurrences.map { occurrence in
-                FireOccurrence(
-                    kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation,
-                    scheduled: occurrence.scheduled, due: occurrence.due, outcome: occurrence.outcome,
-                    reason: occurrence.reason, count: occurrence.count, through: occurrence.through,
-                    caughtUp: occurrence.caughtUp, template: ByteBuffer(bytes: occurrence.payload))
-            })
         // A link that refuses is closed; its `dispatcherDown` is on its way and the batch is planned again.
-        self.link(of: lane)?.send(message)
+        self.link(of: lane)?.send(self.fireForm.message(of: batch))
+        self.fireForm.clear()
         self.metrics.batches.increment()
         self.metrics.fires.increment(by: batch.occurrences.count)
         self.firesThisSecond &+= UInt32(batch.occurrences.count)
-        for occurrence in batch.occurrences where occurrence.outcome == .dispatched {
-            self.metrics.tickLateness.observe(self.now.duration(since: occurrence.due))
+        self.observeLateness(of: batch)
+    }
+
+    /// Fires of one instant, which follow each other, are observed together.
+    private func observeLateness(of batch: PlannedBatch<[UInt8]>) {
+        var due: WallInstant?
+        var count = 0
+        func observe() {
+            guard let due else { return }
+            self.metrics.tickLateness.observe(self.now.duration(since: due).seconds, count: count)
         }
+        for occurrence in batch.occurrences where occurrence.outcome == .dispatched {
+            if occurrence.due != due {
+                observe()
+                due = occurrence.due
+                count = 0
+            }
+            count += 1
+        }
+        observe()
     }
 
     private func log(_ note: TickerNote) {
@@ -357,6 +367,12 @@ final class TickerEngine: @unchecked Sendable {
             var metadata = Self.metadata(shard, epoch)
             metadata[LogKey.reason] = .string(detail)
             self.logger.debug("lane refused", event: "lane_refused", metadata)
+        case .loadingPaused(let timers):
+            self.logger.info(
+                "memory is full: timers are loaded shortly before they are due", event: "loading_paused",
+                [LogKey.count: .number(timers)])
+        case .loadingResumed(let timers):
+            self.logger.info("timers are loaded ahead again", event: "loading_resumed", [LogKey.count: .number(timers)])
         }
     }
 

@@ -150,6 +150,16 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         return true
     }
 
+    /// Takes out the entry of the insertion `id`, for a caller that keeps half a handle because it knows that the entry
+    /// waits.
+    ///
+    /// - Precondition: it has neither expired nor been removed.
+    mutating func remove(waiting id: UInt32) {
+        let generation = self.generations.address(Int(id))
+        precondition(generation.pointee & 1 == 0, "insertion \(id) was removed before")
+        self.remove(Handle(id: id, generation: generation.pointee))
+    }
+
     /// Moves the position to `now` and hands what fell due to `body`, in order of due instant: slices of
     /// one millisecond each, valid during the call only.
     ///

@@ -1,0 +1,99 @@
+import EscapementModel
+import Scheduling
+import Testing
+import TickerDomain
+
+/// Whom a herd delays: nobody but those behind it in its own shard and kind, and the turn is bounded.
+@Suite struct HerdTests {
+    private func at(_ milliseconds: Int64) -> WallInstant { WallInstant(milliseconds: milliseconds) }
+
+    private func timer(_ number: UInt64, due: Int64) -> ShardChange<Int> {
+        .timer(
+            TimerEntry(
+                uid: UID(high: 1, low: number), revision: Revision(1), due: self.at(due), expireAfterMilliseconds: 0,
+                payload: 1, payloadBytes: 10))
+    }
+
+    private func schedule(_ number: UInt64, dues: [Int64]) -> ShardChange<Int> {
+        .schedule(
+            ScheduleEntry(
+                uid: UID(high: 0, low: number), generation: 1, kind: .cron, createdRevision: Revision(1),
+                replaces: false, from: self.at(0), endedRevision: nil, until: nil, plan: ListPlan(dues: dues),
+                payload: 2, payloadBytes: 10))
+    }
+
+    /// A core whose shards hold `contents` and fire.
+    private func core(_ contents: [[ShardChange<Int>]], batches: Int = 100) -> TickerCore<Int> {
+        var core = TickerCore<Int>(configuration: .init(), laneCount: 1, now: self.at(0))
+        _ = core.feedReachable()
+        _ = core.laneReachable(LaneID(0))
+        for (number, changes) in contents.enumerated() {
+            let shard = ShardID(UInt16(number))
+            _ = core.assigned(shard, epoch: Epoch(1))
+            _ = core.opened(
+                shard, epoch: Epoch(1), cursor: .start, credit: Credit(batches: batches, bytes: 100 << 20))
+            _ = core.page(shard, epoch: Epoch(1), changes, revision: Revision(1), last: true)
+        }
+        return core
+    }
+
+    private func turn(_ core: inout TickerCore<Int>, now: Int64) -> [PlannedBatch<Int>] {
+        var batches: [PlannedBatch<Int>] = []
+        core.tick(now: self.at(now)) { action in
+            if case .fire(_, let batch) = action { batches.append(batch) }
+        }
+        return batches
+    }
+
+    @Test func `a herd of timers holds up no schedule of its shard, nor the other way round`() throws {
+        let herd = (0..<5000).map { self.timer(UInt64($0), due: 1000) }
+        var timers = self.core([herd + [self.schedule(1, dues: [1005, 2000])]])
+        let first = try #require(self.turn(&timers, now: 1010).first)
+        #expect(first.occurrences.contains { $0.due == self.at(1005) && $0.payload == 2 })
+        #expect(first.occurrences.count == 1000, "and the batch is full all the same")
+        #expect(first.to.cron == Watermark(through: self.at(1010)))
+        #expect(first.to.delay < Watermark(through: self.at(1000)))
+
+        let crowd = (0..<5000).map { self.schedule(UInt64($0), dues: [1000]) }
+        var schedules = self.core([crowd + [self.timer(1, due: 1005)]])
+        let other = try #require(self.turn(&schedules, now: 1010).first)
+        #expect(other.occurrences.contains { $0.due == self.at(1005) && $0.payload == 1 })
+    }
+
+    @Test func `two herds in one shard share its batches`() throws {
+        let herd = (0..<3000).map { self.timer(UInt64($0), due: 1000) }
+        let crowd = (0..<3000).map { self.schedule(UInt64($0), dues: [1001]) }
+        var core = self.core([herd + crowd])
+        let batches = self.turn(&core, now: 1010)
+        #expect(batches.prefix(6).allSatisfy { batch in batch.occurrences.count { $0.payload == 2 } == 500 })
+        #expect(batches.flatMap(\.occurrences).count == 6000)
+        for (earlier, later) in zip(batches, batches.dropFirst()) { #expect(earlier.to == later.from) }
+    }
+
+    @Test func `what is little leaves before a herd, whatever the number of its shard`() throws {
+        let herd = (0..<5000).map { self.timer(UInt64($0), due: 1000) }
+        var core = self.core([herd, herd, [self.timer(7, due: 1004)]])
+        let batches = self.turn(&core, now: 1005)
+        #expect(batches.first?.shard == ShardID(2))
+        #expect(batches.dropFirst().prefix(4).map(\.shard.rawValue) == [1, 0, 1, 0], "herds take turns")
+    }
+
+    @Test func `a turn is bounded, the next one is due at once and goes on behind the last shard`() throws {
+        let herd = (0..<9000).map { self.timer(UInt64($0), due: 1000) }
+        var core = self.core([herd, herd, herd, herd])
+        let first = self.turn(&core, now: 1005)
+        let count = first.reduce(0) { $0 + $1.occurrences.count }
+        let bound = TickerCore<Int>.firesPerTurnMax
+        #expect((bound..<bound + 1000).contains(count))
+        #expect(core.nextWake == self.at(1005), "more is due now")
+        let last = try #require(first.last?.shard.rawValue)
+        // What falls due meanwhile in a shard without a herd does not wait for the end of the herds.
+        let second = self.turn(&core, now: 1006)
+        #expect(second.first?.shard.rawValue == (last + 1) % 4)
+        var total = count + second.reduce(0) { $0 + $1.occurrences.count }
+        while let wake = core.nextWake, wake <= self.at(1006) {
+            total += self.turn(&core, now: 1006).reduce(0) { $0 + $1.occurrences.count }
+        }
+        #expect(total == 36_000)
+    }
+}
