@@ -9,6 +9,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LABELS = "app.kubernetes.io/name: escapement, app.kubernetes.io/instance: escapement, app.kubernetes.io/part-of: escapement"
 DASHBOARDS = ROOT / "monitoring/grafana/dashboards"
 COMPONENT = ROOT / "k8s/components/pod-monitor"
 
@@ -145,10 +146,10 @@ def files():
     groups = rules[rules.index("groups:"):]
     made[COMPONENT / "rules.yaml"] = (
         note + "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: escapement\n"
-        "  labels: {app.kubernetes.io/name: escapement}\nspec:\n" + indented(groups, 2))
+        f"  labels: {{{LABELS}}}\nspec:\n" + indented(groups, 2))
     maps = [
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n"
-        f"  name: escapement-dashboard-{name}\n  labels: {{grafana_dashboard: \"1\"}}\n"
+        f"  name: escapement-dashboard-{name}\n  labels: {{grafana_dashboard: \"1\", {LABELS}}}\n"
         f"data:\n  escapement-{name}.json: |\n" + indented(made[DASHBOARDS / f"{name}.json"], 4)
         for name in boards
     ]

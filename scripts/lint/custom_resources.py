@@ -14,6 +14,17 @@ TEXT = {"type": "string", "minLength": 1}
 TEXTS = {"type": "array", "items": TEXT, "minItems": 1}
 ANY = {}
 ISSUER = record(["name", "kind"], name=TEXT, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=TEXT)
+# Served by the oldest releases that docs/kubernetes.md asks for, and by the newest.
+VERSIONS = {
+    "ScaledObject": "keda.sh/v1alpha1",
+    "KafkaUser": "kafka.strimzi.io/v1",
+    "KafkaTopic": "kafka.strimzi.io/v1",
+    "Elasticsearch": "elasticsearch.k8s.elastic.co/v1",
+    "Issuer": "cert-manager.io/v1",
+    "Certificate": "cert-manager.io/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+}
 SPECS = {
     "ScaledObject": record(
         ["scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers", "fallback"],
@@ -72,6 +83,8 @@ def main(path):
         kind = document["kind"]
         if kind not in SPECS:
             continue
+        if document["apiVersion"] != VERSIONS[kind]:
+            problems.append(f"{kind} {document['metadata']['name']}: {document['apiVersion']} is not {VERSIONS[kind]}")
         for error in jsonschema.Draft202012Validator(SPECS[kind]).iter_errors(document.get("spec")):
             place = "/".join(str(part) for part in error.absolute_path)
             problems.append(f"{kind} {document['metadata']['name']}: spec/{place}: {error.message}")

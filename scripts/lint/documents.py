@@ -104,7 +104,7 @@ def check_alerts():
     for name in re.findall(r"alert: (\w+)", text):
         if name.lower() not in runbook:
             problem(f"docs/runbook.md has no section {name}")
-        if f"runbook_url: docs/runbook.md#{name.lower()}" not in text:
+        if f"runbook_url: '{{{{ $externalLabels.escapement_docs }}}}docs/runbook.md#{name.lower()}'" not in text:
             problem(f"the alert {name} does not lead to its section of the runbook")
 
 
