@@ -1,6 +1,6 @@
 """The services accept the settings that compose and Kubernetes give them: no unknown variable, nothing that contradicts.
 
-Takes rendered Kubernetes documents; does nothing where the services are not built.
+Takes the compose file and rendered Kubernetes documents, and last the folder of the built services.
 """
 import pathlib
 import subprocess
@@ -9,15 +9,7 @@ import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = ["coordinator", "ticker", "dispatcher"]
-
-
-def folder():
-    """The build of the services that is newest."""
-    found = [ROOT / ".build" / build for build in ["release", "debug"]]
-    whole = [path for path in found if all((path / f"escapement-{role}").exists() for role in ROLES)]
-    return max(whole, key=lambda path: (path / "escapement-ticker").stat().st_mtime, default=None)
 
 
 def settings(path):
@@ -41,11 +33,7 @@ def settings(path):
         yield path, container["name"], environment
 
 
-def main(paths):
-    binaries = folder()
-    if binaries is None:
-        print("the services are not built")
-        return
+def main(paths, binaries):
     problems = []
     with tempfile.NamedTemporaryFile("w") as secret:
         secret.write("secret")
@@ -64,4 +52,4 @@ def main(paths):
         sys.exit("\n".join(problems))
 
 
-main(sys.argv[1:])
+main(sys.argv[1:-1], pathlib.Path(sys.argv[-1]))

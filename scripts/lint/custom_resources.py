@@ -82,6 +82,10 @@ def main(path):
     for document in yaml.safe_load_all(pathlib.Path(path).read_text()):
         kind = document["kind"]
         if kind not in SPECS:
+            group = document["apiVersion"].rpartition("/")[0]
+            # Kubernetes' own have a schema elsewhere.
+            if "." in group and not group.endswith(".k8s.io"):
+                problems.append(f"{kind} {document['metadata']['name']}: there is no schema for it here")
             continue
         if document["apiVersion"] != VERSIONS[kind]:
             problems.append(f"{kind} {document['metadata']['name']}: {document['apiVersion']} is not {VERSIONS[kind]}")

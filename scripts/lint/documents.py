@@ -1,4 +1,7 @@
-"""The documents against what they speak of: links, anchors, commands, variables, metrics, alerts."""
+"""The documents against what they speak of: links, anchors, files, variables, metrics, alerts.
+
+With the folder of a build as its argument: their commands and options against the command line, and nothing else.
+"""
 import json
 import pathlib
 import re
@@ -45,15 +48,10 @@ def check_link(path, target):
         problem(f"{where}: {name or path.name} has no heading for #{anchor}")
 
 
-def command_tree():
-    """What the command line understands, if it is built."""
-    programs = [ROOT / ".build" / build / "escapement" for build in ["release", "debug"]]
-    for program in sorted(filter(pathlib.Path.exists, programs), key=lambda path: -path.stat().st_mtime):
-        if program.exists():
-            dump = subprocess.run([program, "--experimental-dump-help"], capture_output=True, text=True)
-            if dump.returncode == 0:
-                return json.loads(dump.stdout)["command"]
-    return None
+def command_tree(build):
+    """What the command line understands."""
+    dump = subprocess.run([build / "escapement", "--experimental-dump-help"], capture_output=True, text=True, check=True)
+    return json.loads(dump.stdout)["command"]
 
 
 def check_command(where, words, tree):
@@ -74,24 +72,34 @@ def check_command(where, words, tree):
             problem(f"{where}: '{' '.join(path)}' has no option {word}")
 
 
+def shell_lines(text):
+    """The lines of the fenced shell code, without prompts and comments."""
+    for block in re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, flags=re.S | re.M):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            yield re.sub(r"^\$ |\s#.*$", "", line.strip())
+
+
+def check_commands(tree):
+    words = r"'[^']*'|\"[^\"]*\"|\S+"
+    for path in listed("*.md"):
+        text = path.read_text()
+        calls = re.findall(r"`escapement ([a-z][^`]*)`", prose(text))
+        for line in shell_lines(text):
+            calls += re.findall(r"(?:^|[|;&] *)escapement ((?:'[^']*'|\"[^\"]*\"|[^|;&'\"])+)", line)
+        for call in calls:
+            check_command(path.relative_to(ROOT), re.findall(words, call), tree)
+
+
 def check_documents():
-    tree = command_tree()
     for path in listed("*.md"):
         text = path.read_text()
         where = path.relative_to(ROOT)
         for target in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
             check_link(path, target)
-        for call in re.findall(r"`escapement ([a-z][^`]*)`", prose(text)) if tree else []:
-            check_command(where, re.findall(r"'[^']*'|\"[^\"]*\"|\S+", call), tree)
-        for block in re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, flags=re.S | re.M):
-            for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-                line = re.sub(r"^\$ |\s#.*$", "", line.strip())
-                for file in re.findall(r"(?:^|\s)(?:\./)?((?:compose|k8s|scripts|monitoring|systemd)/[\w./-]+)", line):
-                    if not (ROOT / file).exists() and "secrets" not in file:
-                        problem(f"{where}: there is no {file}")
-                for call in re.findall(r"(?:^|[|;&] *)escapement ((?:'[^']*'|\"[^\"]*\"|[^|;&'\"])+)", line) if tree else []:
-                    words = re.findall(r"'[^']*'|\"[^\"]*\"|\S+", call)
-                    check_command(where, words, tree)
+        for line in shell_lines(text):
+            for file in re.findall(r"(?:^|\s)(?:\./)?((?:compose|k8s|scripts|monitoring|systemd)/[\w./-]+)", line):
+                if not (ROOT / file).exists() and "secrets" not in file:
+                    problem(f"{where}: there is no {file}")
     for path in listed("*.swift"):
         for target in re.findall(r"\bdocs/[\w-]+\.md\b", path.read_text()):
             if not (ROOT / target).exists():
@@ -135,9 +143,12 @@ def check_variables():
                 problem(f"{path.relative_to(ROOT)}: {name} is not in docs/configuration-reference.md")
 
 
-check_documents()
-check_alerts()
-check_metrics()
-check_variables()
+if len(sys.argv) > 1:
+    check_commands(command_tree(pathlib.Path(sys.argv[1])))
+else:
+    check_documents()
+    check_alerts()
+    check_metrics()
+    check_variables()
 if PROBLEMS:
     sys.exit("\n".join(PROBLEMS))

@@ -1,5 +1,7 @@
 """The packages that the Dockerfile installs into each image are those whose libraries its executable links: one that is missing
-keeps a service from starting, one too many is to be kept up to date for nothing. Does nothing where the services are not built.
+keeps a service from starting, one too many is to be kept up to date for nothing.
+
+    scripts/lint/images.py .build/debug
 """
 import pathlib
 import re
@@ -12,13 +14,6 @@ DATA = {"ca-certificates", "tzdata", "libsasl2-modules"}
 STATIC = {"libgcc-s1", "libstdc++6"}
 # In every image, of the base.
 BASE = {"libc6"}
-
-
-def folder():
-    """The build that is newest."""
-    found = [ROOT / ".build" / build for build in ["release", "debug"]]
-    whole = [path for path in found if all((path / name).exists() for name in ["escapement", "escapement-ticker"])]
-    return max(whole, key=lambda path: (path / "escapement-ticker").stat().st_mtime, default=None)
 
 
 def installed(dockerfile):
@@ -49,11 +44,7 @@ def linked(program):
     return {package for name in needed if name in paths and (package := package_of(paths[name]))}
 
 
-def main():
-    build = folder()
-    if build is None:
-        print("the services are not built")
-        return
+def main(build):
     stages = installed((ROOT / "Dockerfile").read_text())
     problems = []
     for stage, program in [("coordinator", "escapement-coordinator"), ("ticker", "escapement-ticker"),
@@ -67,4 +58,4 @@ def main():
         sys.exit("\n".join(problems))
 
 
-main()
+main(pathlib.Path(sys.argv[1]))
