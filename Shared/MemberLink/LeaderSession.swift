@@ -46,6 +46,8 @@ package final class LeaderSession: Sendable {
     private struct State {
         var link: (any MessageLink)?
         var accepted: Epoch?
+        /// The protocol version that is spoken with the one who accepted us.
+        var version: UInt32 = 0
         var highestEpoch = Epoch.none
         /// When we last heard the leader, or were last busy with what it said.
         var lastHeard = MonotonicInstant(nanoseconds: 0)
@@ -95,6 +97,9 @@ package final class LeaderSession: Sendable {
 
     /// The highest leader epoch seen; commands that carry a lower one are to be ignored.
     package var highestLeaderEpoch: Epoch { self.state.withLock { $0.highestEpoch } }
+
+    /// The protocol version spoken with the present leader; 0 when there is none.
+    package var version: UInt32 { self.state.withLock { $0.accepted == nil ? 0 : $0.version } }
 
     /// Queues `message` for the leader; `false` when there is none now.
     @discardableResult
@@ -275,6 +280,7 @@ package final class LeaderSession: Sendable {
             }
             state.highestEpoch = answer.leaderEpoch
             state.accepted = answer.leaderEpoch
+            state.version = answer.version
             return nil
         }
     }

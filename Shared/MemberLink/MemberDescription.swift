@@ -18,6 +18,8 @@ package struct MemberDescription: Sendable {
     package var instance: String
     /// Of a dispatcher: the delivery guarantee it publishes under. Empty for everybody else.
     package var deliveryMode: String
+    /// The protocol versions that this process speaks; all of the build's, but for a test of a mixed cluster.
+    package var versions = ProtocolRange.current
 
     package init(
         cluster: String, incarnation: Incarnation, listenAddress: String, shardCount: UInt32, laneCount: UInt32,
@@ -38,7 +40,8 @@ package struct MemberDescription: Sendable {
     /// The greeting, with the sender's wall clock at `clock`.
     package func hello(clock: WallInstant) -> Hello {
         Hello(
-            cluster: self.cluster, incarnation: self.incarnation, listenAddress: self.listenAddress,
+            versions: self.versions, cluster: self.cluster, incarnation: self.incarnation,
+            listenAddress: self.listenAddress,
             shardCount: self.shardCount, laneCount: self.laneCount, build: self.build, zone: self.zone,
             weight: self.weight, clock: clock, instance: self.instance, deliveryMode: self.deliveryMode)
     }

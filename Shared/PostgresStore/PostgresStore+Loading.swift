@@ -17,7 +17,7 @@ extension PostgresStore {
     }
 
     package func snapshot(
-        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
+        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Bool
     ) async throws(StoreError) {
         let operation = "snapshot of shard"
         let result = try await self.run(operation, self.schedules.revision(.int(Int64(shard.rawValue))))[0]
@@ -31,29 +31,30 @@ extension PostgresStore {
             store: self, shard: shard, revision: revision, cursor: cursor, horizon: horizon, operation: operation)
         // One page is held back, because only the last one may say that it is.
         var held = ShardPage(revision: revision, schedules: [], timers: [], last: false)
-        func give(_ schedules: [StoredSchedule], _ timers: [StoredTimer]) async {
-            if !held.schedules.isEmpty || !held.timers.isEmpty { await page(held) }
+        func give(_ schedules: [StoredSchedule], _ timers: [StoredTimer]) async -> Bool {
+            if !held.schedules.isEmpty || !held.timers.isEmpty, await !page(held) { return false }
             held.schedules = schedules
             held.timers = timers
+            return true
         }
         var lastVersion: StoredSchedule?
         while let schedules = try await reader.schedules(after: lastVersion) {
             lastVersion = schedules.last
-            await give(schedules.map { $0.asOf(revision) }, [])
+            guard await give(schedules.map { $0.asOf(revision) }, []) else { return }
         }
         // First what was due before the cursor's watermark and came after its revision, then what lies ahead.
         var after = Watermark.start
         while let timers = try await reader.lateTimers(after: after) {
             after = timers.last?.watermark ?? after
-            await give([], timers.map { $0.asOf(revision) })
+            guard await give([], timers.map { $0.asOf(revision) }) else { return }
         }
         after = cursor.delay
         while let timers = try await reader.timersAhead(after: after) {
             after = timers.last?.watermark ?? after
-            await give([], timers.map { $0.asOf(revision) })
+            guard await give([], timers.map { $0.asOf(revision) }) else { return }
         }
         held.last = true
-        await page(held)
+        _ = await page(held)
     }
 
     package func changes(of shard: ShardID, after: Revision) async throws(StoreError) -> ShardPage {

@@ -79,11 +79,11 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
 
     /// Revision counters of all shards that ever changed, in one statement.
     func revisions() async throws(StoreError) -> [ShardID: Revision]
-    /// Everything a new owner needs, read in one transaction; `page` is called with parts as they are
+    /// Everything a new owner needs, as it stood at one revision; `page` is called with parts as they are
     /// read, the last call has `last == true`. Left out: versions and timers that are settled by the cursor
-    /// (`isSettled(by:)`), timers due after `horizon`. `page` must not be slow: a transaction is open.
+    /// (`isSettled(by:)`), timers due after `horizon`. `page` may take its time, and answers whether to go on.
     func snapshot(
-        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
+        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Bool
     ) async throws(StoreError)
     /// Changes with a revision after `after`, in one transaction with the revision they lead to: new and
     /// ended versions and timers, in order of revision. More than `StoreRules.changesPerPageMax` come in

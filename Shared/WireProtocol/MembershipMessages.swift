@@ -4,6 +4,19 @@ package import EscapementModel
 package struct Heartbeat: WireMessage {
     package static let kind = MessageKind.heartbeat
 
+    /// How much work a shard is.
+    package struct Load: Hashable, Sendable {
+        /// Smoothed over minutes, in thousandths of a fire a second.
+        package var millifiresPerSecond: UInt64
+        /// Schedules and timers in memory.
+        package var resident: UInt64
+
+        package init(millifiresPerSecond: UInt64, resident: UInt64) {
+            self.millifiresPerSecond = millifiresPerSecond
+            self.resident = resident
+        }
+    }
+
     /// A shard the sender owns, and how far it is settled.
     package struct Holding: Equatable, Sendable {
         /// Shard or lane number, by the sender's role.
@@ -13,10 +26,14 @@ package struct Heartbeat: WireMessage {
         package var settledThrough: WallInstant?
         /// The revision up to which changes are reflected in it. Tickers only.
         package var revision: Revision
+        /// `nil` before it was measured for long enough, and from builds that do not measure. Tickers only.
+        package var load: Load?
 
         package init(
-            number: UInt16, epoch: Epoch, settledThrough: WallInstant? = nil, revision: Revision = .none
+            number: UInt16, epoch: Epoch, settledThrough: WallInstant? = nil, revision: Revision = .none,
+            load: Load? = nil
         ) {
+            self.load = load
             self.number = number
             self.epoch = epoch
             self.settledThrough = settledThrough
@@ -58,6 +75,11 @@ package struct Heartbeat: WireMessage {
                 inner.unsigned(2, holding.epoch.rawValue)
                 inner.instant(3, holding.settledThrough)
                 inner.unsigned(4, holding.revision.rawValue)
+                guard let load = holding.load else { return }
+                inner.nested(5) { part in
+                    part.unsigned(1, load.millifiresPerSecond)
+                    part.unsigned(2, load.resident)
+                }
             }
         }
         writer.unsigned(3, self.firesPerSecond)
@@ -84,6 +106,7 @@ package struct Heartbeat: WireMessage {
                     case 2: holding.epoch = Epoch(try part.unsigned("heartbeat.holdings.epoch"))
                     case 3: holding.settledThrough = try part.instant("heartbeat.holdings.settledThrough")
                     case 4: holding.revision = Revision(try part.unsigned("heartbeat.holdings.revision"))
+                    case 5: holding.load = try Self.load(part)
                     default: continue
                     }
                 }
@@ -96,6 +119,21 @@ package struct Heartbeat: WireMessage {
             default: continue
             }
         }
+    }
+}
+
+extension Heartbeat {
+    fileprivate static func load(_ field: FieldReader.Field) throws(WireError) -> Load {
+        var load = Load(millifiresPerSecond: 0, resident: 0)
+        var reader = try field.nested("heartbeat.holdings.load")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: load.millifiresPerSecond = try part.unsigned("heartbeat.holdings.load.millifiresPerSecond")
+            case 2: load.resident = try part.unsigned("heartbeat.holdings.load.resident")
+            default: continue
+            }
+        }
+        return load
     }
 }
 

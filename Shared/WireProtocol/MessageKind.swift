@@ -9,6 +9,8 @@ package enum MessageKind: UInt16, CaseIterable, Sendable {
     case goodbye = 0x0004
     /// The answer to a kind that the receiver does not know.
     case unsupported = 0x0005
+    case probe = 0x0006
+    case probeAck = 0x0007
 
     case heartbeat = 0x0101
     case heartbeatAck = 0x0102
@@ -24,6 +26,7 @@ package enum MessageKind: UInt16, CaseIterable, Sendable {
     case shardPrepare = 0x0208
     case shardPrepared = 0x0209
     case laneProgress = 0x0207
+    case lanesUnreachable = 0x020a
 
     case snapshotRequest = 0x0301
     case snapshotPage = 0x0302
@@ -31,6 +34,7 @@ package enum MessageKind: UInt16, CaseIterable, Sendable {
     case horizonRequest = 0x0304
     case horizonPage = 0x0305
     case changeHint = 0x0306
+    case contentsAck = 0x0307
 
     case open = 0x0401
     case opened = 0x0402

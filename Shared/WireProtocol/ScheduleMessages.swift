@@ -428,3 +428,29 @@ package struct ChangeHint: WireMessage {
         }
     }
 }
+
+/// Ticker to leader: so much of what this link has brought of shards' contents is taken. From version 3 on.
+///
+/// The leader sends so many bytes at most ahead of this: a ticker that is slow, or a shard of a million schedules, must
+/// not grow its memory.
+package struct ContentsAck: WireMessage, Equatable {
+    package static let kind = MessageKind.contentsAck
+    /// Payload bytes of `SnapshotPage`, `Delta` and `HorizonPage` since the link was made.
+    package var bytes: UInt64
+
+    package init(bytes: UInt64) { self.bytes = bytes }
+
+    package func encode(into writer: inout FieldWriter) { writer.unsigned(1, self.bytes) }
+
+    package init(from reader: inout FieldReader) throws(WireError) {
+        self.init(bytes: 0)
+        while let field = try reader.next() {
+            if field.number == 1 { self.bytes = try field.unsigned("contentsAck.bytes") }
+        }
+    }
+}
+
+extension MessageKind {
+    /// Whether `ContentsAck` counts it.
+    package var carriesContents: Bool { self == .snapshotPage || self == .delta || self == .horizonPage }
+}

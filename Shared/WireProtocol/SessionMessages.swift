@@ -11,10 +11,13 @@ package struct ProtocolRange: Hashable, Sendable {
         self.highest = highest
     }
 
-    /// What this build speaks. 2 brought `ShardPrepare` and `ShardPrepared`.
-    package static let current = ProtocolRange(lowest: 1, highest: 2)
+    /// What this build speaks. 2 brought `ShardPrepare` and `ShardPrepared`, 3 `LanesUnreachable`, `ContentsAck`, `Probe`
+    /// and `ProbeAck`.
+    package static let current = ProtocolRange(lowest: 1, highest: 3)
     /// From here on a ticker can be told to load a shard before it is given to it.
     package static let preparing: UInt32 = 2
+    /// From here on a ticker says which lanes it cannot reach, and acknowledges the contents of shards.
+    package static let reporting: UInt32 = 3
 
     /// The highest version both sides speak; `nil` when there is none.
     package func common(with other: ProtocolRange) -> UInt32? {
@@ -240,4 +243,27 @@ package struct Unsupported: WireMessage {
             if field.number == 1 { self.unknownKind = try field.unsigned("unsupported.unknownKind") }
         }
     }
+}
+
+/// Ticker to dispatcher, on a link that has been quiet: are you there? Any answer counts, also `Unsupported` of one
+/// that speaks a version below 3.
+package struct Probe: WireMessage {
+    package static let kind = MessageKind.probe
+
+    package init() {}
+
+    package func encode(into writer: inout FieldWriter) {}
+
+    package init(from reader: inout FieldReader) throws(WireError) { while try reader.next() != nil {} }
+}
+
+/// Dispatcher to ticker: yes.
+package struct ProbeAck: WireMessage {
+    package static let kind = MessageKind.probeAck
+
+    package init() {}
+
+    package func encode(into writer: inout FieldWriter) {}
+
+    package init(from reader: inout FieldReader) throws(WireError) { while try reader.next() != nil {} }
 }

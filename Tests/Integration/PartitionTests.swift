@@ -40,6 +40,31 @@ import Testing
         return false
     }
 
+    @Test func `a ticker and a dispatcher that are cut off from one another miss and double nothing`() async throws {
+        try await Stack.with(Partition.options) { stack in
+            let partition = try await Partition(stack)
+            do {
+                let load = try await Load.begin(stack)
+                let ticker = try #require(try stack.processes(.ticker).first)
+                let dispatcher = try #require(try stack.processes(.dispatcher).first)
+                try await partition.cut(ticker, from: dispatcher)
+                let cut = Load.now
+                try await Eventually.holds("shards are given to the ticker that reaches their lanes") {
+                    try await stack.leaderMetric(#"escapement_shard_handovers_total{reason="unreachable"}"#) ?? 0 >= 4
+                }
+                #expect(try await stack.metric("escapement_lanes_unreachable", of: ticker) == 2)
+                // The path stays cut: every schedule ticks all the same.
+                try await load.tick("every schedule ticks", since: cut.advanced(by: Self.cutFor))
+                try await partition.heal()
+                try await load.end()
+            } catch {
+                try await Partition.remove()
+                throw error
+            }
+            try await Partition.remove()
+        }
+    }
+
     @Test func `a ticker that is cut off misses and doubles nothing`() async throws {
         try await self.survive({ try #require(try $0.processes(.ticker).first) }, until: "the other one has all shards")
         {

@@ -6,16 +6,20 @@ struct Batch {
     /// So many seeds must have met every one of `rarePaths`.
     private static let rarePathsWithin = 300
     /// What a run that proves anything has seen: a test that never goes there cannot fail there.
-    private static let rarePaths = [
-        // Lanes and shards.
-        "late_admitted", "parked", "shard_lost", "lane_refused", "lane_lost", "shard_assigned_loaded", "shard_released",
-        "topic_unavailable", "process_left", "member_drained", "member_resumed", "member_leaving",
-        // Kafka.
-        "producer_recycled", "fenced_open_transaction", "fenced_record", "fenced_end", "late_end_refused",
-        // The leader and the database.
-        "leader_elected", "leader_stepped_down", "member_dead", "member_goodbye", "claim_failed", "checkpoint_failed",
-        "snapshot_failed", "horizon_failed", "changes_failed",
-    ]
+    private static let rarePaths =
+        [
+            // Lanes and shards.
+            "late_admitted", "parked", "shard_lost", "lane_refused", "lane_lost", "shard_assigned_loaded",
+            "shard_released",
+            "topic_unavailable", "process_left", "member_drained", "member_resumed", "member_leaving",
+            "lane_unreachable", "lane_reachable", "ticker_cut_off", "shard_rerouted",
+            // Kafka.
+            "producer_recycled", "fenced_open_transaction", "fenced_record", "fenced_end", "late_end_refused",
+            // The leader and the database.
+            "leader_elected", "leader_stepped_down", "member_dead", "member_goodbye", "claim_failed",
+            "checkpoint_failed",
+            "snapshot_failed", "horizon_failed", "changes_failed",
+        ] + UpgradePlan.names
 
     private let command: SimulateCommand
 

@@ -9,6 +9,7 @@ final class Run: @unchecked Sendable {
     let cluster: SimulatedCluster
     private let faults: FaultPlan
     private let workload: Workload
+    private let upgrade: UpgradePlan
 
     init(_ settings: RunSettings) {
         var seeds = SplitMix64(seed: settings.seed ^ 0x5eed)
@@ -16,6 +17,7 @@ final class Run: @unchecked Sendable {
         self.cluster = SimulatedCluster(settings)
         self.faults = FaultPlan(cluster: self.cluster, settings: settings, seed: seeds.next())
         self.workload = Workload(cluster: self.cluster, seed: seeds.next())
+        self.upgrade = UpgradePlan(cluster: self.cluster, settings: settings, seed: seeds.next())
     }
 
     var faultCounts: [FaultPlan.Kind: Int] { self.faults.counts }
@@ -30,6 +32,7 @@ final class Run: @unchecked Sendable {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.workload.run(schedules: 12, until: self.settings.faultsFor) }
                 group.addTask { await self.faults.run() }
+                group.addTask { await self.upgrade.run() }
                 group.addTask { await self.lookRegularly(until: end) }
             }
         }

@@ -247,7 +247,7 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func snapshot(
-        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Void
+        of shard: ShardID, cursor: Cursor, horizon: WallInstant, page: @Sendable (ShardPage) async -> Bool
     ) async throws(StoreError) {
         let whole = try await self.perform("snapshot") { $0.snapshot(of: shard, cursor: cursor, horizon: horizon) }
         var schedules = whole.schedules[...]
@@ -257,10 +257,11 @@ package final class InMemoryStore: LockStore, ScheduleStore {
             schedules = schedules.dropFirst(someSchedules.count)
             let someTimers = timers.prefix(self.snapshotPageMax - someSchedules.count)
             timers = timers.dropFirst(someTimers.count)
-            await page(
+            let goesOn = await page(
                 ShardPage(
                     revision: whole.revision, schedules: Array(someSchedules), timers: Array(someTimers),
                     last: schedules.isEmpty && timers.isEmpty))
+            guard goesOn else { return }
         } while !schedules.isEmpty || !timers.isEmpty
     }
 

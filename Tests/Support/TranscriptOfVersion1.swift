@@ -1,7 +1,3 @@
-package import WireProtocol
-import EscapementModel
-import NIOCore
-
 /// What the first version of the protocol looked like on the wire, frame by frame, as hexadecimal digits.
 ///
 /// Recorded once and never changed: a build that does not understand these bytes, or that expects an answer to what only
@@ -33,21 +29,5 @@ package enum TranscriptOfVersion1 {
             + "d7e285e36832086f6e652073686f742801"
         package static let shardRevoke =
             "0000000e0202000000000000080110031801"
-    }
-
-    /// The frame that `hexadecimal` spells.
-    package static func frame(_ hexadecimal: String) throws(WireError) -> Frame {
-        let digits = Array(hexadecimal.utf8)
-        var buffer = ByteBuffer()
-        for index in stride(from: 0, to: digits.count - 1, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16) else {
-                throw WireError(.badValue, field: "transcript")
-            }
-            buffer.writeInteger(byte)
-        }
-        guard let frame = try Frame.read(from: &buffer, payloadMax: 65_536) else {
-            throw WireError(.missing, field: "transcript")
-        }
-        return frame
     }
 }

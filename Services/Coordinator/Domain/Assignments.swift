@@ -50,7 +50,7 @@ package struct Assignments: Sendable {
         package var number: UInt16
         package var expected: Epoch
         package var owner: Incarnation
-        /// For the history: `join`, `dead`, `left`, `rebalance`, `drain`.
+        /// For the history: `join`, `dead`, `left`, `rebalance`, `drain`, `unreachable`.
         package var reason: String
 
         package init(number: UInt16, expected: Epoch, owner: Incarnation, reason: String) {
@@ -81,10 +81,13 @@ package struct Assignments: Sendable {
     package struct Holding: Equatable, Sendable {
         package var number: UInt16
         package var epoch: Epoch
+        /// Of a shard, when its ticker has measured it.
+        package var load: ShardLoads.Measure?
 
-        package init(number: UInt16, epoch: Epoch) {
+        package init(number: UInt16, epoch: Epoch, load: ShardLoads.Measure? = nil) {
             self.number = number
             self.epoch = epoch
+            self.load = load
         }
     }
 
@@ -159,7 +162,8 @@ package struct Assignments: Sendable {
         }
     }
 
-    /// What a plan starts from: the owner of each item, where it is going if it moves.
+    /// What a plan starts from: the owner of each item, where it is going if it moves. All are alike; whoever plans
+    /// knows more of them.
     package var items: [Placement.Item] {
         self.states.enumerated().compactMap { index, state in
             let number = UInt16(index)

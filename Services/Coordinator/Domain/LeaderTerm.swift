@@ -18,6 +18,8 @@ package struct LeaderTerm: Sendable {
         case loaded(AssignedKind, [Assignments.Row])
         case claimed(AssignedKind, [Epoch?])
         case claimsFailed(AssignedKind)
+        /// All dispatchers that the ticker cannot reach now.
+        case unreachable(from: Incarnation, Set<Incarnation>)
         /// An operator wants the member emptied, or no longer.
         case drained(Incarnation, Bool)
         /// An operator wants balance now: neither late joins nor the pace are waited for, only moves in flight.
@@ -79,6 +81,8 @@ package struct LeaderTerm: Sendable {
     private var rebalances: [AssignedKind: (count: Int, since: MonotonicInstant)] = [:]
     private var rebalancesNow: Set<AssignedKind> = []
     private var isSettled = false
+    package private(set) var paths = LanePaths()
+    package private(set) var loads = ShardLoads()
 
     /// - Parameters:
     ///   - shards: the store's rows when the term begins; likewise `lanes`. One for each number.
@@ -124,6 +128,8 @@ package struct LeaderTerm: Sendable {
             let changes = self.membership.receive(.joined(identity), now: now)
             actions += self.follow(changes, now)
             if changes.contains(where: { $0.to == .joining }) { self.lastJoinAt[kind] = now }
+            // On a new link it tells again what it cannot reach; what it does not tell is whole.
+            self.paths.report(from: identity.incarnation, unreachable: [], now: now)
             actions.append(.welcome(identity.incarnation))
             // Its address is known from now on: a view that named it may have waited for that.
             if self.assignments(of: kind).entries.contains(where: { $0.owner == identity.incarnation }) {
@@ -134,6 +140,11 @@ package struct LeaderTerm: Sendable {
                 let kind = Self.kind(ownedBy: identity.role)
             else { return [] }
             actions += self.follow(self.membership.receive(.heard(member, report), now: now), now)
+            for holding in holdings where kind == .shard {
+                guard let load = holding.load, self.shards.isCurrent(holding.number, holding.epoch, owner: member)
+                else { continue }
+                self.loads.heard(holding.number, load)
+            }
             actions += self.pass(.heartbeat(from: member, holdings), to: kind, now)
         case .closed(let member, let goodbye):
             actions += self.follow(self.membership.receive(.closed(member, goodbye: goodbye), now: now), now)
@@ -144,10 +155,17 @@ package struct LeaderTerm: Sendable {
         case .loaded(let kind, let rows): actions += self.pass(.loaded(rows), to: kind, now)
         case .claimed(let kind, let epochs): actions += self.pass(.claimed(epochs), to: kind, now)
         case .claimsFailed(let kind): actions += self.pass(.claimsFailed, to: kind, now)
+        case .unreachable(let ticker, let dispatchers):
+            guard self.membership.members[ticker]?.identity.role == .ticker else { return [] }
+            // One that owns lanes may still be awaited; whoever is neither is nobody's concern.
+            let known = dispatchers.filter { self.membership.members[$0] != nil }
+                .union(dispatchers.intersection(self.lanes.entries.compactMap(\.owner)))
+            self.paths.report(from: ticker, unreachable: known, now: now)
         case .drained(let member, let isDrained):
             _ = self.membership.receive(.drained(member, isDrained), now: now)
         case .rebalance: self.rebalancesNow = Set(AssignedKind.allCases)
         case .tick:
+            self.paths.expire(now: now)
             actions += self.follow(self.membership.receive(.tick, now: now), now)
             for kind in AssignedKind.allCases { actions += self.pass(.tick, to: kind, now) }
         }
@@ -194,7 +212,9 @@ package struct LeaderTerm: Sendable {
             case .joining, .suspect, .leaving: break
             }
             switch change.to {
-            case .dead, .gone: self.identities[change.incarnation] = nil
+            case .dead, .gone:
+                self.identities[change.incarnation] = nil
+                self.paths.forget(change.incarnation)
             case .joining, .up, .suspect, .leaving: self.identities[change.incarnation] = identity
             }
         }
@@ -229,7 +249,7 @@ package struct LeaderTerm: Sendable {
         let free = assignments.isInDoubt ? 0 : max(0, movesMax - moving)
         let rebalances = isAnyoneWell ? self.rebalancesAllowed(kind, items: assignments.states.count, now) : 0
         let steps = Placement.plan(
-            items: assignments.items, candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
+            items: self.items(of: kind), candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
         if !steps.contains(where: { $0.reason == .rebalance }), assignments.movesInFlight == 0 {
             self.rebalancesNow.remove(kind)
         }
@@ -240,6 +260,7 @@ package struct LeaderTerm: Sendable {
             case .orphan:
                 let reason = assignments.reason(of: step.number)
                 placed.append(Assignments.Decision(number: step.number, to: step.to, reason: reason))
+            case .unreachable: moved.append(self.move(kind, step, "unreachable"))
             case .drain: moved.append(self.move(kind, step, "drain"))
             case .rebalance:
                 self.rebalances[kind]?.count += 1
@@ -249,6 +270,25 @@ package struct LeaderTerm: Sendable {
         if !moved.isEmpty { actions += self.pass(.moved(moved), to: kind, now) }
         if !placed.isEmpty { actions += self.pass(.placed(placed), to: kind, now) }
         return actions
+    }
+
+    /// What is to be placed: shards as heavy as they were measured, and barred from tickers that are cut off from their
+    /// lane. Who has one keeps it while the leader does not see the lane's owner at work: that one is replaced anyway.
+    private func items(of kind: AssignedKind) -> [Placement.Item] {
+        guard kind == .shard else { return self.lanes.items }
+        var items = self.loads.weighed(self.shards.items)
+        guard !self.paths.isEmpty else { return items }
+        let laneCount = self.lanes.states.count
+        let lanes = (0..<laneCount).map { lane -> (barred: Set<Incarnation>, isAtWork: Bool) in
+            guard let owner = self.lanes.owner(of: UInt16(lane)) else { return ([], false) }
+            return (self.paths.tickersCutOff(from: owner), self.membership.members[owner]?.state == .up)
+        }
+        for index in items.indices {
+            let lane = lanes[Int(ShardID(items[index].number).lane(of: laneCount).rawValue)]
+            items[index].barred = lane.barred
+            if !lane.isAtWork, let owner = items[index].owner { items[index].barred.remove(owner) }
+        }
+        return items
     }
 
     private func move(_ kind: AssignedKind, _ step: Placement.Step, _ reason: String) -> Assignments.Decision {

@@ -3,13 +3,21 @@ import WireProtocol
 
 /// A link that the leader has accepted, and who is at its other end.
 final class AcceptedLink: Sendable {
+    /// Reads of the store for one ticker at a time. Each holds a page while the ticker is slow to take it.
+    static let readsMax = 4
+
     let link: any MessageLink
     let hello: Hello
     let correlator = Correlator()
+    /// For the contents of shards.
+    let window: ContentsWindow
+    let reads = StoreGate(permits: AcceptedLink.readsMax)
 
-    init(link: any MessageLink, hello: Hello) {
+    /// - Parameter version: the protocol version that both sides speak.
+    init(link: any MessageLink, hello: Hello, version: UInt32, clocks: any Clocks) {
         self.link = link
         self.hello = hello
+        self.window = ContentsWindow(link: link, clocks: clocks, version: version)
     }
 
     var role: Role { self.link.peer.role }

@@ -7,7 +7,7 @@ import Store
 package struct CoordinatorMetrics: Sendable {
     /// Why a shard changed hands.
     package enum HandoverReason: String, CaseIterable, Sendable {
-        case join, dead, left, rebalance, drain, returned, fenced
+        case join, dead, left, rebalance, drain, unreachable, returned, fenced
     }
 
     private let leader: Gauge

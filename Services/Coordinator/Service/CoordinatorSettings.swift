@@ -1,5 +1,6 @@
 package import CoordinatorDomain
 package import EscapementModel
+package import WireProtocol
 
 /// What a coordinator is told: who it is, what the cluster is, and every time and bound it uses.
 package struct CoordinatorSettings: Sendable {
@@ -14,6 +15,8 @@ package struct CoordinatorSettings: Sendable {
     package var build: String
     package var zone: String
 
+    /// The protocol versions that this process speaks; all of the build's, but for a test of a mixed cluster.
+    package var versions = ProtocolRange.current
     package var election = ElectionTiming()
     package var membership = MembershipTiming()
     package var limits = LeaderTerm.Limits()

@@ -21,12 +21,14 @@ final class FollowerSession: Sendable {
         logger: Logger, leader: @escaping @Sendable () -> PeerAddress?
     ) {
         self.clocks = clocks
+        var description = MemberDescription(
+            cluster: settings.cluster, incarnation: settings.incarnation, listenAddress: settings.address,
+            shardCount: UInt32(settings.shardCount), laneCount: UInt32(settings.laneCount),
+            build: settings.build, zone: settings.zone, instance: settings.node.name)
+        description.versions = settings.versions
         self.session = LeaderSession(
-            description: MemberDescription(
-                cluster: settings.cluster, incarnation: settings.incarnation, listenAddress: settings.address,
-                shardCount: UInt32(settings.shardCount), laneCount: UInt32(settings.laneCount),
-                build: settings.build, zone: settings.zone, instance: settings.node.name),
-            connector: connector, addresses: { leader().map { [$0] } ?? [] }, clocks: clocks, logger: logger,
+            description: description, connector: connector, addresses: { leader().map { [$0] } ?? [] }, clocks: clocks,
+            logger: logger,
             seed: seed, heartbeat: { WireProtocol.Heartbeat(clock: clocks.wallNow(), holdings: []) })
     }
 

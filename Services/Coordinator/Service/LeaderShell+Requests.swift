@@ -81,9 +81,27 @@ extension LeaderShell {
                         ]
                     case .unknown: ["state": "unknown"]
                     }
-                return .object([start] + (rest.objectValue ?? []))
+                return .object([start] + (rest.objectValue ?? []) + self.loadMembers(kind, UInt16(number)))
             })
     }
+
+    /// What placement weighs a shard by, and what its ticker has measured.
+    private func loadMembers(_ kind: AssignedKind, _ number: UInt16) -> [JSONMember] {
+        guard kind == .shard else { return [] }
+        var members = [JSONMember("weight", Self.hundredths(self.term.loads.weight(of: number)))]
+        if let measure = self.term.loads.measure(of: number) {
+            members.append(
+                JSONMember(
+                    "load",
+                    [
+                        "firesPerSecond": Self.hundredths(Double(measure.millifiresPerSecond) / 1000),
+                        "resident": .integer(measure.resident),
+                    ]))
+        }
+        return members
+    }
+
+    private static func hundredths(_ value: Double) -> JSONValue { .decimal((value * 100).rounded() / 100) }
 }
 
 extension ClusterCommand {

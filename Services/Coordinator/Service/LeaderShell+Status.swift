@@ -65,6 +65,7 @@ extension LeaderShell {
         for kind in AssignedKind.allCases {
             for member in self.term.membership.members(of: kind.owner) {
                 let identity = member.identity
+                let unreachable = self.names(of: self.term.paths.unreachable(from: identity.incarnation))
                 let count = self.term.assignments(of: kind).count(of: identity.incarnation)
                 documents.append(
                     .record([
@@ -79,6 +80,7 @@ extension LeaderShell {
                             "firesPerSecond": .integer(member.firesPerSecond), "resident": .integer(member.resident),
                         ],
                         "draining": member.isDrained ? true : nil,
+                        "unreachable": unreachable.isEmpty ? nil : .array(unreachable.map { .string($0) }),
                         "complaint": member.complaint.isEmpty ? nil : .string(member.complaint),
                     ]))
             }
@@ -112,6 +114,10 @@ extension LeaderShell {
             if unowned > 0 { warnings.append("\(unowned) \(kind.rawValue)s have no owner") }
             for member in members {
                 let node = member.identity.node
+                let unreachable = self.names(of: self.term.paths.unreachable(from: member.identity.incarnation))
+                if !unreachable.isEmpty {
+                    warnings.append("\(node) cannot reach \(unreachable.joined(separator: ", "))")
+                }
                 if !member.complaint.isEmpty { warnings.append("\(node): \(member.complaint)") }
                 let offset = Duration.milliseconds(member.clockOffsetMilliseconds)
                 if offset >= Self.clockOffsetWarning || .zero - offset >= Self.clockOffsetWarning {

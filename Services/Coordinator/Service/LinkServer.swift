@@ -85,7 +85,7 @@ final class LinkServer: Sendable {
                 } else {
                     let hello = try frame.decode(Hello.self)
                     guard let version = self.check(hello, link), let leader = self.leading(link) else { break }
-                    let member = AcceptedLink(link: link, hello: hello)
+                    let member = AcceptedLink(link: link, hello: hello, version: version, clocks: self.clocks)
                     greeted()
                     guard await leader.accept(member, version: version) else { break }
                     served = (leader, member)
@@ -116,8 +116,8 @@ final class LinkServer: Sendable {
             self.refuse(link, .settingsMismatch, differences.joined(separator: ", "), level: .warning)
             return nil
         }
-        guard let version = ProtocolRange.current.common(with: hello.versions) else {
-            let ours = ProtocolRange.current
+        let ours = self.settings.versions
+        guard let version = ours.common(with: hello.versions) else {
             self.refuse(
                 link, .versionMismatch,
                 "protocol versions \(hello.versions.lowest) to \(hello.versions.highest) there, "

@@ -11,7 +11,8 @@ import WireProtocol
 /// nothing comes twice.
 ///
 /// Changes are looked for when a coordinator hints at one, and twice a second in any case. Per shard one
-/// read is under way at a time; over all shards a bounded number.
+/// read is under way at a time; over all shards, and for one ticker, a bounded number. What is sent waits in the
+/// ticker's `ContentsWindow`.
 actor ScheduleFeeds {
     private struct Feed {
         var link: AcceptedLink
@@ -154,19 +155,27 @@ actor ScheduleFeeds {
         }
     }
 
+    /// Reads from the store, for one ticker so many at a time and for all of them so many.
+    private func read<Value: Sendable>(
+        for link: AcceptedLink, _ body: @Sendable () async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        try await link.reads.run { () async throws(StoreError) in try await self.gate.run(body) }
+    }
+
     private func isCurrent(_ place: Place, _ token: UInt64) -> Bool { self.feeds[place]?.token == token }
 
     private func sendSnapshot(_ request: SnapshotRequest, _ place: Place, _ token: UInt64) async {
         let shard = request.shard
         while !Task.isCancelled, self.isCurrent(place, token), let feed = self.feeds[place] {
-            let sender = SnapshotSender(request: request, link: feed.link)
+            let sender = SnapshotSender(request: request, link: feed.link, gate: self.gate)
             do {
-                try await self.gate.run { () async throws(StoreError) in
+                try await self.read(for: feed.link) { () async throws(StoreError) in
                     try await self.store.snapshot(of: shard, cursor: request.cursor, horizon: request.horizon) {
                         page in await sender.send(page)
                     }
                 }
-                guard self.isCurrent(place, token), let revision = await sender.revision else { return }
+                guard self.isCurrent(place, token), let revision = await sender.revision, await !sender.isCutOff
+                else { return }
                 self.feeds[place]?.sentThrough = revision
                 // What was committed since is found now, not at the next poll.
                 self.read(place)
@@ -192,12 +201,14 @@ actor ScheduleFeeds {
         {
             self.feeds[place]?.isStale = false
             do {
-                let page = try await self.gate.run { () async throws(StoreError) in
+                let page = try await self.read(for: feed.link) { () async throws(StoreError) in
                     try await self.store.changes(of: shard, after: sent)
                 }
                 guard self.isCurrent(place, token) else { return }
                 if page.revision > sent {
-                    for delta in PageCutter.deltas(shard: shard, from: sent, page: page) { feed.link.link.send(delta) }
+                    for delta in PageCutter.deltas(shard: shard, from: sent, page: page) {
+                        guard await feed.link.window.send(Frame(delta)), self.isCurrent(place, token) else { return }
+                    }
                     self.feeds[place]?.sentThrough = page.revision
                 }
                 if page.last || page.revision <= sent, self.feeds[place]?.isStale != true {
@@ -220,16 +231,16 @@ actor ScheduleFeeds {
         {
             do {
                 let limit = PageCutter.rowsMax
-                let timers = try await self.gate.run { () async throws(StoreError) in
+                let timers = try await self.read(for: link) { () async throws(StoreError) in
                     try await self.store.timers(
                         of: request.shard, after: request.after, through: request.through, limit: limit)
                 }
                 let count = PageCutter.fitting(timers)
-                link.link.send(
-                    HorizonPage(
-                        shard: request.shard, epoch: request.epoch, through: request.through,
-                        timers: timers.prefix(count).map { TimerVersion($0) },
-                        last: timers.count < limit && count == timers.count))
+                let page = HorizonPage(
+                    shard: request.shard, epoch: request.epoch, through: request.through,
+                    timers: timers.prefix(count).map { TimerVersion($0) },
+                    last: timers.count < limit && count == timers.count)
+                _ = await link.window.send(Frame(page))
                 return
             } catch {
                 self.logger.debug(
@@ -245,22 +256,35 @@ actor ScheduleFeeds {
 private actor SnapshotSender {
     private let request: SnapshotRequest
     private let link: AcceptedLink
+    private let gate: StoreGate
     /// The snapshot's revision, once a page was sent.
     private(set) var revision: Revision?
+    /// The link was closed meanwhile.
+    private(set) var isCutOff = false
 
-    init(request: SnapshotRequest, link: AcceptedLink) {
+    /// - Parameter gate: what the read is in, and leaves while the ticker is slow to take a page.
+    init(request: SnapshotRequest, link: AcceptedLink, gate: StoreGate) {
         self.request = request
         self.link = link
+        self.gate = gate
     }
 
-    func send(_ page: ShardPage) {
+    /// Returns when the page has left; `false` when the rest need not be read.
+    func send(_ page: ShardPage) async -> Bool {
         self.revision = page.revision
         let parts = PageCutter.parts(schedules: page.schedules, timers: page.timers)
-        for (index, part) in parts.enumerated() {
-            self.link.link.send(
+        for (index, part) in parts.enumerated() where !self.isCutOff {
+            let frame = Frame(
                 SnapshotPage(
                     shard: self.request.shard, epoch: self.request.epoch, revision: page.revision, contents: part,
                     last: page.last && index == parts.count - 1))
+            let window = self.link.window
+            let isSent =
+                if let isSent = await window.offer(frame) { isSent } else {
+                    await self.gate.outside { await window.send(frame) }
+                }
+            if !isSent { self.isCutOff = true }
         }
+        return !self.isCutOff
     }
 }

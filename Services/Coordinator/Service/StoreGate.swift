@@ -21,6 +21,14 @@ final class StoreGate: Sendable {
         return try await body()
     }
 
+    /// Gives the permit back while `body` waits for something else. To be called within `run`.
+    func outside<Value: Sendable>(_ body: @Sendable () async -> Value) async -> Value {
+        self.leave()
+        let value = await body()
+        await self.enter()
+        return value
+    }
+
     private func enter() async {
         await withCheckedContinuation { continuation in
             let isFree = self.state.withLock { state in

@@ -102,7 +102,7 @@ package final class Dispatcher: Sendable {
         self.server = FireServer(
             identity: FireServer.Identity(
                 cluster: description.cluster, shardCount: description.shardCount, laneCount: description.laneCount,
-                incarnation: description.incarnation, build: description.build),
+                incarnation: description.incarnation, build: description.build, versions: description.versions),
             board: self.board, clocks: clocks, limits: limits, metrics: parts.lanes.metrics, logger: parts.logger)
         self.queries = ActivationQueries(
             store: parts.store,

@@ -25,10 +25,13 @@ package final class FireServer: Sendable {
         package var laneCount: UInt32
         package var incarnation: Incarnation
         package var build: String
+        package var versions: ProtocolRange
 
         package init(
-            cluster: String, shardCount: UInt32, laneCount: UInt32, incarnation: Incarnation, build: String
+            cluster: String, shardCount: UInt32, laneCount: UInt32, incarnation: Incarnation, build: String,
+            versions: ProtocolRange = .current
         ) {
+            self.versions = versions
             self.cluster = cluster
             self.shardCount = shardCount
             self.laneCount = laneCount
@@ -158,6 +161,7 @@ package final class FireServer: Sendable {
                         self.offer(
                             try frame.decode(FireBatch.self), byteCount: frame.payload.readableBytes, from: node,
                             session, link)
+                    case .probe: link.send(ProbeAck(), flags: .answer, correlation: frame.correlation)
                     case .goodbye:
                         link.close()
                     default:
@@ -189,7 +193,7 @@ package final class FireServer: Sendable {
         guard link.peer.role == .ticker else {
             return refuse(.roleNotAllowed, "a \(link.peer.role) has no business at the fire port")
         }
-        guard let version = ProtocolRange.current.common(with: hello.versions) else {
+        guard let version = self.identity.versions.common(with: hello.versions) else {
             return refuse(
                 .versionMismatch,
                 "protocol \(hello.versions.lowest)-\(hello.versions.highest) is not spoken here")

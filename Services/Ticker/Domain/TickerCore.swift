@@ -101,13 +101,15 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
 
     // MARK: - What the shell reports
 
-    /// The shards held, in order, with epoch and how far timers are settled.
-    package var holdingsInOrder: [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?, revision: Revision)] {
+    /// The shards held, in order, with epoch, how far timers are settled, and how much is in memory.
+    package var holdingsInOrder:
+        [(shard: ShardID, epoch: Epoch, settledThrough: WallInstant?, revision: Revision, resident: Int)]
+    {
         self.inOrder.map { holding in
             let isOpen = holding.firing.phase == .active
             return (
                 holding.firing.shard, holding.firing.epoch, isOpen ? holding.firing.settled.delay.instant : nil,
-                isOpen ? holding.firing.settled.revision : .none
+                isOpen ? holding.firing.settled.revision : .none, holding.firing.residentCount
             )
         }
     }

@@ -108,10 +108,17 @@ actor DispatcherLinks {
             do { try await clocks.sleep(for: Self.helloAnswerMax) } catch { return }
             link.close()
         }
-        defer { watchdog.cancel() }
+        let prober = LinkProber(link, clocks: self.clocks)
+        // Begun when the greeting is answered; cancelled below.
+        var probing: Task<Void, Never>?
+        defer {
+            watchdog.cancel()
+            probing?.cancel()
+        }
         var isAccepted = false
         var reason: String?
         for await frame in link.frames {
+            prober.heard()
             do throws(WireError) {
                 switch MessageKind(rawValue: frame.kind) {
                 case .helloAck:
@@ -122,6 +129,7 @@ actor DispatcherLinks {
                         continue
                     }
                     watchdog.cancel()
+                    if !isAccepted { probing = Task { await prober.run() } }
                     isAccepted = true
                     accepted()
                     self.inbox.post(.dispatcherUp(incarnation, link))
@@ -134,7 +142,7 @@ actor DispatcherLinks {
                 case .goodbye:
                     reason = try frame.decode(Goodbye.self).detail
                     link.close()
-                case .unsupported: continue
+                case .probeAck, .unsupported: continue
                 default: link.send(Unsupported(unknownKind: UInt32(frame.kind)))
                 }
             } catch {
@@ -142,6 +150,7 @@ actor DispatcherLinks {
                 link.close()
             }
         }
+        if prober.hasGivenUp { reason = "it does not answer" }
         if isAccepted { self.inbox.post(.dispatcherDown(incarnation)) }
         link.close()
         return reason ?? link.failure.map { "\($0)" } ?? "closed"

@@ -65,6 +65,9 @@ final class TickerEngine: @unchecked Sendable {
     private var view = LaneView(leaderEpoch: .none, version: 0, entries: [])
     private var owners: [LaneID: LaneView.Entry] = [:]
     private var dispatchers: [Incarnation: any MessageLink] = [:]
+    private var reach = DispatcherReach()
+    /// Of each shard held.
+    private var rates: [ShardID: FireRate] = [:]
     private var queries: [PendingQuery] = []
     private var firesThisSecond: UInt32 = 0
     private var secondStart: WallInstant
@@ -165,6 +168,7 @@ final class TickerEngine: @unchecked Sendable {
         self.tick()
         self.answerQueries()
         self.leaveIfAsked()
+        self.reportReach()
         self.publishSummary()
         self.beat.beat()
     }
@@ -181,6 +185,7 @@ final class TickerEngine: @unchecked Sendable {
         switch event {
         case .leaderConnected:
             self.hasLeader = true
+            self.reach.leaderChanged()
             self.perform(self.core.feedReachable())
         case .leaderLost:
             self.hasLeader = false
@@ -204,11 +209,13 @@ final class TickerEngine: @unchecked Sendable {
                     query: query, correlation: correlation, deadline: self.now.advanced(by: Self.settledAnswerMax)))
         case .dispatcherUp(let incarnation, let link):
             self.dispatchers[incarnation] = link
+            self.reach.linked(incarnation)
             for (lane, owner) in self.ownersInOrder where owner.incarnation == incarnation {
                 self.perform(self.core.laneReachable(lane))
             }
         case .dispatcherDown(let incarnation):
             self.dispatchers[incarnation] = nil
+            self.reach.lost(incarnation, now: self.clocks.monotonicNow())
             for (lane, owner) in self.ownersInOrder where owner.incarnation == incarnation {
                 self.perform(self.core.laneLost(lane))
             }
@@ -243,9 +250,36 @@ final class TickerEngine: @unchecked Sendable {
             if before != nil { self.perform(self.core.laneLost(lane)) }
             if let after, self.dispatchers[after.incarnation] != nil { self.perform(self.core.laneReachable(lane)) }
         }
+        self.reach.follow(
+            Set(self.owners.values.map(\.incarnation)), linked: Set(self.dispatchers.keys),
+            now: self.clocks.monotonicNow())
         let links = self.links
         // Ends with the call; `DispatcherLinks` logs what fails.
         Task { await links.follow(view) }
+    }
+
+    /// Tells the leader when the owners of lanes that cannot be reached have changed.
+    private func reportReach() {
+        guard !self.reach.isWhole, self.hasLeader, self.session.version >= ProtocolRange.reporting,
+            let owners = self.reach.news(now: self.clocks.monotonicNow())
+        else { return }
+        self.session.send(LanesUnreachable(leaderEpoch: self.session.highestLeaderEpoch, owners: owners))
+        if owners.isEmpty {
+            self.logger.info("all lanes can be reached again", event: "lane_reachable")
+        } else {
+            let names = Set(self.owners.values.filter { owners.contains($0.incarnation) }.map(\.node.name))
+            self.logger.warning(
+                "lanes cannot be reached", event: "lane_unreachable",
+                [
+                    LogKey.node: .string(names.sorted().joined(separator: ", ")),
+                    LogKey.count: .number(self.unreachableLaneCount),
+                ])
+        }
+    }
+
+    private var unreachableLaneCount: Int {
+        let away = self.reach.outOfReach(now: self.clocks.monotonicNow())
+        return self.owners.values.count { away.contains($0.incarnation) }
     }
 
     private func tick() {
@@ -320,6 +354,7 @@ final class TickerEngine: @unchecked Sendable {
         self.metrics.batches.increment()
         self.metrics.fires.increment(by: batch.occurrences.count)
         self.firesThisSecond &+= UInt32(batch.occurrences.count)
+        self.rates[batch.shard]?.count(batch.occurrences.count)
         self.observeLateness(of: batch)
     }
 
@@ -389,11 +424,7 @@ final class TickerEngine: @unchecked Sendable {
         self.summaryAt = self.now
         if isStale { self.lookAhead() }
         let isNewSecond = self.now >= self.secondStart.advanced(by: .seconds(1))
-        let holdings = self.core.holdingsInOrder.map { holding in
-            WireProtocol.Heartbeat.Holding(
-                number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough,
-                revision: holding.revision)
-        }
+        let holdings = self.measuredHoldings()
         let resident = self.core.residentCount
         if !self.isLoaded, self.core.shardCount > 0, self.core.shardCount == self.core.activeCount {
             self.isLoaded = true
@@ -412,6 +443,7 @@ final class TickerEngine: @unchecked Sendable {
         if isNewSecond {
             self.secondStart = self.now
             self.firesThisSecond = 0
+            self.metrics.lanesUnreachable.set(self.unreachableLaneCount)
             self.metrics.overdue.set(self.core.overdueCount)
             self.metrics.oldestOverdue.set(self.core.oldestOverdue.map { self.now.duration(since: $0) } ?? .zero)
         }
@@ -423,5 +455,24 @@ final class TickerEngine: @unchecked Sendable {
     private func lookAhead() {
         guard let forecast = self.core.forecast(allowance: Self.forecastAllowance) else { return }
         for horizon in FireForecast.Horizon.allCases { self.metrics.upcoming[horizon].set(forecast[horizon]) }
+    }
+
+    /// What the heartbeat says of each shard; folds what was fired since the last time.
+    private func measuredHoldings() -> [WireProtocol.Heartbeat.Holding] {
+        let now = self.clocks.monotonicNow()
+        var rates: [ShardID: FireRate] = [:]
+        let holdings = self.core.holdingsInOrder.map { holding in
+            var rate = self.rates[holding.shard] ?? FireRate(now: now)
+            rate.fold(now: now)
+            rates[holding.shard] = rate
+            return WireProtocol.Heartbeat.Holding(
+                number: holding.shard.rawValue, epoch: holding.epoch, settledThrough: holding.settledThrough,
+                revision: holding.revision,
+                load: rate.milliPerSecond(now: now).map {
+                    WireProtocol.Heartbeat.Load(millifiresPerSecond: $0, resident: UInt64(holding.resident))
+                })
+        }
+        self.rates = rates
+        return holdings
     }
 }

@@ -10,6 +10,7 @@ package struct TickerMetrics: Sendable {
     let tickDuration: Histogram
     let shardsOwned: Gauge
     let resident: Gauge
+    let lanesUnreachable: Gauge
     let overdue: Gauge
     let oldestOverdue: Gauge
     let upcoming: MetricSet<FireForecast.Horizon, Gauge>
@@ -27,6 +28,8 @@ package struct TickerMetrics: Sendable {
             "escapement_tick_duration_seconds", "Work per tick.", buckets: .duration)
         self.shardsOwned = registry.gauge("escapement_shards_owned", "Shards held by this ticker.")
         self.resident = registry.gauge("escapement_timers_pending", "Schedules and one-shots held in memory.")
+        self.lanesUnreachable = registry.gauge(
+            "escapement_lanes_unreachable", "Lanes whose dispatcher this ticker cannot reach.")
         self.overdue = registry.gauge("escapement_overdue_fires", "Occurrences due and not yet handed off.")
         self.oldestOverdue = registry.gauge(
             "escapement_oldest_overdue_seconds", "Age of the oldest occurrence due and not handed off.")

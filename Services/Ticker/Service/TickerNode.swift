@@ -46,6 +46,7 @@ package final class TickerNode: Sendable {
     private let logger: Logger
     private let isLeaving: LeavingFlag
     private let drive: TickerDrive
+    private let receipt = Mutex(ContentsReceipt())
 
     /// - Parameters:
     ///   - connector: opens links to coordinators and dispatchers.
@@ -144,7 +145,9 @@ package final class TickerNode: Sendable {
     private func handle(_ event: LeaderSession.Event) async {
         let inbox = self.engine.inbox
         switch event {
-        case .connected: inbox.post(.leaderConnected)
+        case .connected:
+            self.receipt.withLock { $0 = ContentsReceipt() }
+            inbox.post(.leaderConnected)
         case .disconnected: inbox.post(.leaderLost)
         case .frame(let frame):
             do throws(WireError) {
@@ -153,12 +156,21 @@ package final class TickerNode: Sendable {
                     return
                 }
                 await inbox.offer(event)
+                self.acknowledge(frame)
             } catch {
                 self.logger.error(
                     "unreadable frame from the leader", event: "frame_unreadable",
                     [LogKey.error: .string(error.description)])
             }
         }
+    }
+
+    /// Says that a frame with contents was taken, now and then.
+    private func acknowledge(_ frame: Frame) {
+        guard MessageKind(rawValue: frame.kind)?.carriesContents == true else { return }
+        let total = self.receipt.withLock { $0.took(frame.payload.readableBytes) }
+        guard let total, self.engine.leaderSession.version >= ProtocolRange.reporting else { return }
+        self.engine.leaderSession.send(ContentsAck(bytes: total))
     }
 
     private func event(from frame: Frame) throws(WireError) -> TickerEvent? {

@@ -94,6 +94,7 @@ extension ScheduleStore {
         let collected = Collected()
         try await self.snapshot(of: ShardID(shard), cursor: cursor, horizon: horizon) { page in
             await collected.add(page)
+            return true
         }
         let pages = await collected.pages
         var whole = ShardPage(revision: .none, schedules: [], timers: [], last: false)

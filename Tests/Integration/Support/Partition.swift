@@ -42,12 +42,21 @@ struct Partition {
             """)
     }
 
-    func cut(_ process: Stack.Process) async throws {
-        let bit = try #require(self.bits[process.name])
+    /// Cuts a process off from all others.
+    func cut(_ process: Stack.Process) async throws { try await self.drop([process]) }
+
+    /// Cuts two processes off from one another; each still reaches all others.
+    func cut(_ process: Stack.Process, from other: Stack.Process) async throws {
+        try await self.drop([process, other])
+    }
+
+    /// Drops all packets of connections in which all of `processes` have a part.
+    private func drop(_ processes: [Stack.Process]) async throws {
+        let bits = try processes.reduce(0) { try $0 | #require(self.bits[$1.name]) }
         try await Self.apply(
             """
-            add rule inet partition cut-out ct mark and \(bit) == \(bit) drop
-            add rule inet partition cut-in ct mark and \(bit) == \(bit) drop
+            add rule inet partition cut-out ct mark and \(bits) == \(bits) drop
+            add rule inet partition cut-in ct mark and \(bits) == \(bits) drop
 
             """)
     }

@@ -159,6 +159,11 @@ final class Stack: Sendable {
         return line?.split(separator: " ").last.flatMap { Double($0) }
     }
 
+    /// The value of a metric, its labels as they are shown, of the coordinator that leads.
+    func leaderMetric(_ name: String) async throws -> Double? {
+        try await self.metric(name, of: try await self.leader())
+    }
+
     /// The sum of a metric over all its labels and all processes of a role that answer.
     func total(_ name: String, of role: Role) async throws -> Double {
         var sum = 0.0

@@ -11,6 +11,7 @@ final class FaultPlan: @unchecked Sendable {
         case clockStep
         case join, leave, drain
         case slowPath, framesTwice, claimArrivesLate
+        case pairCut
     }
 
     /// How far clocks are stepped: below the two seconds at which a dispatcher refuses.
@@ -200,6 +201,19 @@ final class FaultPlan: @unchecked Sendable {
                 }
             }
             simulator.after(.seconds(14)) { cluster.database.forgetHold() }
+        case .pairCut:
+            // A ticker and a dispatcher lose each other for long; the leader sees both.
+            let tickers = cluster.seats.filter { $0.role == .ticker }
+            let dispatchers = cluster.seats.filter { $0.role == .dispatcher }
+            guard let ticker = tickers.randomElement(using: &self.random).flatMap({ cluster.host(of: $0) }),
+                let dispatcher = dispatchers.randomElement(using: &self.random).flatMap({ cluster.host(of: $0) })
+            else { return }
+            cluster.network.cut(from: ticker, to: dispatcher)
+            cluster.network.cut(from: dispatcher, to: ticker)
+            simulator.after(self.draw(8...40)) {
+                cluster.network.heal(from: ticker, to: dispatcher)
+                cluster.network.heal(from: dispatcher, to: ticker)
+            }
         case .clockStep:
             guard let host = cluster.host(of: self.seat()) else { return }
             let limit = Self.clockStepMax.wholeNanoseconds

@@ -49,6 +49,8 @@ final class SimulatedCluster: @unchecked Sendable {
     let events: EventCounter
     let seats: [Seat]
     let spareSeats: [Seat]
+    /// The protocol versions that a role's processes speak from their next start on; the build's, where nothing is said.
+    var versions: [Role: ProtocolRange] = [:]
     private let zones = ZoneDatabase(source: nil)
     private let settingsOfRun: RunSettings
     private var random: SplitMix64
@@ -158,7 +160,10 @@ final class SimulatedCluster: @unchecked Sendable {
             do {
                 try await self.database.contents.snapshot(
                     of: ShardID(UInt16(shard)), cursor: .start, horizon: .distantFuture
-                ) { [oracle] page in oracle.saw(page) }
+                ) { [oracle] page in
+                    oracle.saw(page)
+                    return true
+                }
             } catch {
                 preconditionFailure("the database's contents cannot be read: \(error)")
             }
@@ -170,20 +175,22 @@ final class SimulatedCluster: @unchecked Sendable {
     }
 
     private func description(_ seat: Seat) -> MemberDescription {
-        MemberDescription(
+        var description = MemberDescription(
             cluster: Self.name, incarnation: Incarnation(.random(using: &self.random)),
             listenAddress: seat.role == .ticker ? "" : "\(seat.address)", shardCount: UInt32(Self.shardCount),
             laneCount: UInt32(Self.laneCount), build: "simulation")
+        description.versions = self.versions[seat.role] ?? .current
+        return description
     }
 
     private func startCoordinator(_ seat: Seat, _ host: Host, _ observability: Observability) -> Process {
         let store = self.database.client(on: host)
+        var settings = CoordinatorSettings(
+            cluster: Self.name, shardCount: Self.shardCount, laneCount: Self.laneCount, node: seat.node,
+            incarnation: Incarnation(.random(using: &self.random)), address: "\(seat.address)", build: "simulation")
+        settings.versions = self.versions[.coordinator] ?? .current
         let coordinator = Coordinator(
-            settings: CoordinatorSettings(
-                cluster: Self.name, shardCount: Self.shardCount, laneCount: Self.laneCount, node: seat.node,
-                incarnation: Incarnation(.random(using: &self.random)), address: "\(seat.address)",
-                build: "simulation"),
-            locks: store, schedules: store,
+            settings: settings, locks: store, schedules: store,
             listener: self.network.listen(at: seat.address, on: host, as: seat.identity),
             connector: self.network.connector(on: host, as: seat.identity), clocks: host.clocks,
             observability: observability, seed: self.random.next())

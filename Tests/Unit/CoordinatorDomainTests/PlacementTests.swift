@@ -57,19 +57,33 @@ import TestSupport
         #expect(self.counts(after).values.sorted() == [21, 21, 22])
     }
 
+    private func loads(_ items: [Placement.Item]) -> [Incarnation: Double] {
+        items.reduce(into: [:]) { loads, item in if let owner = item.owner { loads[owner, default: 0] += item.load } }
+    }
+
     /// One line of the table: how even the load is with so many tickers, and what a join and a leave move.
-    private func tableRow(_ count: Int) -> (ratio: Double, join: Int, leave: Int) {
-        let (placed, _) = self.settle(self.items(256), self.candidates(count))
-        let largest = self.counts(placed).values.max() ?? 0
+    private func tableRow(_ items: [Placement.Item], _ count: Int) -> (ratio: Double, join: Int, leave: Int) {
+        let (placed, _) = self.settle(items, self.candidates(count))
+        let total = items.reduce(0) { $0 + $1.load }
+        let largest = self.loads(placed).values.max() ?? 0
         let (joined, joinSteps) = self.settle(placed, self.candidates(count + 1))
         let (_, leaveSteps) = self.settle(joined, self.candidates(count))
-        return (Double(largest) * Double(count) / 256, joinSteps.count, leaveSteps.count)
+        return (largest * Double(count) / total, joinSteps.count, leaveSteps.count)
+    }
+
+    private func padded(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+
+    private func decimals(_ ratio: Double) -> String {
+        let thousandths = Int((ratio * 1000).rounded())
+        return "\(thousandths / 1000)." + String("00\(thousandths % 1000)".suffix(3))
     }
 
     @Test func `256 shards on 1 to 50 tickers: how even, and how much moves`() {
         var table = "tickers  largest/mean  moved by a join  moved by a leave  (of 256)\n"
         for count in 1...50 {
-            let row = self.tableRow(count)
+            let row = self.tableRow(self.items(256), count)
             let share = (256 + count) / (count + 1)
             // Shards are whole: with n tickers the fullest has at most one more than the mean, or a tenth.
             #expect(row.ratio <= max(1.1, 1 + Double(count) / 256), "\(count) tickers")
@@ -77,14 +91,108 @@ import TestSupport
             #expect(row.join <= share && row.leave <= share, "\(count) tickers")
             #expect(
                 Double(row.join) >= 0.9 * Double(256 / (count + 1)), "\(count) tickers: a newcomer is not left idle")
-            let ratio = Int((row.ratio * 1000).rounded())
-            let decimals = "\(ratio / 1000)." + String("00\(ratio % 1000)".suffix(3))
-            func pad(_ text: String, _ width: Int) -> String {
-                String(repeating: " ", count: max(0, width - text.count)) + text
-            }
-            table += pad("\(count)", 7) + pad(decimals, 14) + pad("\(row.join)", 17) + pad("\(row.leave)", 18) + "\n"
+            table += self.padded("\(count)", 7) + self.padded(self.decimals(row.ratio), 14)
+            table += self.padded("\(row.join)", 17) + self.padded("\(row.leave)", 18) + "\n"
         }
         print(table)
+    }
+
+    /// Most shards are idle, some are busy, a few very: the n-th has a share that falls as 1/n.
+    private func skewed(_ count: Int) -> [Placement.Item] {
+        (0..<count).map { index in
+            // Spread over the numbers, so that neighbours are not alike.
+            let rank = Double(index * 97 % count + 1)
+            return Placement.Item(number: UInt16(index), owner: nil, load: 1 + 12 / rank)
+        }
+    }
+
+    @Test func `256 shards of unlike weight on 1 to 50 tickers: how even, and how much moves`() {
+        var table = "tickers  largest/mean  heaviest/mean  moved by a join  moved by a leave  (of 256, weighted)\n"
+        let items = self.skewed(256)
+        let total = items.reduce(0) { $0 + $1.load }
+        for count in 1...50 {
+            let row = self.tableRow(items, count)
+            let share = total / Double(count)
+            let heaviest = (items.map(\.load).max() ?? 0) / share
+            // Nobody is fuller than a tenth above the share, unless one shard alone makes it so.
+            #expect(row.ratio <= max(1.1, heaviest + 1e-9), "\(count) tickers")
+            // What moves is bounded by number too: the newcomer's share of the shards, and as much again for their weights.
+            #expect(row.join <= 2 * (256 / (count + 1)) + 2, "\(count) tickers: \(row.join) moved by a join")
+            #expect(row.leave <= 2 * (256 / (count + 1)) + 2, "\(count) tickers: \(row.leave) moved by a leave")
+            table += self.padded("\(count)", 7) + self.padded(self.decimals(row.ratio), 14)
+            table += self.padded(self.decimals(heaviest), 15)
+            table += self.padded("\(row.join)", 17) + self.padded("\(row.leave)", 18) + "\n"
+        }
+        print(table)
+    }
+
+    @Test func `a shard that outweighs a share keeps nobody else from being balanced`() {
+        let items =
+            [Item(number: 0, owner: incarnation(1), load: 100)]
+            + (1..<31).map { Item(number: $0, owner: incarnation(UInt64($0 % 2) + 2)) }
+        let (after, steps) = self.settle(items, self.candidates(4))
+        #expect(self.counts(after)[incarnation(1)] == 1, "whoever has it has enough")
+        #expect(self.loads(after)[incarnation(4)] == 10, "the newcomer has a third of the rest")
+        #expect(steps.count == 10)
+    }
+
+    @Test func `whoever has a shard that outweighs a share is relieved of the others`() {
+        let items =
+            [Item(number: 0, owner: incarnation(1), load: 100)]
+            + (1..<21).map { Item(number: $0, owner: incarnation(1)) }
+        let (after, _) = self.settle(items, self.candidates(3))
+        let heavy = after[0].owner
+        #expect(after.dropFirst().allSatisfy { $0.owner != heavy })
+        #expect(self.counts(after).values.sorted() == [1, 10, 10])
+        #expect(self.settle(after, self.candidates(3)).steps == [], "and then nothing moves")
+    }
+
+    @Test(arguments: 0..<20) func `weights that waver within a tenth move nothing`(seed: Int) {
+        var random = SeededRandom(seed: UInt64(seed))
+        let (placed, _) = self.settle(self.skewed(256), self.candidates(8))
+        let wavering = placed.map { item in
+            var item = item
+            item.load *= Double.random(in: 0.95...1.05, using: &random)
+            return item
+        }
+        #expect(self.settle(wavering, self.candidates(8)).steps == [], "seed \(seed)")
+    }
+
+    private func item(_ number: UInt16, _ owner: UInt64, barred: [UInt64], load: Double = 1) -> Item {
+        Item(number: number, owner: incarnation(owner), load: load, barred: Set(barred.map { incarnation($0) }))
+    }
+
+    @Test func `what its owner is barred from goes to the lightest one that is not`() {
+        let items = (0..<8).map { self.item($0, 1, barred: $0 < 4 ? [1, 2] : []) }
+        let steps = Placement.plan(items: items, candidates: self.candidates(3), drainsMax: 3, rebalancesMax: 0)
+        #expect(steps.count == 3, "as many as may move at a time")
+        #expect(steps.allSatisfy { $0.reason == .unreachable && $0.to == incarnation(3) && $0.number < 4 })
+        #expect(self.settle(items, self.candidates(3)).items.prefix(4).allSatisfy { $0.owner == incarnation(3) })
+    }
+
+    @Test func `what everybody is barred from stays, and an orphan is somebody's`() {
+        let items = (0..<4).map { self.item($0, 1, barred: [1, 2]) }
+        let steps = Placement.plan(items: items, candidates: self.candidates(2), drainsMax: 9, rebalancesMax: 0)
+        #expect(steps == [])
+        var orphan = items[0]
+        orphan.owner = nil
+        #expect(self.settle([orphan], self.candidates(2)).items[0].owner != nil)
+    }
+
+    @Test func `balance gives nobody what it is barred from, and goes round it`() {
+        // The newcomer is barred from all that the first one has; the second one has the rest.
+        let items = (0..<12).map { self.item($0, $0 < 6 ? 1 : 2, barred: $0 < 6 ? [3] : []) }
+        let (after, steps) = self.settle(items, self.candidates(3))
+        #expect(!steps.contains { $0.to == incarnation(3) && $0.number < 6 })
+        #expect(self.counts(after) == [incarnation(1): 6, incarnation(2): 4, incarnation(3): 2])
+        #expect(self.settle(after, self.candidates(3)).steps == [], "and then nothing moves")
+    }
+
+    @Test func `a member that leaves is emptied even of what others are barred from`() {
+        var candidates = self.candidates(2)
+        candidates[0].standing = .leaving
+        let steps = self.settle([self.item(0, 1, barred: [2])], candidates).steps
+        #expect(steps.map(\.reason) == [.drain])
     }
 
     @Test func `a join moves no more than its share`() {

@@ -11,6 +11,7 @@ final class FakeMember: Sendable {
         var frames: [Frame] = []
         var held: [UInt16: Epoch] = [:]
         var settledThrough: WallInstant?
+        var loads: [UInt16: WireProtocol.Heartbeat.Load] = [:]
         var isLeaving = false
         var isSilent = false
         var obeysRevokes = true
@@ -61,6 +62,9 @@ final class FakeMember: Sendable {
     func fallSilent(_ isSilent: Bool = true) { self.state.withLock { $0.isSilent = isSilent } }
     func ignoreRevokes() { self.state.withLock { $0.obeysRevokes = false } }
     func complain(_ complaint: String) { self.state.withLock { $0.complaint = complaint } }
+    func measure(_ number: UInt16, _ load: WireProtocol.Heartbeat.Load) {
+        self.state.withLock { $0.loads[number] = load }
+    }
     func settle(through instant: WallInstant) { self.state.withLock { $0.settledThrough = instant } }
 
     /// Answers questions of one kind.
@@ -107,7 +111,9 @@ final class FakeMember: Sendable {
                 Heartbeat(
                     clock: self.clocks.wallNow(),
                     holdings: state.held.sorted { $0.key < $1.key }.map {
-                        Heartbeat.Holding(number: $0.key, epoch: $0.value, settledThrough: state.settledThrough)
+                        Heartbeat.Holding(
+                            number: $0.key, epoch: $0.value, settledThrough: state.settledThrough,
+                            load: state.loads[$0.key])
                     }, leaving: state.isLeaving, complaint: state.complaint)
             )
         }

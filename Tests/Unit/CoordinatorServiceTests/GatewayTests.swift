@@ -136,7 +136,10 @@ import WireProtocol
             let document = try JSONParser.parse(String(decoding: bytes, as: UTF8.self))
             #expect(document["shards"]?.arrayValue?.count == Harness.shardCount)
             #expect(
-                document["shards"]?[3] == ["shard": 3, "state": "owned", "owner": "ticker-1", "epoch": 1])
+                document["shards"]?[3]
+                    == [
+                        "shard": 3, "state": "owned", "owner": "ticker-1", "epoch": 1, "weight": .decimal(1),
+                    ])
             #expect(document["lanes"]?[1]?["owner"] == "dispatcher-1")
         }
     }

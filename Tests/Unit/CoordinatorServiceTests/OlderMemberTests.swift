@@ -16,8 +16,10 @@ private final class FakeReader: Sendable {
         Task { for await frame in link.frames { self.frames.withLock { $0.append(frame) } } }
     }
 
-    func send(_ hexadecimal: String) throws { self.link.send(try TranscriptOfVersion1.frame(hexadecimal)) }
+    func send(_ hexadecimal: String) throws { self.link.send(try RecordedFrame.read(hexadecimal)) }
     func close() { self.link.close() }
+    /// Sends a frame of a later transcript, for another shard and epoch.
+    func send(_ message: some WireMessage) { self.link.send(message) }
 
     private func all(_ kind: MessageKind) -> [Frame] {
         self.frames.withLock { $0 }.filter { $0.kind == kind.rawValue }
@@ -31,7 +33,7 @@ private final class FakeReader: Sendable {
     }
 }
 
-/// A leader of this build and a ticker of the first protocol version, whose part is replayed byte by byte.
+/// A leader of this build and a ticker of an older protocol version, whose part is replayed byte by byte.
 @Suite struct OlderMemberTests {
     private typealias Old = TranscriptOfVersion1.Ticker
 
@@ -78,6 +80,35 @@ private final class FakeReader: Sendable {
                 return old.count(.shardAssign) >= 3
             }
             #expect(old.count(.shardPrepare) == 0, "it would not know what that is")
+            old.close()
+        }
+    }
+
+    @Test func `a ticker of version 2 is prepared, and says so as it always did`() async throws {
+        try await Harness.run { harness in
+            harness.coordinator(1)
+            let leader = try await harness.leader()
+            let new = try await harness.join(.ticker, "ticker-1", incarnation: 3, leader)
+            try await harness.until("the new one has all") { new.held.count == Harness.shardCount }
+            let old = FakeReader(try await self.link(harness, leader.address))
+            try old.send(TranscriptOfVersion2.Ticker.hello)
+            try await harness.until("it is accepted") { old.count(.helloAck) == 1 }
+            #expect(try old.first(HelloAck.self).version == 2)
+            var beats = 0
+            try await harness.until("it is to prepare a shard") {
+                if beats % 5 == 0 { try? old.send(Old.heartbeat) }
+                beats += 1
+                return old.count(.shardPrepare) > 0
+            }
+            let prepare = try old.first(ShardPrepare.self)
+            // The recorded answer is for shard 3; the bytes around it are the same.
+            let recorded = try RecordedFrame.read(TranscriptOfVersion2.Ticker.shardPrepared)
+            let answer = ShardPrepared(leaderEpoch: Epoch(1), shard: prepare.shard, epoch: prepare.epoch)
+            #expect(Frame(answer).kind == recorded.kind)
+            #expect(try recorded.decode(ShardPrepared.self).shard == ShardID(3))
+            old.send(answer)
+            try await harness.until("the shard is its own") { old.count(.shardAssign) > 0 }
+            #expect(try old.first(ShardAssign.self).shard == prepare.shard)
             old.close()
         }
     }

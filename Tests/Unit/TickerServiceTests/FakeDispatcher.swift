@@ -14,6 +14,8 @@ final class FakeDispatcher: Sendable {
         var cursor = Cursor.start
         var epoch = Epoch.none
         var acknowledges = true
+        var isSilent = false
+        var probes = 0
         var creditBatches: UInt32 = 4
         var unacknowledged: [FireBatch] = []
         var task: Task<Void, Never>?
@@ -54,6 +56,9 @@ final class FakeDispatcher: Sendable {
     }
 
     func set(cursor: Cursor) { self.state.withLock { $0.cursor = cursor } }
+    var probes: Int { self.state.withLock { $0.probes } }
+    /// Takes everything and answers nothing, as behind a path that is cut.
+    func fallSilent(_ isSilent: Bool = true) { self.state.withLock { $0.isSilent = isSilent } }
     func grant(batches: UInt32) { self.state.withLock { $0.creditBatches = batches } }
 
     func acknowledge(_ acknowledges: Bool) {
@@ -102,7 +107,7 @@ final class FakeDispatcher: Sendable {
 
     private func serve(_ link: any MessageLink) async {
         self.state.withLock { $0.links.append(link) }
-        for await frame in link.frames {
+        for await frame in link.frames where !self.state.withLock({ $0.isSilent }) {
             do {
                 switch MessageKind(rawValue: frame.kind) {
                 case .hello:
@@ -111,6 +116,9 @@ final class FakeDispatcher: Sendable {
                             version: 1, incarnation: self.incarnation, leaderEpoch: .none, build: "test",
                             clock: self.clocks.wallNow()))
                 case .open: self.open(try frame.decode(Open.self), on: link)
+                case .probe:
+                    self.state.withLock { $0.probes += 1 }
+                    link.send(ProbeAck())
                 case .fireBatch: self.take(try frame.decode(FireBatch.self), on: link)
                 default: continue
                 }

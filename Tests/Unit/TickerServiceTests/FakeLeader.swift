@@ -12,6 +12,7 @@ final class FakeLeader: Sendable {
         var revision = Revision(1)
         var isServing = true
         var epoch = Epoch(1)
+        var version: UInt32 = 1
         /// What answers a greeting instead of this build's words.
         var greeting: Frame?
         var task: Task<Void, Never>?
@@ -30,6 +31,10 @@ final class FakeLeader: Sendable {
 
     var address: PeerAddress { self.listener.address }
     var isConnected: Bool { self.state.withLock { !$0.links.isEmpty } }
+
+    func frames(of kind: MessageKind) -> [Frame] {
+        self.state.withLock { $0.frames.filter { $0.kind == kind.rawValue } }
+    }
 
     /// All messages of one kind, in order of arrival.
     func received<Message: WireMessage>(_ type: Message.Type) -> [Message] {
@@ -50,6 +55,12 @@ final class FakeLeader: Sendable {
 
     /// Whether requests for contents are answered.
     func serve(_ isServing: Bool) { self.state.withLock { $0.isServing = isServing } }
+
+    /// Agrees on this protocol version in greetings to come.
+    func speak(version: UInt32) { self.state.withLock { $0.version = version } }
+
+    /// Loses every link; a new one may be made.
+    func breakLinks() { for link in self.state.withLock({ $0.links }) { link.close() } }
 
     /// Answers greetings with this frame.
     func greet(with frame: Frame) { self.state.withLock { $0.greeting = frame } }
@@ -84,7 +95,7 @@ final class FakeLeader: Sendable {
             do {
                 switch MessageKind(rawValue: frame.kind) {
                 case .hello:
-                    let (epoch, greeting) = self.state.withLock { ($0.epoch, $0.greeting) }
+                    let (epoch, version, greeting) = self.state.withLock { ($0.epoch, $0.version, $0.greeting) }
                     if let greeting {
                         link.send(greeting)
                         self.state.withLock { $0.links.append(link) }
@@ -92,7 +103,7 @@ final class FakeLeader: Sendable {
                     }
                     link.send(
                         HelloAck(
-                            version: 1, incarnation: Incarnation(UID(high: 2, low: 2)), leaderEpoch: epoch,
+                            version: version, incarnation: Incarnation(UID(high: 2, low: 2)), leaderEpoch: epoch,
                             build: "test", clock: self.clocks.wallNow()))
                     self.state.withLock { $0.links.append(link) }
                 case .heartbeat:

@@ -44,8 +44,11 @@ final class Stage: Sendable {
     }
 
     /// Runs `body` with a ticker that runs, and ends everything after it.
-    static func run(_ body: (Stage) async throws -> Void) async throws {
+    ///
+    /// - Parameter leaderVersion: the protocol version that the leader agrees on.
+    static func run(leaderVersion: UInt32 = 1, _ body: (Stage) async throws -> Void) async throws {
         let stage = Stage()
+        stage.leader.speak(version: leaderVersion)
         stage.leader.start()
         stage.dispatcher.start()
         // Cancelled below.
@@ -90,6 +93,12 @@ final class Stage: Sendable {
     }
 
     struct StageError: Error {}
+
+    /// The present value of a metric without labels.
+    func metric(_ name: String) -> Double? {
+        self.observability.metrics.exposition().split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+            .flatMap { Double($0.dropFirst(name.count + 1)) }
+    }
 
     /// The ticker owns the shard and the lane can be reached.
     func assign(epoch: UInt64 = 1, view: UInt64 = 1) async throws {

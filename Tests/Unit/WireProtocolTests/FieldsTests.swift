@@ -58,6 +58,40 @@ import WireProtocol
         #expect(self.bytes { prepared.encode(into: &$0) } == [0x08, 4, 0x10, 3, 0x18, 7])
     }
 
+    @Test func `what version 3 brought has its golden bytes`() throws {
+        let unreachable = LanesUnreachable(
+            leaderEpoch: Epoch(4), owners: [Incarnation(UID(high: 0, low: 1)), Incarnation(UID(high: 0, low: 2))])
+        let bytes = self.bytes { unreachable.encode(into: &$0) }
+        let zeros = [UInt8](repeating: 0, count: 15)
+        #expect(bytes == [0x08, 4, 0x12, 16] + zeros + [1, 0x12, 16] + zeros + [2])
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        #expect(try LanesUnreachable(from: &reader) == unreachable)
+        #expect(self.bytes { LanesUnreachable(leaderEpoch: Epoch(4), owners: []).encode(into: &$0) } == [0x08, 4])
+        #expect(self.bytes { ContentsAck(bytes: 300).encode(into: &$0) } == [0x08, 0xac, 0x02])
+        reader = FieldReader(ByteBuffer(bytes: [0x08, 0xac, 0x02]))
+        #expect(try ContentsAck(from: &reader).bytes == 300)
+        #expect(self.bytes { Probe().encode(into: &$0) } == [] && self.bytes { ProbeAck().encode(into: &$0) } == [])
+    }
+
+    @Test func `a shard's load has its golden bytes`() throws {
+        let measured = Heartbeat(
+            clock: WallInstant(milliseconds: 0),
+            holdings: [
+                Heartbeat.Holding(
+                    number: 3, epoch: Epoch(7), load: Heartbeat.Load(millifiresPerSecond: 1500, resident: 2)),
+                // Measured, and nothing at all: not the same as not measured.
+                Heartbeat.Holding(
+                    number: 4, epoch: Epoch(7), load: Heartbeat.Load(millifiresPerSecond: 0, resident: 0)),
+                Heartbeat.Holding(number: 5, epoch: Epoch(7)),
+            ])
+        let bytes = self.bytes { measured.encode(into: &$0) }
+        #expect(
+            bytes == [0x08, 0, 0x12, 11, 0x08, 3, 0x10, 7, 0x2a, 5, 0x08, 0xdc, 0x0b, 0x10, 2]
+                + [0x12, 6, 0x08, 4, 0x10, 7, 0x2a, 0, 0x12, 4, 0x08, 5, 0x10, 7])
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        #expect(try Heartbeat(from: &reader).holdings == measured.holdings)
+    }
+
     @Test func `default values are not written, but elements are`() {
         #expect(self.bytes { $0.unsigned(1, UInt64(0)) } == [])
         #expect(self.bytes { $0.flag(1, false) } == [])

@@ -80,15 +80,20 @@ struct ClusterShardsCommand: AsyncParsableCommand {
         try await self.client.run { api in
             let answer = try await api.document(.get, "/v1/cluster/shards")
             Printer(self.client.output).show(answer) { answer in
-                ["shard", "lane"].map { kind in
-                    var table = TextTable(kind.uppercased(), "STATE", "OWNER", "EPOCH", "NEXT")
-                    for item in answer["\(kind)s"]?.arrayValue ?? [] {
-                        table.add(
-                            item.cell(kind), item.cell("state"), item.cell("owner"), item.cell("epoch"),
-                            item.cell("next"))
-                    }
-                    return table.text
+                var shards = TextTable("SHARD", "STATE", "OWNER", "EPOCH", "NEXT", "WEIGHT", "FIRES/S", "IN MEMORY")
+                for item in answer["shards"]?.arrayValue ?? [] {
+                    shards.add(
+                        item.cell("shard"), item.cell("state"), item.cell("owner"), item.cell("epoch"),
+                        item.cell("next"), item.cell("weight"), item["load"]?.cell("firesPerSecond") ?? "-",
+                        item["load"]?.cell("resident") ?? "-")
                 }
+                var lanes = TextTable("LANE", "STATE", "OWNER", "EPOCH", "NEXT")
+                for item in answer["lanes"]?.arrayValue ?? [] {
+                    lanes.add(
+                        item.cell("lane"), item.cell("state"), item.cell("owner"), item.cell("epoch"),
+                        item.cell("next"))
+                }
+                return [shards.text, lanes.text]
             }
         }
     }
