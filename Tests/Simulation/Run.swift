@@ -30,6 +30,7 @@ final class Run: @unchecked Sendable {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.workload.run(schedules: 12, until: self.settings.faultsFor) }
                 group.addTask { await self.faults.run() }
+                group.addTask { await self.faults.runTopics() }
                 group.addTask { await self.lookRegularly(until: end) }
             }
         }

@@ -5,7 +5,7 @@ import Store
 import TestSupport
 import WireProtocol
 
-/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13).
+/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13, and I14: order).
 /// Shares no code with what it judges but the values that are on the wire and in the journal.
 final class Oracle: @unchecked Sendable {
     struct Violation: CustomStringConvertible {
@@ -34,6 +34,13 @@ final class Oracle: @unchecked Sendable {
         var generation: UInt64
     }
 
+    /// Fires that follow each other in the order in which they are due.
+    private struct Row: Hashable {
+        var shard: ShardID
+        var isDelay: Bool
+        var topic: String
+    }
+
     /// At most so many are kept: the first says what went wrong.
     private static let violationsMax = 20
 
@@ -50,7 +57,9 @@ final class Oracle: @unchecked Sendable {
     private var runs: [UID: [OutcomeRecord]] = [:]
     private var published: Set<String> = []
     /// How far the shard stood when the fire was parked first: it was decided then, and is settled much later.
-    private var parked: [Point: Revision] = [:]
+    private var parked: [Point: Cursor] = [:]
+    /// How far each row is out.
+    private var rows: [Row: WallInstant] = [:]
     private var versions: [VersionKey: StoredSchedule] = [:]
     private var timers: [UID: StoredTimer] = [:]
     private var acknowledged: [UID: String] = [:]
@@ -97,7 +106,7 @@ final class Oracle: @unchecked Sendable {
             let fire = try ParkedFire(decoding: stored.outgoing.value)
             let point = Point(uid: fire.occurrence.uid, scheduled: fire.occurrence.scheduled)
             guard self.parked[point] == nil else { return }
-            self.parked[point] = self.shards[fire.shard]?.cursor.revision ?? Revision.none
+            self.parked[point] = self.shards[fire.shard]?.cursor ?? .start
         } catch {
             self.expect(false, "I3", "a parked fire cannot be read: \(error)")
         }
@@ -154,13 +163,28 @@ final class Oracle: @unchecked Sendable {
         {
             self.lateCount += 1
         }
-        let before = self.parked[point] ?? self.shards[outcome.shard]?.cursor.revision ?? .none
+        self.inOrder(outcome, decidedAt: self.parked[point] ?? self.shards[outcome.shard]?.cursor ?? .start)
+        let before = (self.parked[point] ?? self.shards[outcome.shard]?.cursor)?.revision ?? .none
         if let first = self.settled.updateValue(Settled(outcome: outcome, revisionBefore: before), forKey: point) {
             self.expect(
                 false, "I1",
                 "\(outcome.name) of \(outcome.scheduled) is settled twice: \(first.outcome.outcome) under epoch "
                     + "\(first.outcome.epoch), \(outcome.outcome) under \(outcome.epoch)")
         }
+    }
+
+    /// Fires of a shard and topic come out in the order in which they are due, but for those that were made when the
+    /// watermark had passed them.
+    private func inOrder(_ outcome: OutcomeRecord, decidedAt cursor: Cursor) {
+        guard outcome.outcome == .dispatched, let topic = outcome.position?.topic else { return }
+        let isDelay = outcome.kind == .delay
+        guard outcome.due >= (isDelay ? cursor.delay : cursor.cron).instant else { return }
+        let row = Row(shard: outcome.shard, isDelay: isDelay, topic: topic)
+        let last = self.rows[row] ?? .distantPast
+        self.expect(
+            outcome.due >= last, "I14",
+            "\(outcome.name) of \(outcome.due) (shard \(outcome.shard)) is in \(topic) behind one due at \(last)")
+        self.rows[row] = max(last, outcome.due)
     }
 
     /// The API answered that it has stored this.
