@@ -177,11 +177,15 @@ import Testing
             let name = fire.key.split(separator: "/").last.map(String.init) ?? ""
             return ShardPlacement.shard(namespace: "guest", name: name, shardCount: 16)
         }
-        var overtaken = 0
-        for fires in byShard.values {
+        var overtaken: [String] = []
+        for (shard, fires) in byShard {
             let settled = fires.sorted { ($0.sequence, $0.due) < ($1.sequence, $1.due) }
-            overtaken += zip(settled, settled.dropFirst()).count { $0.due > $1.due }
+            for (before, after) in zip(settled, settled.dropFirst()) where before.due > after.due {
+                overtaken.append(
+                    "shard \(shard): \(after.key) of \(after.due) in entry \(after.sequence) of lane \(after.lane) behind "
+                        + "\(before.key) of \(before.due) in \(before.sequence)")
+            }
         }
-        #expect(overtaken == 0, "of \(ticks.count) fires so many came after one of their shard that was due later")
+        #expect(overtaken.isEmpty, "\(overtaken.count) of \(ticks.count), \(overtaken.prefix(5))")
     }
 }

@@ -299,9 +299,11 @@ package struct Lane<Payload: Sendable>: Sendable {
     }
 
     /// Offers for one round: what is due now first, then what catches up, at its pace and in at most half of the
-    /// round if there is both. Within a shard never out of order. At least one, unless the pace forbids it.
+    /// round if there is both. Within a shard never out of order, and of all shards the first before the second of any:
+    /// one with a herd holds up no other for longer than a round. At least one, unless the pace forbids it.
     private mutating func takeOffers(now: MonotonicInstant?) -> [Offer] {
         self.refillLateBudget(now)
+        let turns = self.turns
         var chosen: [Int] = []
         var occurrences = 0
         var bytes = 0
@@ -317,7 +319,8 @@ package struct Lane<Payload: Sendable>: Sendable {
         }
         // Shards with an offer that is left: what comes behind it has to stay too.
         var blocked: Set<ShardID> = []
-        for (index, queued) in self.queue.enumerated() where !blocked.contains(queued.offer.shard) {
+        for index in turns where !blocked.contains(self.queue[index].offer.shard) {
+            let queued = self.queue[index]
             if !queued.isLate, fits(queued.offer, within: self.limits.roundOccurrencesMax) {
                 take(index)
             } else {
@@ -330,7 +333,8 @@ package struct Lane<Payload: Sendable>: Sendable {
             : min(self.limits.roundOccurrencesMax, max(2 * occurrences, self.limits.roundOccurrencesMax / 2))
         blocked = []
         let current = Set(chosen)
-        for (index, queued) in self.queue.enumerated() where !current.contains(index) {
+        for index in turns where !current.contains(index) {
+            let queued = self.queue[index]
             let isPaced = queued.isLate && self.lateBudget <= 0
             if isPaced || blocked.contains(queued.offer.shard) || !fits(queued.offer, within: occurrencesMax) {
                 blocked.insert(queued.offer.shard)
@@ -343,6 +347,19 @@ package struct Lane<Payload: Sendable>: Sendable {
         let taken = chosen.map { self.queue[$0].offer }
         for index in chosen.reversed() { self.queue.remove(at: index) }
         return taken
+    }
+
+    /// Places in the queue: the first offer of each shard, as they arrived, then the second of each, and so on.
+    private var turns: [Int] {
+        var counts: [ShardID: Int] = [:]
+        var turns: [(turn: Int, index: Int)] = []
+        turns.reserveCapacity(self.queue.count)
+        for (index, queued) in self.queue.enumerated() {
+            let turn = counts[queued.offer.shard, default: 0]
+            counts[queued.offer.shard] = turn + 1
+            turns.append((turn, index))
+        }
+        return turns.sorted { ($0.turn, $0.index) < ($1.turn, $1.index) }.map(\.index)
     }
 
     private mutating func refillLateBudget(_ now: MonotonicInstant?) {

@@ -74,7 +74,7 @@ package struct ParkedKeeper: Sendable {
         case .refused(let reason, let detail):
             return .settle(next, .failed, reason, detail: detail)
         case .again(let pause, let detail):
-            if next.attempts >= WebDelivery.attemptsMax {
+            if next.attempts >= WebDelivery.attemptsMax(of: template) {
                 return .settle(next, .failed, .retriesExhausted, detail: detail)
             }
             next.notBefore = self.clocks.wallNow().advanced(by: pause)

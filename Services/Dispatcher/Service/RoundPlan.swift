@@ -353,7 +353,7 @@ package struct RoundPlan: Sendable {
             return
         }
         self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
-        guard end == .failed else {
+        guard end == .failed, !(template.retry.dropsExhausted && reason == .retriesExhausted) else {
             self.items.append(Item(outcome: outcome))
             return
         }

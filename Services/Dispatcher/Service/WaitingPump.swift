@@ -76,6 +76,8 @@ final class WaitingPump: Sendable {
     func ready() -> RoundPlan.Resumed? {
         self.state.withLock { state in
             defer { state.offered = nil }
+            // What has joined since may lie behind "the end".
+            if state.joined != state.joinedWhenRead { state.offered?.isEnd = false }
             return state.offered
         }
     }

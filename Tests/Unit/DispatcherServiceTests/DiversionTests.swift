@@ -1,3 +1,4 @@
+import DispatcherDomain
 import Testing
 
 @testable import DispatcherService
@@ -30,5 +31,29 @@ import Testing
         #expect(diversion.topics == ["a"])
         diversion.attempted(failed: ["parked"], didElsewhere: false, didDivertFail: true)
         #expect(diversion.topics.isEmpty)
+    }
+}
+
+@Suite struct WaitingPumpTests {
+    /// Found by simulation: seed 60 let fires overtake one that joined the line while its end was being read.
+    @Test func `an end that was read before a fire joined is no end`() async {
+        let pump = WaitingPump()
+        var line = WaitingLine()
+        line.joined("a", at: 0)
+        pump.begin(at: line)
+        pump.willRead()
+        line.joined("a", at: 2)
+        var settlement = Settlement(deadLetters: [], journal: [], outcomes: [])
+        settlement.waiting = line
+        settlement.joinedCount = 1
+        pump.committed(settlement)
+        let resumed = RoundPlan.Resumed(fires: [], stretch: 0..<1, isEnd: true, pass: WaitingPass(from: line))
+        async let walked = pump.offer(resumed, wake: {})
+        var taken = pump.ready()
+        while taken == nil { taken = pump.ready() }
+        #expect(taken?.isEnd == false)
+        #expect(taken?.drains("a", of: line) == false)
+        pump.finish()
+        _ = await walked
     }
 }

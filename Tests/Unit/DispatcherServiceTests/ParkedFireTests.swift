@@ -133,6 +133,37 @@ import WireProtocol
         #expect(sender.requests.map(\.url) == ["https://example.com/hook", "https://example.com/hook"])
     }
 
+    @Test(arguments: [false, true])
+    func `a fire is given up after as many attempts as its policy says, and dropped where it says so`(drops: Bool) async {
+        let clocks = ManualClocks()
+        let sender = ScriptedSender([])
+        let fixture = LaneFixture(
+            clocks: clocks,
+            web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        let run = await self.started(fixture)
+        var template = Samples.template
+        template.web = .hook(url: "https://example.com/hook", secret: "")
+        template.expireAfterMilliseconds = 0
+        template.retry.attemptsMax = 3
+        template.retry.dropsExhausted = drops
+        fixture.shell.offer(
+            .init(
+                session: self.session, shard: ShardID(0), epoch: Epoch(5), from: .start, to: self.a, byteCount: 100,
+                occurrenceCount: 1,
+                payload: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
+        func outcomes() -> [OutcomeRecord] {
+            fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
+                if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
+            }
+        }
+        await self.wait(fixture) { !outcomes().isEmpty }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(outcomes().map(\.reason) == [.retriesExhausted])
+        #expect(sender.requests.count == 3)
+        #expect(fixture.topics.committed("escapement.deadletters").count == (drops ? 0 : 1))
+    }
+
     // MARK: Order
 
     private func cursor(_ number: Int) -> Cursor { Samples.cursor(Samples.due.milliseconds - 100_000 + Int64(number) * 1000) }
