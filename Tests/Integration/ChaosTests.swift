@@ -151,8 +151,9 @@ import Testing
             #expect(timers() == count)
             #expect(Set(once.entries.map(\.id)).count == once.entries.count, "a fire is there twice")
             #expect(Set(ticks.entries.map(\.id)).count == ticks.entries.count, "a fire is there twice")
-            self.judgeTicks(ticks.entries.filter { $0.key.hasPrefix("guest/tick-") })
-            self.judgeTicks(once.entries.filter { $0.key.hasPrefix("guest/tock-") })
+            // What was due before the tickers had heard of its schedule came late, and so in no order.
+            self.judgeTicks(ticks.entries.filter { $0.key.hasPrefix("guest/tick-") && $0.due >= start })
+            self.judgeTicks(once.entries.filter { $0.key.hasPrefix("guest/tock-") && $0.due >= start })
             if topic != nil {
                 // Nobody else waited.
                 let meanwhile = ticks.entries.filter { $0.due > away && $0.due < back }

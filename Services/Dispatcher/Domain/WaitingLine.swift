@@ -46,8 +46,10 @@ package struct WaitingLine: Equatable, Sendable {
         return low < self.stretches.count && self.stretches[low].contains(offset)
     }
 
-    /// A fire of `topic` joined the line at `offset`.
+    /// A fire of `topic` joined the line at `offset`; negative when Kafka did not say where, as for a record that it had
+    /// already: the topic then waits until the end of the line is met.
     package mutating func joined(_ topic: String, at offset: Int64) {
+        let offset = offset < 0 ? Int64.max : offset
         let key = self.last[topic] == nil && self.last.count >= Self.topicsMax ? "" : topic
         self.last[key] = max(self.last[key] ?? -1, offset)
     }

@@ -55,6 +55,16 @@ import Testing
         #expect(line.stretches.isEmpty)
     }
 
+    @Test func `a fire that lies nobody knows where is waited for until the end of the line`() {
+        var line = self.line("a")
+        line.joined("a", at: -1)
+        var pass = WaitingPass(from: line)
+        line.advance(over: 0..<1, settled: [0], waiting: [], isEnd: false, &pass)
+        #expect(line.holds("a"))
+        line.advance(over: 1..<2, settled: [1], waiting: [], isEnd: true, &pass)
+        #expect(line.isEmpty)
+    }
+
     @Test func `too many topics count as one for all`() {
         var line = WaitingLine()
         for number in 0...WaitingLine.topicsMax { line.joined("t\(number)", at: Int64(number)) }
