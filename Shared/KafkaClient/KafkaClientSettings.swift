@@ -50,7 +50,7 @@ package struct KafkaClientSettings: Sendable {
     }
 
     /// With `more` in front: defaults that the user's own properties override.
-    func withDefaults(_ more: [Property]) -> KafkaClientSettings {
+    package func withDefaults(_ more: [Property]) -> KafkaClientSettings {
         var settings = self
         settings.properties = more + settings.properties
         return settings

@@ -19,8 +19,8 @@ package final class KafkaProducer: Sendable {
         .init("linger.ms", "1"),
         .init("socket.nagle.disable", "true"),
         .init("message.timeout.ms", "30000"),
-        // A topic that does not exist is a permanent failure soon, instead of after half a minute.
-        .init("topic.metadata.propagation.max.ms", "2000"),
+        // A broker that has just started may not know a topic for a while: only what stays unknown is missing.
+        .init("topic.metadata.propagation.max.ms", "30000"),
         .init("reconnect.backoff.ms", "100"),
         .init("reconnect.backoff.max.ms", "2000"),
         .init("log.connection.close", "true"),
@@ -129,11 +129,15 @@ package final class KafkaProducer: Sendable {
     /// A full buffer is not waited for: from the first record that does not fit, all are reported as
     /// `queueFull` and nothing of them was sent; try those again later.
     ///
+    /// - Parameter handedOver: called once records that are handed over later come behind these.
     /// - Precondition: the batch has at most `batchCountMax` records.
     /// - Returns: one report for each record, in the order of the batch.
-    package func produce(_ batch: KafkaRecordBatch) async -> [KafkaDelivery] {
+    package func produce(_ batch: KafkaRecordBatch, handedOver: () -> Void = {}) async -> [KafkaDelivery] {
         precondition(batch.count <= Self.batchCountMax, "\(batch.count) records are too many for one batch")
-        if batch.isEmpty { return [] }
+        if batch.isEmpty {
+            handedOver()
+            return []
+        }
         return await withCheckedContinuation { continuation in
             let slot: UInt? = self.reports.table.withLock { table in
                 guard !table.isClosed else { return nil }
@@ -145,11 +149,13 @@ package final class KafkaProducer: Sendable {
                 return slot
             }
             guard let slot else {
+                handedOver()
                 continuation.resume(
                     returning: Array(repeating: KafkaDelivery(code: .destroyed), count: batch.count))
                 return
             }
             let refused = self.handOver(batch, slot: slot)
+            handedOver()
             let done: Pending? = self.reports.table.withLock { table in
                 guard var pending = table.pending.removeValue(forKey: slot) else { return nil }
                 for (index, delivery) in refused { pending.settle(index, delivery) }

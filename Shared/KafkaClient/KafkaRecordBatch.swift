@@ -65,6 +65,33 @@ package struct KafkaRecordBatch: Sendable {
                 headers: first..<self.headers.count))
     }
 
+    /// Appends a record whose headers lie packed in `packed`: for each one name, NUL and value, with the counts of name
+    /// and value in `counts`. Copied in one piece.
+    package mutating func append(
+        topic: String, partition: Int32? = nil, key: (some Collection<UInt8>)?, value: some Collection<UInt8>,
+        packed: [UInt8], counts: some Sequence<(name: Int, value: Int)>
+    ) {
+        let first = self.headers.count
+        var start = self.append(packed).start
+        for (name, value) in counts {
+            let valueStart = start + name + 1
+            self.headers.append(
+                Header(name: Span(start: start, count: name), value: Span(start: valueStart, count: value)))
+            start = valueStart + value
+        }
+        let keySpan = key.map { self.append($0) }
+        let valueSpan = self.append(value)
+        self.records.append(
+            Record(
+                topic: self.index(of: topic), partition: partition, key: keySpan, value: valueSpan,
+                headers: first..<self.headers.count))
+    }
+
+    package mutating func reserve(records: Int, headers: Int) {
+        self.records.reserveCapacity(records)
+        self.headers.reserveCapacity(headers)
+    }
+
     private mutating func index(of topic: String) -> Int {
         // Batches have few topics, mostly one: the last is the likely one.
         if let index = self.topics.lastIndex(of: topic) { return index }

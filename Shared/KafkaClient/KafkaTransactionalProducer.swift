@@ -15,7 +15,6 @@ package final class KafkaTransactionalProducer: Sendable {
         .init("transaction.timeout.ms", "20000"),
         // Far below the transaction's: a topic that is away is found out soon and holds up nobody else.
         .init("message.timeout.ms", "3000"),
-        .init("topic.metadata.propagation.max.ms", "1000"),
         .init("socket.timeout.ms", "10000"),
     ]
     /// A commit that takes longer may have been repeated inside.

@@ -21,4 +21,15 @@ package struct ActivationID: Hashable, Comparable, Sendable, CustomStringConvert
 
     package static func < (left: ActivationID, right: ActivationID) -> Bool { left.uid < right.uid }
     package var description: String { self.uid.hex }
+
+    /// Appends the 32 bytes of `description` to `buffer`.
+    package func appendText(to buffer: inout [UInt8]) {
+        func append(_ half: UInt64) {
+            for shift in stride(from: 60, through: 0, by: -4) {
+                buffer.append(Hexadecimal.digit(UInt8(truncatingIfNeeded: half >> UInt64(shift)) & 15))
+            }
+        }
+        append(self.uid.high)
+        append(self.uid.low)
+    }
 }

@@ -10,9 +10,18 @@ package struct PolicyDocument: Hashable, Sendable {
     package var misfire: MisfireRule
     /// Milliseconds after its due instant; 0 for any lateness.
     package var expireAfterMilliseconds: UInt64
-    /// `retry` and `onExhausted` as they were written. Kept for readers; a Kafka delivery is repeated by
+    /// `retry` and `onExhausted` as they were written. They are for HTTP targets; a Kafka delivery is repeated by
     /// the dispatcher until it succeeds, so they change nothing for it.
     package var delivery: [JSONMember]
+    /// The same as values; what was not said is 0.
+    package var retry = Retry()
+
+    package struct Retry: Hashable, Sendable {
+        package var attemptsMax: UInt32 = 0
+        package var backoffMinMilliseconds: UInt64 = 0
+        package var backoffMaxMilliseconds: UInt64 = 0
+        package var dropsExhausted = false
+    }
 
     package init(
         misfire: MisfireRule = MisfireRule(), expireAfterMilliseconds: UInt64 = 0, delivery: [JSONMember] = []
@@ -49,7 +58,7 @@ package struct PolicyDocument: Hashable, Sendable {
         if let expiry = reader.duration("expireAfter", in: expiries) {
             policy.expireAfterMilliseconds = UInt64(expiry.wholeMilliseconds)
         }
-        policy.delivery = self.readDelivery(&reader)
+        policy.delivery = self.readDelivery(&reader, into: &policy.retry)
         return (policy, reader.finish())
     }
 
@@ -72,18 +81,23 @@ package struct PolicyDocument: Hashable, Sendable {
         }
     }
 
-    private static func readDelivery(_ reader: inout ObjectReader) -> [JSONMember] {
+    private static func readDelivery(_ reader: inout ObjectReader, into rule: inout Retry) -> [JSONMember] {
         var members: [JSONMember] = []
         if let retry = reader.value("retry") {
             var inner = ObjectReader(retry, at: reader.pointer(to: "retry"))
-            _ = inner.integer("maxAttempts", in: 1...1000)
-            _ = inner.duration("minBackoff", in: .milliseconds(1)...Duration.seconds(86_400))
-            _ = inner.duration("maxBackoff", in: .milliseconds(1)...Duration.seconds(86_400))
+            let backoffs = Duration.milliseconds(1)...Duration.seconds(86_400)
+            rule.attemptsMax = UInt32(inner.integer("maxAttempts", in: 1...1000) ?? 0)
+            rule.backoffMinMilliseconds = UInt64(inner.duration("minBackoff", in: backoffs)?.wholeMilliseconds ?? 0)
+            rule.backoffMaxMilliseconds = UInt64(inner.duration("maxBackoff", in: backoffs)?.wholeMilliseconds ?? 0)
             reader.note(inner.finish())
+            if rule.backoffMaxMilliseconds > 0, rule.backoffMaxMilliseconds < rule.backoffMinMilliseconds {
+                reader.note("retry", ProblemCode.conflictingFields, "has a 'maxBackoff' below its 'minBackoff'")
+            }
             members.append(JSONMember("retry", retry))
         }
         if let word = reader.word("onExhausted", ["dead-letter": "dead-letter", "drop": "drop"]) {
             members.append(JSONMember("onExhausted", .string(word)))
+            rule.dropsExhausted = word == "drop"
         }
         return members
     }

@@ -29,6 +29,18 @@ package struct FireTemplate: Equatable, Sendable {
         }
     }
 
+    /// Attempts of a delivery to an HTTP target, where the user said something; 0 stands for the dispatcher's default.
+    package struct Retry: Hashable, Sendable {
+        package var attemptsMax: UInt32 = 0
+        /// Milliseconds before the second attempt; doubles with each further one.
+        package var backoffMinMilliseconds: UInt64 = 0
+        package var backoffMaxMilliseconds: UInt64 = 0
+        /// A fire that is given up leaves no copy in the dead letters.
+        package var dropsExhausted = false
+
+        package init() {}
+    }
+
     /// Where a fire goes that does not go to Kafka.
     package enum Web: Hashable, Sendable {
         /// Any HTTPS endpoint; `secret` names the key that signs the request, and may be empty.
@@ -68,6 +80,8 @@ package struct FireTemplate: Equatable, Sendable {
     package var web: Web?
     /// The scheduled time that a backfill makes up for; `nil` for every other fire.
     package var backfills: WallInstant?
+    /// How often and how fast a delivery to `web` is tried again.
+    package var retry = Retry()
 
     package init(
         origin: Origin, namespace: String, name: String, action: String = "", topic: String = "", key: String = "",
@@ -129,6 +143,10 @@ package struct FireTemplate: Equatable, Sendable {
         case .action(let name): writer.text(18, name)
         }
         if let backfills { writer.instant(19, backfills) }
+        writer.unsigned(20, self.retry.attemptsMax)
+        writer.unsigned(21, self.retry.backoffMinMilliseconds)
+        writer.unsigned(22, self.retry.backoffMaxMilliseconds)
+        writer.flag(23, self.retry.dropsExhausted)
         return writer.buffer
     }
 
@@ -170,6 +188,10 @@ package struct FireTemplate: Equatable, Sendable {
             case 17: self.web = .trigger(try field.text("template.web.trigger", max: WireLimits.detailMax))
             case 18: self.web = .action(try field.text("template.web.action", max: WireLimits.detailMax))
             case 19: self.backfills = try field.instant("template.backfills")
+            case 20: self.retry.attemptsMax = try field.unsigned("template.retry.attemptsMax")
+            case 21: self.retry.backoffMinMilliseconds = try field.unsigned("template.retry.backoffMin")
+            case 22: self.retry.backoffMaxMilliseconds = try field.unsigned("template.retry.backoffMax")
+            case 23: self.retry.dropsExhausted = try field.flag("template.retry.dropsExhausted")
             default: continue
             }
         }

@@ -33,6 +33,7 @@ final class Run: @unchecked Sendable {
                 group.addTask { await self.workload.run(schedules: 12, until: self.settings.faultsFor) }
                 group.addTask { await self.faults.run() }
                 group.addTask { await self.upgrade.run() }
+                group.addTask { await self.faults.runTopics() }
                 group.addTask { await self.lookRegularly(until: end) }
             }
         }

@@ -16,7 +16,8 @@ package import EscapementModel
 /// it succeeds or the lane is lost; what it holds is never taken back in between.
 ///
 /// **Invariants.** Per shard, epoch and cursor never decrease; consecutive rounds satisfy `from == to` of the
-/// one before; no batch of a lower epoch is taken once a higher one has opened; one round at a time.
+/// one before; no batch of a lower epoch is taken once a higher one has opened; rounds become durable in the order in
+/// which they began.
 package struct Lane<Payload: Sendable>: Sendable {
     /// Work that a ticker offers.
     package struct Offer: Sendable {
@@ -55,6 +56,8 @@ package struct Lane<Payload: Sendable>: Sendable {
         package var shards: [ShardState]
         /// Whether there is anything that the journal does not know yet.
         package var needsJournal: Bool
+        /// Opens that are answered when the round is durable.
+        fileprivate var opens: [ShardID: SessionID] = [:]
     }
 
     private struct Queued {
@@ -75,8 +78,10 @@ package struct Lane<Payload: Sendable>: Sendable {
         var inFlightBytes = 0
         /// An open that waits for its round.
         var pendingOpen: SessionID?
-        /// An open that is in the current round.
+        /// The last open that is in a round.
         var openInRound: SessionID?
+        /// Rounds under way that have an open of the shard.
+        var openRounds = 0
 
         init(_ state: ShardState) {
             self.durable = state
@@ -97,7 +102,8 @@ package struct Lane<Payload: Sendable>: Sendable {
     /// Fires that may catch up now; negative after a batch that was larger than what was left.
     private var lateBudget: Double
     private var lastBudget: MonotonicInstant?
-    private var round: Round?
+    /// Rounds under way, in order.
+    private var rounds: [Round] = []
     /// A restatement is due: after a takeover, and when nothing was written for long.
     private var wantsRestatement = false
     /// Opens that arrived before the journal was read; one for each shard, the highest epoch.
@@ -113,7 +119,7 @@ package struct Lane<Payload: Sendable>: Sendable {
     /// Batches that are offered and not in a round.
     package var queuedCount: Int { self.queue.count }
     /// Whether a round is being published.
-    package var isPublishing: Bool { self.round != nil }
+    package var isPublishing: Bool { !self.rounds.isEmpty }
     /// Whether the journal was read.
     package var canWork: Bool { self.isRecovered && !self.isClosed }
     /// The lane epoch and sequence of the last journal entry that is durable; `nil` until the journal was read.
@@ -198,45 +204,50 @@ package struct Lane<Payload: Sendable>: Sendable {
     /// Nothing was written for long: write the state once more, so that retention never takes the last one.
     package mutating func restate() { self.wantsRestatement = true }
 
-    /// Takes what waits into a round; `nil` when nothing does, when all that does has to keep its pace, or when one
-    /// is being published.
+    /// Takes what waits into a round; `nil` when nothing does, when all that does has to keep its pace, or when enough
+    /// are being published.
     ///
-    /// - Parameter now: for the pace of what catches up; without it there is none.
-    package mutating func beginRound(now: MonotonicInstant? = nil) -> Round? {
-        guard self.isRecovered, !self.isClosed, self.round == nil else { return nil }
+    /// - Parameters:
+    ///   - now: for the pace of what catches up; without it there is none.
+    ///   - inFlightMax: rounds under way at a time.
+    package mutating func beginRound(now: MonotonicInstant? = nil, inFlightMax: Int = 1) -> Round? {
+        guard self.isRecovered, !self.isClosed, self.rounds.count < inFlightMax else { return nil }
         let opened = self.shards.filter { $0.value.pendingOpen != nil }.map(\.key)
         guard !self.queue.isEmpty || !opened.isEmpty || self.wantsRestatement else { return nil }
         let offers = self.takeOffers(now: now)
         if offers.isEmpty, opened.isEmpty, !self.wantsRestatement { return nil }
         var needsJournal = !offers.isEmpty || self.wantsRestatement
-        for id in opened {
-            let session = self.shards[id]?.pendingOpen
-            self.shards[id]?.openInRound = session
-            self.shards[id]?.pendingOpen = nil
-        }
+        // What the rounds before it will have made durable.
         var states: [ShardID: ShardState] = [:]
-        for (id, shard) in self.shards {
-            var state = shard.durable
-            if shard.openInRound != nil, state.epoch != shard.epoch {
-                state.epoch = shard.epoch
+        for state in self.rounds.last?.shards ?? [] { states[state.shard] = state }
+        for (id, shard) in self.shards where states[id] == nil { states[id] = shard.durable }
+        var opens: [ShardID: SessionID] = [:]
+        for id in opened {
+            guard var shard = self.shards[id], let session = shard.pendingOpen else { continue }
+            opens[id] = session
+            shard.openInRound = session
+            shard.openRounds += 1
+            shard.pendingOpen = nil
+            self.shards[id] = shard
+            if states[id]?.epoch != shard.epoch {
+                states[id]?.epoch = shard.epoch
                 needsJournal = true
             }
-            states[id] = state
         }
         for offer in offers { states[offer.shard]?.cursor = offer.to }
         if needsJournal { self.sequence += 1 }
         self.wantsRestatement = false
         let round = Round(
             sequence: self.sequence, offers: offers, shards: states.values.sorted { $0.shard < $1.shard },
-            needsJournal: needsJournal)
-        self.round = round
+            needsJournal: needsJournal, opens: opens)
+        self.rounds.append(round)
         return round
     }
 
-    /// The round is durable: answers to the tickers, in order.
+    /// The first of the rounds under way is durable: answers to the tickers, in order.
     package mutating func commitRound() -> [LaneReply] {
-        guard let round = self.round else { preconditionFailure("lane \(self.id) has no round to commit") }
-        self.round = nil
+        guard !self.rounds.isEmpty else { preconditionFailure("lane \(self.id) has no round to commit") }
+        let round = self.rounds.removeFirst()
         if round.needsJournal { self.durable = (self.epoch, round.sequence) }
         for state in round.shards { self.shards[state.shard]?.durable = state }
         var replies: [LaneReply] = []
@@ -246,13 +257,16 @@ package struct Lane<Payload: Sendable>: Sendable {
             self.shards[offer.shard]?.inFlightBytes -= offer.byteCount
         }
         for state in round.shards {
-            guard var shard = self.shards[state.shard], let session = shard.openInRound else { continue }
-            shard.openInRound = nil
-            // A later open of the same shard waits for the next round and answers then.
-            if shard.pendingOpen == nil {
-                shard.session = session
-                shard.next = state.cursor
-                replies.append(.opened(session, state.shard, shard.epoch, state.cursor))
+            guard let session = round.opens[state.shard], var shard = self.shards[state.shard] else { continue }
+            shard.openRounds -= 1
+            // A later open of the same shard answers when it is durable itself.
+            if shard.openRounds == 0 {
+                shard.openInRound = nil
+                if shard.pendingOpen == nil {
+                    shard.session = session
+                    shard.next = state.cursor
+                    replies.append(.opened(session, state.shard, shard.epoch, state.cursor))
+                }
             }
             self.shards[state.shard] = shard
         }
@@ -285,9 +299,11 @@ package struct Lane<Payload: Sendable>: Sendable {
     }
 
     /// Offers for one round: what is due now first, then what catches up, at its pace and in at most half of the
-    /// round if there is both. Within a shard never out of order. At least one, unless the pace forbids it.
+    /// round if there is both. Within a shard never out of order, and of all shards the first before the second of any:
+    /// one with a herd holds up no other for longer than a round. At least one, unless the pace forbids it.
     private mutating func takeOffers(now: MonotonicInstant?) -> [Offer] {
         self.refillLateBudget(now)
+        let turns = self.turns
         var chosen: [Int] = []
         var occurrences = 0
         var bytes = 0
@@ -303,7 +319,8 @@ package struct Lane<Payload: Sendable>: Sendable {
         }
         // Shards with an offer that is left: what comes behind it has to stay too.
         var blocked: Set<ShardID> = []
-        for (index, queued) in self.queue.enumerated() where !blocked.contains(queued.offer.shard) {
+        for index in turns where !blocked.contains(self.queue[index].offer.shard) {
+            let queued = self.queue[index]
             if !queued.isLate, fits(queued.offer, within: self.limits.roundOccurrencesMax) {
                 take(index)
             } else {
@@ -316,7 +333,8 @@ package struct Lane<Payload: Sendable>: Sendable {
             : min(self.limits.roundOccurrencesMax, max(2 * occurrences, self.limits.roundOccurrencesMax / 2))
         blocked = []
         let current = Set(chosen)
-        for (index, queued) in self.queue.enumerated() where !current.contains(index) {
+        for index in turns where !current.contains(index) {
+            let queued = self.queue[index]
             let isPaced = queued.isLate && self.lateBudget <= 0
             if isPaced || blocked.contains(queued.offer.shard) || !fits(queued.offer, within: occurrencesMax) {
                 blocked.insert(queued.offer.shard)
@@ -329,6 +347,19 @@ package struct Lane<Payload: Sendable>: Sendable {
         let taken = chosen.map { self.queue[$0].offer }
         for index in chosen.reversed() { self.queue.remove(at: index) }
         return taken
+    }
+
+    /// Places in the queue: the first offer of each shard, as they arrived, then the second of each, and so on.
+    private var turns: [Int] {
+        var counts: [ShardID: Int] = [:]
+        var turns: [(turn: Int, index: Int)] = []
+        turns.reserveCapacity(self.queue.count)
+        for (index, queued) in self.queue.enumerated() {
+            let turn = counts[queued.offer.shard, default: 0]
+            counts[queued.offer.shard] = turn + 1
+            turns.append((turn, index))
+        }
+        return turns.sorted { ($0.turn, $0.index) < ($1.turn, $1.index) }.map(\.index)
     }
 
     private mutating func refillLateBudget(_ now: MonotonicInstant?) {
@@ -357,7 +388,7 @@ package struct Lane<Payload: Sendable>: Sendable {
     package func checkInvariants() {
         for (id, shard) in self.shards {
             precondition(shard.epoch >= shard.durable.epoch, "shard \(id): epoch went back")
-            let inRound = self.round?.offers.filter { $0.shard == id } ?? []
+            let inRound = self.rounds.flatMap(\.offers).filter { $0.shard == id }
             let queued = self.queue.map(\.offer).filter { $0.shard == id }
             precondition(shard.inFlightCount == inRound.count + queued.count, "shard \(id): credit is wrong")
             if let session = shard.session {

@@ -8,15 +8,20 @@ package struct LaneMark: Equatable, Sendable {
     /// All shards of the lane, sorted; empty when a copy was too large to keep them.
     package var shards: [ShardState]
     package var parkedNext: Int64
+    package var waiting: WaitingLine
 
     /// A lane that was never used.
     package static let unused = LaneMark(laneEpoch: .none, sequence: 0)
 
-    package init(laneEpoch: Epoch, sequence: UInt64, shards: [ShardState] = [], parkedNext: Int64 = 0) {
+    package init(
+        laneEpoch: Epoch, sequence: UInt64, shards: [ShardState] = [], parkedNext: Int64 = 0,
+        waiting: WaitingLine = WaitingLine()
+    ) {
         self.laneEpoch = laneEpoch
         self.sequence = sequence
         self.shards = shards
         self.parkedNext = parkedNext
+        self.waiting = waiting
     }
 
     /// Whether this is older than `other`. Of two owners the later one counts: a former one that has not noticed may
@@ -45,7 +50,8 @@ package struct LaneMark: Equatable, Sendable {
         return LaneMark(
             laneEpoch: self.laneEpoch, sequence: max(self.sequence, checkpoint.sequence),
             shards: states.values.sorted { $0.shard < $1.shard },
-            parkedNext: max(self.parkedNext, checkpoint.parkedNext))
+            parkedNext: max(self.parkedNext, checkpoint.parkedNext),
+            waiting: self.waiting.next >= checkpoint.waiting.next ? self.waiting : checkpoint.waiting)
     }
 }
 

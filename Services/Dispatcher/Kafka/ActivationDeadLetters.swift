@@ -35,7 +35,7 @@ package struct ActivationDeadLetters: Sendable {
         var random = SystemRandomNumberGenerator()
         var last = ""
         for _ in 1...Self.attemptsMax {
-            switch await self.producer.produce([record])[0] {
+            switch await self.producer.produce([record], handedOver: {})[0] {
             case .delivered: return
             case .refused(_, let detail), .fenced(let detail), .unavailable(let detail): last = detail
             }

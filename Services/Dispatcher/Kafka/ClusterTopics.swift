@@ -39,8 +39,8 @@ package struct ClusterTopics: Sendable {
                 name: PublishingRules.journalTopic(of: cluster), purpose: "journal", partitionCount: laneCount,
                 isExact: true, settings: kept),
             Topic(
-                name: PublishingRules.parkedTopic(of: cluster), purpose: "parked fires", partitionCount: laneCount,
-                isExact: true, settings: kept),
+                name: PublishingRules.parkedTopic(of: cluster), purpose: "parked fires",
+                partitionCount: laneCount * Int(ParkedQueue.count), isExact: true, settings: kept),
             Topic(
                 name: defaultTopic, purpose: "fires", partitionCount: laneCount, isExact: false, settings: safe),
             Topic(

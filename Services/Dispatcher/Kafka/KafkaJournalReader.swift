@@ -2,7 +2,7 @@ package import DispatcherDomain
 package import DispatcherService
 package import EscapementModel
 import KafkaClient
-package import NIOCore
+import NIOCore
 
 /// Reads tails of the journal at takeovers, and parked fires. Consumers are kept for the next read; at most a few
 /// exist.
@@ -58,15 +58,17 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
     }
 
     package func readParked(
-        _ lane: LaneID, from: Int64, max: Int
-    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
-        let partition = KafkaPartition(self.parkedTopic, Int32(lane.rawValue))
+        _ lane: LaneID, _ queue: ParkedQueue, from: Int64, max: Int
+    ) async throws(JournalError) -> ParkedStretch {
+        let partition = KafkaPartition(self.parkedTopic, queue.partition(of: lane))
         return try await self.using { consumer throws(KafkaError) in
             // Records that are out of their retention are gone, and no error.
             let low = try await consumer.watermarks(of: partition, timeout: Self.requestMax).low
-            let (messages, next, _) = try await self.stretch(
+            let (messages, next, isEnd) = try await self.stretch(
                 of: partition, from: Swift.max(from, low), max: max, by: consumer)
-            return (messages.map { ByteBuffer(bytes: $0.value ?? []) }, next)
+            return ParkedStretch(
+                records: messages.map { .init(offset: $0.offset, bytes: ByteBuffer(bytes: $0.value ?? [])) },
+                next: next, isEnd: isEnd)
         }
     }
 

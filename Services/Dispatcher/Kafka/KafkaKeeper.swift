@@ -92,7 +92,7 @@ package struct KafkaKeeper: Service {
             case KafkaErrorCode.none where found?.partitionCount ?? 0 > 0:
                 if topic.isExact, found?.partitionCount != topic.partitionCount {
                     return "the topic \(topic.name) has \(found?.partitionCount ?? 0) partitions, "
-                        + "but the cluster has \(topic.partitionCount) lanes"
+                        + "but the lanes of the cluster ask for \(topic.partitionCount)"
                 }
             default:
                 guard let problem = try await self.create(topic, admin, replicaCount) else {

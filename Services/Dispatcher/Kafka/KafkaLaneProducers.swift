@@ -48,12 +48,18 @@ package final class KafkaLaneProducers: LaneProducerFactory {
 
 /// One idempotent producer for all lanes of the process; replaced when it breaks for good.
 package final class SharedProducer: RecordProducer {
+    /// Beside those of every producer, and also overridden by the user's own properties.
+    static let defaults: [KafkaClientSettings.Property] = [
+        // A topic that is away is found out soon, and holds up nobody else for longer.
+        .init("message.timeout.ms", "5000")
+    ]
+
     private let connection: KafkaConnection
     private let producer = Mutex<KafkaProducer?>(nil)
 
     package init(connection: KafkaConnection) { self.connection = connection }
 
-    package func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+    package func produce(_ records: [OutgoingRecord], handedOver: @Sendable () -> Void) async -> [RecordDelivery] {
         let producer: KafkaProducer
         do throws(KafkaError) {
             producer = try self.current()
@@ -61,14 +67,15 @@ package final class SharedProducer: RecordProducer {
             let delivery = RecordDelivery.unavailable("\(error)")
             return Array(repeating: delivery, count: records.count)
         }
-        return await producer.produce(KafkaRecordBatch(records)).map { RecordDelivery($0, isFenced: false) }
+        return await producer.produce(KafkaRecordBatch(records), handedOver: handedOver)
+            .map { RecordDelivery($0, isFenced: false) }
     }
 
     private func current() throws(KafkaError) -> KafkaProducer {
         try self.producer.withLock { current throws(KafkaError) in
             if let current, current.fatalReason == nil { return current }
             let made = try KafkaProducer(
-                settings: self.connection.settings, logger: self.connection.logger, health: self.connection.monitor)
+                settings: self.connection.settings.withDefaults(Self.defaults), logger: self.connection.logger, health: self.connection.monitor)
             current = made
             return made
         }
@@ -89,11 +96,19 @@ package struct KafkaTransactionSessions: TransactionSessionFactory {
     }
 
     package func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        try self.session("esc.\(self.cluster).lane.\(lane)", self.topics)
+    }
+
+    package func makeTrialSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        try self.session("esc.\(self.cluster).lane.\(lane).trial", [])
+    }
+
+    private func session(_ id: String, _ topics: [String]) throws(TransactionError) -> any TransactionSession {
         do throws(KafkaError) {
             return KafkaTransactionSession(
                 try KafkaTransactionalProducer(
-                    settings: self.connection.settings, transactionalID: "esc.\(self.cluster).lane.\(lane)",
-                    logger: self.connection.logger, health: self.connection.monitor), topics: self.topics)
+                    settings: self.connection.settings, transactionalID: id, logger: self.connection.logger,
+                    health: self.connection.monitor), topics: topics)
         } catch {
             throw .unavailable("\(error)")
         }

@@ -1,8 +1,8 @@
-import DispatcherService
+package import DispatcherService
 import EscapementModel
 import KafkaClient
 
-/// Asks a broker whether a topic's partitions have leaders.
+/// Asks a broker whether a topic is there and its partitions have leaders.
 package actor KafkaTopicProbe: TopicProbe {
     static let requestMax = Duration.seconds(2)
 
@@ -11,7 +11,7 @@ package actor KafkaTopicProbe: TopicProbe {
 
     package init(connection: KafkaConnection) { self.connection = connection }
 
-    package func isAvailable(_ topic: String) async -> Bool {
+    package func standing(of topic: String) async -> TopicStanding {
         do throws(KafkaError) {
             let admin: KafkaAdmin
             if let current = self.admin {
@@ -20,12 +20,18 @@ package actor KafkaTopicProbe: TopicProbe {
                 admin = try self.connection.makeAdmin()
                 self.admin = admin
             }
-            let found = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first
-            // A topic that is gone for good is found out by producing to it.
-            return found.map { $0.code.isPermanentForRecord || $0.code == .none && $0.leaderlessCount == 0 } ?? true
+            guard let found = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first else {
+                return .unknown
+            }
+            switch found.code {
+            case .none where found.partitionCount > 0: return found.leaderlessCount == 0 ? .ready : .leaderless
+            case .none, .unknownTopic, .unknownTopicOrPartition: return .unknown
+            case let code where code.isPermanentForRecord: return .refused
+            default: return .leaderless
+            }
         } catch {
             self.admin = nil
-            return false
+            return .silent
         }
     }
 }

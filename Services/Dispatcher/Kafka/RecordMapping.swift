@@ -5,14 +5,14 @@ import NIOCore
 extension KafkaRecordBatch {
     /// The records, packed.
     init(_ records: [OutgoingRecord]) {
-        self.init(reservingBytes: records.reduce(0) { $0 + $1.value.readableBytes + 1024 })
+        self.init(
+            reservingBytes: records.reduce(0) { $0 + $1.value.readableBytes + $1.headers.bytes.count + 64 })
+        self.reserve(records: records.count, headers: records.reduce(0) { $0 + $1.headers.spans.count })
         for record in records {
             self.append(
                 topic: record.topic, partition: record.partition, key: record.key?.utf8,
-                value: record.value.readableBytesView
-            ) { headers in
-                for header in record.headers { headers.add(header.name, header.value) }
-            }
+                value: record.value.readableBytesView, packed: record.headers.bytes,
+                counts: record.headers.spans.lazy.map { ($0.nameCount, $0.valueCount) })
         }
     }
 }

@@ -9,6 +9,9 @@ package struct AtLeastOnceProducer: LaneProducer {
     package static let pauseMin = Duration.milliseconds(50)
     package static let pauseMax = Duration.seconds(2)
 
+    /// Publishes of one lane under way: while one waits for Kafka the next are on their way.
+    package static let inFlightMax = 4
+
     private let producer: any RecordProducer
     private let clocks: any Clocks
     private let seed: UInt64
@@ -20,10 +23,12 @@ package struct AtLeastOnceProducer: LaneProducer {
         self.seed = seed
     }
 
+    package var inFlightMax: Int { Self.inFlightMax }
+
     package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {}
 
     package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
-        let fates = try await self.deliver([record], trouble: { _ in })
+        let fates = try await self.deliver(Publication([record], settle: { _ in preconditionFailure("never asked") }))
         switch fates[0] {
         case .delivered(_, let offset, _): return offset
         case .refused(let refusal, let detail, _): throw .journalRefused("\(refusal): \(detail)")
@@ -31,59 +36,92 @@ package struct AtLeastOnceProducer: LaneProducer {
         }
     }
 
-    package func publish(
-        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
-        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
-    ) async throws(PublishError) -> Settlement {
-        let settlement = settle(try await self.deliver(records, fallback: fallback, trouble: trouble))
-        // A dead letter that is itself refused is gone; the outcome in the journal remains.
-        _ = try await self.deliver(settlement.deadLetters, trouble: trouble)
-        for fate in try await self.deliver(settlement.journal, trouble: trouble) {
+    package func publish(_ publication: Publication) async throws(PublishError) -> Settlement {
+        let fates = try await self.deliver(publication)
+        publication.handedOver()
+        // Journal entries follow each other as their rounds do.
+        guard await publication.turn() else { throw .stopped }
+        let settlement = publication.settle(fates)
+        var following = publication
+        following.handedOver = {}
+        // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
+        following.records = settlement.deadLetters
+        following.fallback = { _ in .stays }
+        _ = try await self.deliver(following)
+        following.records = settlement.journal
+        following.fallback = { _ in .none }
+        for fate in try await self.deliver(following) {
             if case .refused(let refusal, let detail, _) = fate { throw .journalRefused("\(refusal): \(detail)") }
         }
         return settlement
     }
 
-    /// Produces until every record is delivered or refused.
-    private func deliver(
-        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord? = { _ in nil },
-        trouble: @Sendable (String) -> Void
-    ) async throws(PublishError) -> [RecordFate] {
-        var fates: [RecordFate?] = Array(repeating: nil, count: records.count)
-        var waiting = Array(records.indices)
+    /// By sending it: should the topic take it, the fire is there twice, with one id.
+    package func tries(_ record: OutgoingRecord) async -> Bool? {
+        switch await self.producer.produce([record], handedOver: {}).first {
+        case .delivered, .refused: true
+        case .unavailable: false
+        case .fenced, nil: nil
+        }
+    }
+
+    /// Produces until every record is delivered, refused or put aside. What was not taken is sent again only when it is
+    /// this publish's turn, so that no later one comes between.
+    private func deliver(_ publication: Publication) async throws(PublishError) -> [RecordFate] {
+        let records = publication.records
+        var fates: [Int: RecordFate] = [:]
         var attempts: UInt32 = 0
         var diversion = Diversion()
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         var random = SplitMix64(seed: self.seed)
-        while !waiting.isEmpty {
+        while true {
             attempts += 1
-            let outgoing = waiting.map { index in
-                diversion.indices.contains(index) ? fallback(index) ?? records[index] : records[index]
-            }
-            let deliveries = await self.producer.produce(outgoing)
-            precondition(deliveries.count == waiting.count, "\(deliveries.count) reports for \(waiting.count) records")
-            var left: [Int] = []
-            for (index, delivery) in zip(waiting, deliveries) {
+            var sending = Sending(publication, except: fates, diversion)
+            for index in sending.staying { fates[index] = .parked(offset: nil) }
+            let deliveries =
+                sending.records.isEmpty
+                ? [] : await self.producer.produce(sending.records, handedOver: publication.handedOver)
+            precondition(
+                deliveries.count == sending.records.count,
+                "\(deliveries.count) reports for \(sending.records.count) records")
+            if attempts == 1, fates.isEmpty, let all = Self.allDelivered(deliveries) { return all }
+            var failure: String?
+            for (place, delivery) in deliveries.enumerated() {
+                let index = sending.index(at: place)
                 switch delivery {
                 case .delivered(let partition, let offset):
+                    sending.wasTaken(place)
+                    guard let index else { continue }
                     fates[index] =
-                        diversion.indices.contains(index)
-                        ? .parked : .delivered(partition: partition, offset: offset, attempts: attempts)
+                        sending.isDiverted(place)
+                        ? .parked(offset: offset)
+                        : .delivered(partition: partition, offset: offset, attempts: attempts)
                 case .refused(let refusal, let detail):
-                    fates[index] = .refused(refusal, detail: detail, attempts: attempts)
+                    if let index { fates[index] = .refused(refusal, detail: detail, attempts: attempts) }
                 case .fenced(let detail):
                     throw .laneLost(detail)
                 case .unavailable(let reason):
-                    if left.isEmpty { trouble(reason) }
-                    left.append(index)
+                    sending.wasNotTaken(place)
+                    failure = failure ?? reason
                 }
             }
-            diversion.attempted(failed: left, of: waiting.count) { fallback($0) != nil }
-            waiting = left
-            if waiting.isEmpty { break }
+            guard let failure else { return records.indices.compactMap { fates[$0] } }
+            publication.trouble(failure)
+            await sending.conclude(publication, &diversion)
+            guard await publication.turn() else { throw .stopped }
             if Task.isCancelled { throw .stopped }
             do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { throw .stopped }
         }
-        return fates.compactMap { $0 }
+    }
+
+    /// The fates when all went well at once, as mostly: no table for each record.
+    private static func allDelivered(_ deliveries: [RecordDelivery]) -> [RecordFate]? {
+        var fates: [RecordFate] = []
+        fates.reserveCapacity(deliveries.count)
+        for delivery in deliveries {
+            guard case .delivered(let partition, let offset) = delivery else { return nil }
+            fates.append(.delivered(partition: partition, offset: offset, attempts: 1))
+        }
+        return fates
     }
 }

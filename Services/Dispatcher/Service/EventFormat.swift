@@ -86,46 +86,48 @@ package struct EventFormat: Sendable {
         let key = Self.key(of: fire.template)
         let payload = try Self.expanded(fire.template, Self.words(of: fire, now: now))
         let mode = Mode(rawValue: fire.template.format) ?? self.mode
-        var headers: [OutgoingRecord.Header] = []
-        headers.reserveCapacity(24)
-        if !fire.template.traceparent.isEmpty, mode != .binary {
-            headers.append(.init("traceparent", fire.template.traceparent))
+        var headers = RecordHeaders()
+        headers.reserve(bytes: 1024, count: 24)
+        let template = fire.template
+        func trace() {
+            if !template.traceparent.isEmpty { headers.append("", "traceparent") { $0 += template.traceparent.utf8 } }
         }
+        func contentType(_ type: String) { headers.append("", "content-type") { $0 += type.utf8 } }
         let value: ByteBuffer
         switch mode {
         case .binary:
-            for (name, text) in self.attributes(of: fire, key: key, now: now) {
-                headers.append(.init("ce_\(name)", text))
-            }
-            if !fire.template.traceparent.isEmpty { headers.append(.init("traceparent", fire.template.traceparent)) }
-            headers.append(.init("content-type", Self.contentType(of: fire.template)))
+            self.forEachAttribute(of: fire, key: key, now: now) { headers.append("ce_", $0, $1) }
+            trace()
+            contentType(Self.contentType(of: template))
             value = payload
         case .structured:
-            headers.append(.init("content-type", "application/cloudevents+json; charset=UTF-8"))
+            trace()
+            contentType("application/cloudevents+json; charset=UTF-8")
             value = Self.structured(
                 self.attributes(of: fire, key: key, now: now), payload: payload,
-                contentType: Self.contentType(of: fire.template))
+                contentType: Self.contentType(of: template))
         case .plain:
-            headers.append(.init("content-type", Self.contentType(of: fire.template)))
+            trace()
+            contentType(Self.contentType(of: template))
             value = payload
         case .openWhisk:
+            trace()
             guard let whisk = self.whisk, whisk.topic == topic else {
                 throw FormatError(
                     .topicNotAllowed, "the format openwhisk is not switched on for the topic \(topic)")
             }
-            headers.append(.init("content-type", "application/json"))
+            contentType("application/json")
             value = try WhiskMessage.value(
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
         }
-        for header in fire.template.headers {
-            headers.append(
-                .init(header.name, try Self.expanded(header.value, fire.template, Self.words(of: fire, now: now))))
+        for header in template.headers {
+            headers.append(header.name, try Self.expanded(header.value, template, Self.words(of: fire, now: now)))
         }
-        headers.append(.init("esc-activation-id", fire.id.description))
-        headers.append(.init("esc-schedule", "\(fire.template.namespace)/\(fire.template.name)"))
-        headers.append(.init("esc-nominal", fire.occurrence.scheduled.description))
-        headers.append(.init("esc-lane", fire.lane.description))
-        headers.append(.init("esc-seq", "\(fire.sequence)"))
+        headers.append("esc-", "activation-id") { fire.id.appendText(to: &$0) }
+        headers.append("esc-", "schedule") { Self.path(template.namespace, template.name, to: &$0) }
+        headers.append("esc-", "nominal") { fire.occurrence.scheduled.appendText(to: &$0) }
+        headers.append("esc-", "lane") { Self.number(UInt64(fire.lane.rawValue), to: &$0) }
+        headers.append("esc-", "seq") { Self.number(fire.sequence, to: &$0) }
         return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
     }
 
@@ -179,40 +181,72 @@ package struct EventFormat: Sendable {
 
     /// Names and values in the order of the specification's example, without prefix.
     func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
+        var result: [(name: String, value: String)] = []
+        result.reserveCapacity(14)
+        self.forEachAttribute(of: fire, key: key, now: now) { name, write in
+            var bytes: [UInt8] = []
+            write(&bytes)
+            result.append((name.description, String(decoding: bytes, as: UTF8.self)))
+        }
+        return result
+    }
+
+    /// The same without memory for each of them: `visit` gets what appends the value.
+    private func forEachAttribute(
+        of fire: Fire, key: String, now: WallInstant,
+        _ visit: (_ name: StaticString, _ write: (inout [UInt8]) -> Void) -> Void
+    ) {
         let template = fire.template
         let isTimer = template.origin == .timer
         // To a consumer a backfill is the occurrence that it makes up for.
         let time = template.backfills ?? fire.occurrence.due
-        var result: [(name: String, value: String)] = []
-        result.reserveCapacity(14)
-        result.append(("specversion", "1.0"))
-        result.append(("id", fire.id.description))
-        result.append(
-            (
-                "source",
-                "\(self.sourcePrefix)/namespaces/\(template.namespace)/\(isTimer ? "timers" : "schedules")/\(template.name)"
-            ))
-        result.append(("type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1"))
-        result.append(("time", time.description))
-        result.append(("recordedtime", now.description))
-        if !template.action.isEmpty { result.append(("subject", template.action)) }
-        result.append(("partitionkey", key))
-        result.append(("sequence", Self.sequence(time)))
-        if let expiry = Self.expiry(of: fire.occurrence, template) {
-            result.append(("expirytime", expiry.description))
+        func text(_ name: StaticString, _ value: String) { visit(name) { $0 += value.utf8 } }
+        text("specversion", "1.0")
+        visit("id") { fire.id.appendText(to: &$0) }
+        visit("source") { bytes in
+            bytes += self.sourcePrefix.utf8
+            bytes += "/namespaces/".utf8
+            bytes += template.namespace.utf8
+            bytes += (isTimer ? "/timers/" : "/schedules/").utf8
+            bytes += template.name.utf8
         }
-        result.append(
-            ("firekind", fire.occurrence.caughtUp && template.backfills == nil ? "catchup" : Self.kind(of: fire)))
-        result.append(("attempt", "1"))
-        result.append(("generation", "\(fire.occurrence.generation)"))
-        if !template.traceparent.isEmpty { result.append(("traceparent", template.traceparent)) }
-        return result
+        text("type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1")
+        visit("time") { time.appendText(to: &$0) }
+        visit("recordedtime") { now.appendText(to: &$0) }
+        if !template.action.isEmpty { text("subject", template.action) }
+        text("partitionkey", key)
+        visit("sequence") { Self.sequence(time, to: &$0) }
+        if let expiry = Self.expiry(of: fire.occurrence, template) {
+            visit("expirytime") { expiry.appendText(to: &$0) }
+        }
+        text("firekind", fire.occurrence.caughtUp && template.backfills == nil ? "catchup" : Self.kind(of: fire))
+        text("attempt", "1")
+        visit("generation") { Self.number(fire.occurrence.generation, to: &$0) }
+        if !template.traceparent.isEmpty { text("traceparent", template.traceparent) }
     }
 
     /// 17 digits: milliseconds since 1970, padded with zeros, so that text sorts as time.
-    private static func sequence(_ instant: WallInstant) -> String {
-        let digits = "\(max(instant.milliseconds, 0))"
-        return String(repeating: "0", count: max(0, 17 - digits.utf8.count)) + digits
+    private static func sequence(_ instant: WallInstant, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        self.number(UInt64(max(instant.milliseconds, 0)), to: &bytes)
+        let count = bytes.count - start
+        if count < 17 { bytes.insert(contentsOf: repeatElement(UInt8(ascii: "0"), count: 17 - count), at: start) }
+    }
+
+    private static func number(_ value: UInt64, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        var rest = value
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+    }
+
+    private static func path(_ namespace: String, _ name: String, to bytes: inout [UInt8]) {
+        bytes += namespace.utf8
+        bytes.append(UInt8(ascii: "/"))
+        bytes += name.utf8
     }
 
     private static func structured(

@@ -47,6 +47,7 @@ package enum JournalCodec {
         for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.parkedNext))
+        if record.waiting != WaitingLine() { writer.nested(11) { self.encode(record.waiting, into: &$0) } }
         return writer.buffer
     }
 
@@ -54,13 +55,14 @@ package enum JournalCodec {
     /// fits into `bytesMax`.
     package static func encode(
         entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
-        dispatcher: NodeID, parkedNext: Int64 = 0, bytesMax: Int = recordBytesMax
+        dispatcher: NodeID, parkedNext: Int64 = 0, waiting: WaitingLine = WaitingLine(),
+        bytesMax: Int = recordBytesMax
     ) -> [ByteBuffer] {
         func record(_ body: JournalRecord.Body, _ outcomes: ByteBuffer) -> ByteBuffer {
             self.encode(
                 JournalRecord(
                     lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body,
-                    parkedNext: parkedNext), encodedOutcomes: outcomes)
+                    parkedNext: parkedNext, waiting: waiting), encodedOutcomes: outcomes)
         }
         let frame = record(.entry(shards, []), ByteBuffer()).readableBytes
         // Each outcome is encoded once; records are cut where the next one would not fit.
@@ -104,6 +106,7 @@ package enum JournalCodec {
                 guard outcomes.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.outcomes") }
                 outcomes.append(try self.outcome(field))
             case 10: record.parkedNext = Int64(clamping: try field.unsigned("journal.parkedNext", as: UInt64.self))
+            case 11: record.waiting = try self.waiting(field)
             default: continue
             }
         }
@@ -115,6 +118,68 @@ package enum JournalCodec {
         case nil: throw WireError(.badValue, field: "journal.kind")
         }
         return record
+    }
+
+    /// Stretches as gaps and lengths: most take two bytes.
+    private static func encode(_ line: WaitingLine, into writer: inout FieldWriter) {
+        writer.unsigned(1, UInt64(clamping: line.next))
+        var end = line.next
+        for range in line.stretches {
+            writer.unsigned(2, UInt64(clamping: range.lowerBound - end))
+            writer.unsigned(3, UInt64(clamping: range.count))
+            end = range.upperBound
+        }
+        for (topic, offset) in line.last.sorted(by: { $0.key < $1.key }) {
+            writer.nested(4) { inner in
+                inner.text(1, topic)
+                inner.unsigned(2, UInt64(clamping: offset))
+            }
+        }
+    }
+
+    private static func waiting(_ field: FieldReader.Field) throws(WireError) -> WaitingLine {
+        func offset(_ field: FieldReader.Field) throws(WireError) -> Int64 {
+            Int64(clamping: try field.unsigned("journal.waiting", as: UInt64.self))
+        }
+        var next: Int64 = 0
+        var start: Int64 = 0
+        var stretches: [Range<Int64>] = []
+        var last: [String: Int64] = [:]
+        var reader = try field.nested("journal.waiting")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1:
+                next = try offset(part)
+                start = next
+            case 2: start = start.addingReportingOverflow(try offset(part)).partialValue
+            case 3:
+                guard stretches.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.waiting") }
+                let (end, isOverflow) = start.addingReportingOverflow(try offset(part))
+                guard !isOverflow, start >= next, end > start else { throw WireError(.badValue, field: "journal.waiting") }
+                stretches.append(start..<end)
+                start = end
+            case 4:
+                guard last.count <= WaitingLine.topicsMax else { throw WireError(.tooMany, field: "journal.waiting") }
+                let (topic, offset) = try self.waitingTopic(part)
+                last[topic] = offset
+            default: continue
+            }
+        }
+        return WaitingLine(next: next, stretches: stretches, last: last)
+    }
+
+    private static func waitingTopic(_ field: FieldReader.Field) throws(WireError) -> (topic: String, last: Int64) {
+        var topic = ""
+        var last: Int64 = 0
+        var reader = try field.nested("journal.waiting.topic")
+        while let part = try reader.next() {
+            switch part.number {
+            case 1: topic = try part.text("journal.waiting.topic.name", max: WireLimits.nameMax)
+            case 2: last = Int64(clamping: try part.unsigned("journal.waiting.topic.last", as: UInt64.self))
+            default: continue
+            }
+        }
+        return (topic, last)
     }
 
     private static func shard(_ field: FieldReader.Field) throws(WireError) -> ShardState {

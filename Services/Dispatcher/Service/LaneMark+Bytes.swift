@@ -13,6 +13,7 @@ extension LaneMark {
             guard case .entry(let shards, _) = record.body else { return }
             self.shards = shards
             self.parkedNext = record.parkedNext
+            self.waiting = record.waiting
         } catch {}
     }
 
@@ -21,7 +22,7 @@ extension LaneMark {
         let bytes = JournalCodec.encode(
             JournalRecord(
                 lane: lane, laneEpoch: self.laneEpoch, sequence: self.sequence, dispatcher: dispatcher,
-                body: .entry(self.shards, []), parkedNext: self.parkedNext))
+                body: .entry(self.shards, []), parkedNext: self.parkedNext, waiting: self.waiting))
         return bytes.readableBytes <= WireLimits.laneStateMax ? bytes : ByteBuffer()
     }
 }

@@ -59,11 +59,17 @@ package final class LaneShell: Sendable {
     /// Pauses between attempts to take a lane over.
     package static let pauseMin = Duration.milliseconds(100)
     package static let pauseMax = Duration.seconds(5)
-    /// Parked fires taken up in one round, at most: the rest of it belongs to what is due now.
+    /// Parked deliveries taken up in one round, at most: the rest of it belongs to what is due now.
     package static let parkedCountMax = 256
-    /// Pauses while no parked fire can end.
+    /// Pauses while no parked delivery can end.
     package static let parkedPauseMin = Duration.seconds(1)
     package static let parkedPauseMax = Duration.seconds(30)
+    /// Fires of the line of those that wait for topics taken up in one round, at most: they come back at a pace that
+    /// leaves room for what is due now.
+    package static let resumedCountMax = 1000
+    /// Pauses while topics are away.
+    package static let waitingPauseMin = Duration.milliseconds(500)
+    package static let waitingPauseMax = Duration.seconds(5)
     /// How often fires that catch up are looked at while their pace holds them back.
     package static let paceEvery = Duration.milliseconds(50)
     /// How often a lane looks whether it may begin, or is to end while it is halted.
@@ -82,6 +88,9 @@ package final class LaneShell: Sendable {
     /// How the journal was found to have gone back under way.
     private let loss = Mutex<String?>(nil)
     private let pump: ParkedPump
+    private let line = WaitingPump()
+    /// Whether a round has ended the lane.
+    private let hasFailed = Atomic<Bool>(false)
     private let wakeUps: AsyncStream<Void>
     private let wakeUp: AsyncStream<Void>.Continuation
     private let stopSignal: AsyncStream<Void>
@@ -113,6 +122,7 @@ package final class LaneShell: Sendable {
     package var mark: LaneMark? {
         guard var mark = self.lane.withLock({ $0.mark }), mark.laneEpoch == self.epoch else { return nil }
         mark.parkedNext = self.pump.next
+        mark.waiting = self.line.line
         return mark
     }
 
@@ -148,6 +158,7 @@ package final class LaneShell: Sendable {
         for reply in replies { self.reply(reply) }
         self.wakeUp.finish()
         self.pump.finish()
+        self.line.finish()
         self.signalStop.finish()
     }
 
@@ -169,6 +180,7 @@ package final class LaneShell: Sendable {
             return .released
         case .done(let mark):
             self.pump.begin(at: mark.parkedNext)
+            self.line.begin(at: mark.waiting)
             let replies = self.lane.withLock { $0.recovered(mark) }
             for reply in replies { self.reply(reply) }
             let duration = self.environment.clocks.monotonicNow().duration(since: started)
@@ -196,6 +208,10 @@ package final class LaneShell: Sendable {
             }
             group.addTask {
                 await self.takeUpParked()
+                return nil
+            }
+            group.addTask {
+                await self.takeUpWaiting(producer)
                 return nil
             }
             group.addTask {
@@ -251,24 +267,72 @@ package final class LaneShell: Sendable {
     }
 
     private func publishRounds(_ producer: any LaneProducer) async -> Ending {
-        for await _ in self.wakeUps {
-            while true {
-                let takenUp = self.pump.ready()
-                let now = self.environment.clocks.monotonicNow()
-                guard
-                    let round = self.lane.withLock({ lane in
-                        if takenUp != nil { lane.restate() }
-                        return lane.beginRound(now: now)
-                    })
-                else { break }
-                self.environment.metrics.queueDepth.add(-Double(round.offers.count))
-                if round.needsJournal, let ending = await self.publish(round, takenUp, producer) { return ending }
-                let replies = self.lane.withLock { $0.commitRound() }
-                for reply in replies { self.reply(reply) }
+        await withTaskGroup(of: Ending?.self) { group in
+            var underWay = 0
+            var last = RoundTicket()
+            last.done.open()
+            for await _ in self.wakeUps {
+                while true {
+                    let isFull = underWay == producer.inFlightMax
+                    if isFull || underWay > 0 && self.hasFailed.load(ordering: .acquiring) {
+                        let ended = await group.next()
+                        underWay -= 1
+                        if let ending = ended ?? nil {
+                            group.cancelAll()
+                            return ending
+                        }
+                        continue
+                    }
+                    let takenUp = self.pump.ready()
+                    let resumed = self.line.ready()
+                    let now = self.environment.clocks.monotonicNow()
+                    let next = self.lane.withLock { lane in
+                        if takenUp != nil || resumed != nil { lane.restate() }
+                        return lane.beginRound(now: now, inFlightMax: producer.inFlightMax)
+                    }
+                    guard let round = next else { break }
+                    self.environment.metrics.queueDepth.add(-Double(round.offers.count))
+                    let (previous, ticket) = (last, RoundTicket())
+                    last = ticket
+                    underWay += 1
+                    group.addTask {
+                        await self.settle(round, takenUp, resumed, producer, behind: previous, ticket)
+                    }
+                    _ = await ticket.handedOver.wait()
+                }
+                if self.isStopping.load(ordering: .acquiring) { break }
             }
-            if self.isStopping.load(ordering: .acquiring) { break }
+            for await ended in group {
+                if let ending = ended {
+                    group.cancelAll()
+                    return ending
+                }
+            }
+            return .released
         }
-        return .released
+    }
+
+    /// Publishes one round and answers; how the lane ends, if it does.
+    private func settle(
+        _ round: Lane<FireWork>.Round, _ takenUp: RoundPlan.TakenUp?, _ resumed: RoundPlan.Resumed?,
+        _ producer: any LaneProducer, behind previous: RoundTicket, _ ticket: RoundTicket
+    ) async -> Ending? {
+        var ending: Ending?
+        if round.needsJournal {
+            ending = await self.publish(round, takenUp, resumed, producer, behind: previous, ticket)
+        } else if await !previous.done.wait() {
+            ending = .released
+        }
+        if ending == nil {
+            let replies = self.lane.withLock { $0.commitRound() }
+            for reply in replies { self.reply(reply) }
+        } else {
+            self.hasFailed.store(true, ordering: .releasing)
+            self.wakeUp.yield()
+        }
+        ticket.done.open(ending == nil)
+        ticket.handedOver.open()
+        return ending
     }
 
     /// What waits for its pace is looked at again after a while.
@@ -281,35 +345,36 @@ package final class LaneShell: Sendable {
 
     /// Publishes one round; `nil` when it is durable.
     private func publish(
-        _ round: Lane<FireWork>.Round, _ takenUp: RoundPlan.TakenUp?, _ producer: any LaneProducer
+        _ round: Lane<FireWork>.Round, _ takenUp: RoundPlan.TakenUp?, _ resumed: RoundPlan.Resumed?,
+        _ producer: any LaneProducer, behind previous: RoundTicket, _ ticket: RoundTicket
     ) async -> Ending? {
-        let clocks = self.environment.clocks
-        let metrics = self.environment.metrics
+        let environment = self.environment
+        let clocks = environment.clocks
+        let metrics = environment.metrics
         let started = clocks.monotonicNow()
         let sentAt = clocks.wallNow()
-        let plan = RoundPlan(
-            round, takenUp: takenUp, parkedNext: self.pump.next, lane: self.id, laneEpoch: self.epoch,
-            rules: self.environment.rules, health: self.environment.keeper.topics, now: sentAt)
+        let line = self.line.line
+        func makePlan() -> RoundPlan {
+            RoundPlan(
+                round, takenUp: takenUp, resumed: resumed, line: line, lane: self.id, laneEpoch: self.epoch,
+                rules: environment.rules, health: environment.keeper.topics, now: sentAt)
+        }
+        var plan = makePlan()
+        if await environment.keeper.meet(plan.topics) { plan = makePlan() }
         metrics.inFlight.add(Double(plan.records.count))
         metrics.attempts.increment(by: plan.records.count)
         defer { metrics.inFlight.add(-Double(plan.records.count)) }
         do throws(PublishError) {
-            let settlement = try await producer.publish(
-                plan.records, fallback: { plan.fallback($0) }, settle: { plan.settlement($0, now: clocks.wallNow()) },
-                trouble: { reason in
-                    metrics.error("unavailable")
-                    self.environment.logger.debug(
-                        "publishing waits", event: "publish_unavailable",
-                        [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])
-                })
+            let settlement = try await producer.publish(self.publication(of: plan, behind: previous, ticket))
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
             metrics.settled(settlement.outcomes)
-            self.environment.rules.spans?.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
-            for topic in settlement.unavailableTopics.sorted() where self.environment.keeper.topics.lost(topic) {
-                self.environment.logger.warning(
+            environment.rules.spans?.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
+            for topic in settlement.unavailableTopics.sorted() where environment.keeper.topics.lost(topic) {
+                environment.logger.warning(
                     "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])
             }
             self.pump.committed(takenUp, parkedCount: settlement.parkedCount)
+            self.line.committed(settlement)
             self.settled(settlement.outcomes)
             return nil
         } catch {
@@ -330,6 +395,30 @@ package final class LaneShell: Sendable {
         }
     }
 
+    private func publication(
+        of plan: RoundPlan, behind previous: RoundTicket, _ ticket: RoundTicket
+    ) -> Publication {
+        let environment = self.environment
+        var publication = Publication(
+            plan.records, fallback: { plan.fallback($0) },
+            witness: { self.barrier(nonce: UID(high: self.epoch.rawValue, low: plan.sequence)) },
+            away: { await environment.keeper.away($0) },
+            settle: { fates in
+                var parked = RoundPlan.Parked(next: self.pump.next)
+                (parked.line, parked.hasGrown) = self.line.standing
+                return plan.settlement(fates, parked: parked, now: environment.clocks.wallNow())
+            },
+            trouble: { reason in
+                environment.metrics.error("unavailable")
+                environment.logger.debug(
+                    "publishing waits", event: "publish_unavailable",
+                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])
+            })
+        publication.handedOver = { ticket.handedOver.open() }
+        publication.turn = { await previous.done.wait() }
+        return publication
+    }
+
     /// Waits for `stop`, and then a while: a publish that Kafka does not take must not hold the lane.
     private func patience() async -> Ending? {
         for await _ in self.stopSignal {}
@@ -345,19 +434,20 @@ package final class LaneShell: Sendable {
         }
     }
 
-    /// Takes parked fires up, batch by batch, each behind the commit of the one before.
+    /// Takes parked deliveries up, batch by batch, each behind the commit of the one before.
     private func takeUpParked() async {
         var random = SplitMix64(seed: self.environment.seed ^ UInt64(self.id.rawValue) << 32)
         var backoff = Backoff(first: Self.parkedPauseMin, max: Self.parkedPauseMax)
         while !Task.isCancelled, let next = await self.pump.awaitWork() {
             do throws(JournalError) {
-                let found = try await self.environment.parked.readParked(self.id, from: next, max: Self.parkedCountMax)
+                let found = try await self.environment.parked.readParked(
+                    self.id, .deliveries, from: next, max: Self.parkedCountMax)
                 if found.records.isEmpty {
                     self.pump.reachedEnd(at: next)
                     continue
                 }
                 let (decisions, isProgress) = await self.environment.keeper.decide(
-                    found.records, lane: self.id, rules: self.environment.rules)
+                    found.records.map(\.bytes), lane: self.id, rules: self.environment.rules)
                 self.pump.offer(RoundPlan.TakenUp(decisions: decisions, next: found.next))
                 self.wakeUp.yield()
                 guard await self.pump.awaitCommit() else { return }
@@ -371,6 +461,71 @@ package final class LaneShell: Sendable {
                     [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string("\(error)")])
             }
             do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
+        }
+    }
+
+    /// Walks along the line of fires that wait for topics, as long as there are any.
+    private func takeUpWaiting(_ producer: any LaneProducer) async {
+        var random = SplitMix64(seed: self.environment.seed ^ UInt64(self.id.rawValue) << 40)
+        var backoff = Backoff(first: Self.waitingPauseMin, max: Self.waitingPauseMax)
+        while !Task.isCancelled, let line = await self.line.awaitWork() {
+            do throws(JournalError) {
+                guard let isProgress = try await self.walk(WaitingPass(from: line), producer) else { return }
+                if isProgress {
+                    backoff.succeeded()
+                    continue
+                }
+            } catch {
+                self.environment.logger.debug(
+                    "fires that wait for topics cannot be read", event: "parked_unavailable",
+                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string("\(error)")])
+            }
+            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
+        }
+    }
+
+    /// One walk along the line, from its first fire to the end or until all its topics are away.
+    ///
+    /// - Returns: whether a fire came to its end, or the line is empty; `nil` after `stop`.
+    private func walk(
+        _ start: WaitingPass, _ producer: any LaneProducer
+    ) async throws(JournalError) -> Bool? {
+        let rules = self.environment.rules
+        let keeper = self.environment.keeper
+        var pass = start
+        var verdicts: [String: ParkedKeeper.Verdict] = [:]
+        var isProgress = false
+        while true {
+            self.line.willRead()
+            let found = try await self.environment.parked.readParked(
+                self.id, .waiting, from: pass.position, max: Self.resumedCountMax)
+            let line = self.line.line
+            var resumed = RoundPlan.Resumed(
+                fires: [], stretch: pass.position..<max(pass.position, found.next), isEnd: found.isEnd, pass: pass)
+            for record in found.records where !line.isSettled(record.offset) {
+                guard let (fire, topic) = ParkedKeeper.waitingFire(record, rules) else {
+                    resumed.dropped.append(record.offset)
+                    continue
+                }
+                if verdicts[topic] == nil, !pass.left.contains(topic) {
+                    let trial = RoundPlan.trial(of: fire, topic: topic, lane: self.id, rules: rules)
+                    verdicts[topic] = await keeper.judge(
+                        topic, tries: { if let trial { await producer.tries(trial) } else { nil } })
+                }
+                switch pass.left.contains(topic) ? .wait : verdicts[topic] ?? .wait {
+                case .send: resumed.fires.append(.init(offset: record.offset, topic: topic, fire: fire))
+                case .giveUp(let failure):
+                    resumed.fires.append(.init(offset: record.offset, topic: topic, fire: fire, failure: failure))
+                case .wait: resumed.left.append((record.offset, topic))
+                }
+            }
+            guard let walked = await self.line.offer(resumed, wake: { self.wakeUp.yield() }) else { return nil }
+            isProgress = isProgress || !resumed.fires.isEmpty && walked.left.count == pass.left.count
+            pass = walked
+            let after = self.line.line
+            if after.isEmpty { return true }
+            let isAllAway = after.last.keys.allSatisfy { pass.left.contains($0) }
+            if found.isEnd || isAllAway || pass.hasLeft && after.isFull { return isProgress }
         }
     }
 

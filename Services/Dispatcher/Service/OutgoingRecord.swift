@@ -16,12 +16,12 @@ package struct OutgoingRecord: Equatable, Sendable {
     /// `nil` lets the key decide.
     package var partition: Int32?
     package var key: String?
-    package var headers: [Header]
+    package var headers: RecordHeaders
     /// Never absent: a record without a value would delete its key on a compacted topic.
     package var value: ByteBuffer
 
     package init(
-        topic: String, partition: Int32? = nil, key: String?, headers: [Header] = [], value: ByteBuffer
+        topic: String, partition: Int32? = nil, key: String?, headers: RecordHeaders = [], value: ByteBuffer
     ) {
         self.topic = topic
         self.partition = partition

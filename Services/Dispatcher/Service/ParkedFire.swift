@@ -78,10 +78,8 @@ package struct ParkedFire: Equatable, Sendable {
     }
 }
 
-/// What is to become of a parked fire that was taken up.
+/// What is to become of a parked delivery that was taken up.
 package enum ParkedDecision: Sendable {
-    /// Send it to its topic now.
-    case publish(ParkedFire)
     /// Its end.
     case settle(ParkedFire, Outcome, Reason, detail: String)
     /// Let it wait on.

@@ -3,8 +3,8 @@ package import EscapementModel
 import NIOCore
 import WireProtocol
 
-/// Decides what becomes of parked fires: those of a topic that is back are published, those for an HTTP target are
-/// delivered, the others wait on.
+/// Decides what becomes of parked fires: those for an HTTP target are delivered, and those of a topic are sent again,
+/// given up, or wait on.
 package struct ParkedKeeper: Sendable {
     /// Deliveries of one lane at a time; a client bounds them for each host besides.
     package static let deliveriesMax = 32
@@ -22,24 +22,18 @@ package struct ParkedKeeper: Sendable {
         self.clocks = clocks
     }
 
-    /// One decision for each record, in order, and whether any fire comes to its end.
+    /// One decision for each parked delivery, in order, and whether any comes to its end.
     func decide(
         _ records: [ByteBuffer], lane: LaneID, rules: PublishingRules
     ) async -> (decisions: [ParkedDecision], isProgress: Bool) {
         let fires = records.map { record -> ParkedFire? in
             do throws(WireError) { return try ParkedFire(decoding: record) } catch { return nil }
         }
-        let available = await self.probeTopics(of: fires, rules)
         var decisions = [ParkedDecision](repeating: .drop, count: fires.count)
         await withTaskGroup(of: (Int, ParkedDecision).self) { group in
             var running = 0
             for (index, fire) in fires.enumerated() {
-                guard let fire else { continue }
-                guard let template = Self.template(of: fire), let target = template.web else {
-                    let topic = Self.topic(of: fire, rules)
-                    decisions[index] = available.contains(topic) ? .publish(fire) : .park(fire)
-                    continue
-                }
+                guard let fire, let template = Self.template(of: fire), let target = template.web else { continue }
                 if running == Self.deliveriesMax, let (done, decision) = await group.next() {
                     decisions[done] = decision
                     running -= 1
@@ -80,7 +74,7 @@ package struct ParkedKeeper: Sendable {
         case .refused(let reason, let detail):
             return .settle(next, .failed, reason, detail: detail)
         case .again(let pause, let detail):
-            if next.attempts >= WebDelivery.attemptsMax {
+            if next.attempts >= WebDelivery.attemptsMax(of: template) {
                 return .settle(next, .failed, .retriesExhausted, detail: detail)
             }
             next.notBefore = self.clocks.wallNow().advanced(by: pause)
@@ -89,28 +83,83 @@ package struct ParkedKeeper: Sendable {
         }
     }
 
-    /// The topics among `fires` that can take records now.
-    private func probeTopics(of fires: [ParkedFire?], _ rules: PublishingRules) async -> Set<String> {
-        var available: Set<String> = []
-        let wanted = Set(
-            fires.compactMap { $0 }.filter { Self.template(of: $0)?.web == nil }.map { Self.topic(of: $0, rules) })
-        for topic in wanted.sorted() {
-            if await self.probe.isAvailable(topic) {
-                available.insert(topic)
-                self.topics.restored(topic)
-            } else {
-                self.topics.lost(topic)
+    // MARK: Topics
+
+    /// What is to become of the fires that wait for a topic.
+    enum Verdict: Sendable {
+        case send
+        case wait
+        case giveUp(FormatError)
+    }
+
+    /// Asks Kafka about a topic whose fires wait.
+    ///
+    /// - Parameter tries: whether the topic takes a record; asked when Kafka says that it should.
+    func judge(_ topic: String, tries: () async -> Bool?) async -> Verdict {
+        let standing = await self.probe.standing(of: topic)
+        let isMissing = self.topics.answered(
+            topic, isUnknown: standing == .unknown, now: self.clocks.monotonicNow())
+        switch standing {
+        case .ready:
+            // It was there and took nothing: one fire of the line finds out, not the lane.
+            if self.topics.isUnavailable(topic), await tries() == false { return .wait }
+        case .refused: break
+        case .unknown where isMissing:
+            return .giveUp(FormatError(.topicMissing, "the topic \(topic) does not exist"))
+        case .leaderless, .unknown:
+            self.topics.lost(topic)
+            return .wait
+        case .silent:
+            return .wait
+        }
+        self.topics.restored(topic)
+        return .send
+    }
+
+    /// Looks at the topics of which nothing is known, before anything is sent to them.
+    ///
+    /// - Returns: whether one of them is away.
+    func meet(_ topics: Set<String>) async -> Bool {
+        var isAnyAway = false
+        for topic in self.topics.strangers(in: topics) {
+            switch await self.probe.standing(of: topic) {
+            case .ready, .refused: self.topics.restored(topic)
+            case .leaderless: isAnyAway = self.topics.lost(topic) || isAnyAway
+            case .unknown:
+                _ = self.topics.answered(topic, isUnknown: true, now: self.clocks.monotonicNow())
+                isAnyAway = self.topics.lost(topic) || isAnyAway
+            case .silent: continue
             }
         }
-        return available
+        return isAnyAway
+    }
+
+    /// Those of the topics that Kafka says it cannot write to.
+    func away(_ topics: Set<String>) async -> Set<String> {
+        var away: Set<String> = []
+        for topic in topics.sorted() {
+            switch await self.probe.standing(of: topic) {
+            case .leaderless, .unknown: away.insert(topic)
+            case .ready, .refused, .silent: continue
+            }
+        }
+        return away
+    }
+
+    /// Reads a fire of the line; `nil` when nobody can.
+    static func waitingFire(
+        _ record: ParkedStretch.Record, _ rules: PublishingRules
+    ) -> (fire: ParkedFire, topic: String)? {
+        do throws(WireError) {
+            let fire = try ParkedFire(decoding: record.bytes)
+            let topic = self.template(of: fire)?.topic ?? ""
+            return (fire, topic.isEmpty ? rules.topics.defaultTopic : topic)
+        } catch {
+            return nil
+        }
     }
 
     private static func template(of fire: ParkedFire) -> FireTemplate? {
         do throws(WireError) { return try FireTemplate(decoding: fire.occurrence.template) } catch { return nil }
-    }
-
-    private static func topic(of fire: ParkedFire, _ rules: PublishingRules) -> String {
-        let topic = self.template(of: fire)?.topic ?? ""
-        return topic.isEmpty ? rules.topics.defaultTopic : topic
     }
 }

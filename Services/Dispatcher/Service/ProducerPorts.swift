@@ -6,7 +6,9 @@ package import NIOCore
 package protocol RecordProducer: Sendable {
     /// Produces the records, those of one key and partition in order, and waits for all reports, a bounded
     /// time. One report for each record, in order.
-    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery]
+    ///
+    /// - Parameter handedOver: called as soon as records that are handed over later come behind these.
+    func produce(_ records: [OutgoingRecord], handedOver: @Sendable () -> Void) async -> [RecordDelivery]
 }
 
 /// What became of one record.
@@ -51,6 +53,10 @@ package enum LaneStanding: Equatable, Sendable {
 /// journal. With transactions (exactly once) both are one transaction; a record that Kafka refuses then aborts
 /// it, and the rest is sent again without it, before `settle` is asked.
 package protocol LaneProducer: Sendable {
+    /// Publishes that may be under way at a time. With more than one each calls `handedOver`, and asks for its `turn`
+    /// before it writes to the journal.
+    var inFlightMax: Int { get }
+
     /// Becomes the lane's producer; with transactions this fences the one before. Called once, first.
     ///
     /// - Parameter confirm: asked whenever a session had to be replaced, before anything is published through the new
@@ -60,39 +66,62 @@ package protocol LaneProducer: Sendable {
     /// Appends one journal record on its own and returns its offset.
     func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64
 
-    /// Publishes `records`, asks `settle` what follows from their fates, and writes that: dead letters, then
-    /// the journal, last. When it returns, all of it is durable. One call at a time.
+    /// Publishes the records, asks `settle` what follows from their fates, and writes that: dead letters, then
+    /// the journal, last. When it returns, all of it is durable.
     ///
     /// Unavailability is waited out inside, with backoff, and reported to `trouble`; nothing is returned half
     /// done. A record whose topic is away while others are not is replaced by its `fallback`.
     ///
-    /// - Parameter fallback: the form in which the record at an index waits elsewhere; `nil` when there is none.
     /// - Throws: `PublishError`; then nothing of the journal is written, as far as anyone knows.
-    func publish(
-        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
-        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
-    ) async throws(PublishError) -> Settlement
+    func publish(_ publication: Publication) async throws(PublishError) -> Settlement
+
+    /// Whether the record's topic takes records again, found without an effect that counts where that is possible.
+    /// `nil` when it cannot be found out so.
+    func tries(_ record: OutgoingRecord) async -> Bool?
 }
 
-/// Which records of a publish go where they wait instead of where they belong.
-struct Diversion {
-    /// Attempts without any success after which a lone topic is taken for the culprit.
-    static let attemptsMin = 3
+/// What one publish is about.
+package struct Publication: Sendable {
+    package var records: [OutgoingRecord]
+    /// What becomes of the record at an index while its topic is away.
+    package var fallback: @Sendable (Int) -> Fallback
+    /// A record that changes nothing, for the journal. When it is taken and others are not, Kafka is there and their
+    /// topics are away.
+    package var witness: @Sendable () -> OutgoingRecord?
+    /// Those of the topics that Kafka itself says it cannot write to.
+    package var away: @Sendable (Set<String>) async -> Set<String>
+    /// What follows from the fates, one for each record.
+    package var settle: @Sendable ([RecordFate]) -> Settlement
+    /// Takes a reason for each attempt that failed.
+    package var trouble: @Sendable (String) -> Void
+    /// Called when the records of a later publish come behind these. With several under way.
+    package var handedOver: @Sendable () -> Void = {}
+    /// Waits until all earlier publishes are durable; `false` when one of them never will be. With several under way.
+    package var turn: @Sendable () async -> Bool = { true }
 
-    private(set) var indices: Set<Int> = []
-    private var attempts = 0
-
-    /// An attempt ended: `failed` were not taken, for a reason that may pass.
-    mutating func attempted(failed: [Int], of count: Int, canWait: (Int) -> Bool) {
-        self.attempts += 1
-        if failed.isEmpty { return }
-        if failed.contains(where: { self.indices.contains($0) }) {
-            // Where they would wait is away too: it is Kafka itself, and no topic in particular.
-            self.indices = []
-        } else if failed.count < count || self.attempts >= Self.attemptsMin {
-            self.indices.formUnion(failed.filter(canWait))
-        }
+    package init(
+        _ records: [OutgoingRecord], fallback: @escaping @Sendable (Int) -> Fallback = { _ in .none },
+        witness: @escaping @Sendable () -> OutgoingRecord? = { nil },
+        away: @escaping @Sendable (Set<String>) async -> Set<String> = { _ in [] },
+        settle: @escaping @Sendable ([RecordFate]) -> Settlement, trouble: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.records = records
+        self.fallback = fallback
+        self.witness = witness
+        self.away = away
+        self.settle = settle
+        self.trouble = trouble
     }
+}
+
+/// What becomes of a record while its topic is away.
+package enum Fallback: Sendable {
+    /// It is tried until Kafka takes it.
+    case none
+    /// This one is sent instead.
+    case other(OutgoingRecord)
+    /// Nothing: it waits already, and goes on waiting.
+    case stays
 }
 
 /// Makes the producer of a lane when the lane is taken over.
@@ -104,8 +133,8 @@ package protocol LaneProducerFactory: Sendable {
 package enum RecordFate: Hashable, Sendable {
     case delivered(partition: Int32, offset: Int64, attempts: UInt32)
     case refused(RecordRefusal, detail: String, attempts: UInt32)
-    /// Its topic is away; its fallback was delivered.
-    case parked
+    /// Its topic is away; its fallback was delivered there, or there is nothing to deliver.
+    case parked(offset: Int64?)
 }
 
 /// What is written behind the fires.
@@ -118,8 +147,13 @@ package struct Settlement: Sendable {
     package var outcomes: [OutcomeRecord]
     /// Topics that are away while others are not.
     package var unavailableTopics: Set<String> = []
-    /// Fires that wait among the parked ones from now on.
+    /// Fires that wait from now on for their delivery to an HTTP target.
     package var parkedCount = 0
+    /// Fires that joined the line of those that wait for their topics.
+    package var joinedCount = 0
+    /// Where that line stands, and the walk along it.
+    package var waiting = WaitingLine()
+    package var pass: WaitingPass?
 
     package init(deadLetters: [OutgoingRecord], journal: [OutgoingRecord], outcomes: [OutcomeRecord]) {
         self.deadLetters = deadLetters
@@ -176,19 +210,69 @@ package struct JournalStretch: Equatable, Sendable {
     }
 }
 
-/// Reads the fires that a lane has parked.
-package protocol ParkedReader: Sendable {
-    /// Committed records from `from` on, at most `max`, and the offset to go on from. Without any, `next` tells
-    /// whether there will be none for now: it is the end of the partition.
-    func readParked(
-        _ lane: LaneID, from: Int64, max: Int
-    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64)
+/// The two partitions in which fires of a lane are put aside.
+package enum ParkedQueue: Int32, Hashable, Sendable {
+    /// Fires for HTTP targets: in no order, put behind again after each attempt that failed.
+    case deliveries
+    /// Fires whose topics are away: in order, never moved.
+    case waiting
+
+    /// Both queues of a lane lie beside each other.
+    package func partition(of lane: LaneID) -> Int32 { Int32(lane.rawValue) * Self.count + self.rawValue }
+    package static let count: Int32 = 2
 }
 
-/// Tells whether a topic can take records.
+/// A part of a queue of parked fires.
+package struct ParkedStretch: Equatable, Sendable {
+    package struct Record: Equatable, Sendable {
+        package var offset: Int64
+        package var bytes: ByteBuffer
+
+        package init(offset: Int64, bytes: ByteBuffer) {
+            self.offset = offset
+            self.bytes = bytes
+        }
+    }
+
+    package var records: [Record]
+    /// The offset to go on from.
+    package var next: Int64
+    /// Nothing committed lies at or after `next` for now.
+    package var isEnd: Bool
+
+    package init(records: [Record], next: Int64, isEnd: Bool) {
+        self.records = records
+        self.next = next
+        self.isEnd = isEnd
+    }
+}
+
+/// Reads the fires that a lane has parked.
+package protocol ParkedReader: Sendable {
+    /// Committed records from `from` on, at most `max`.
+    func readParked(
+        _ lane: LaneID, _ queue: ParkedQueue, from: Int64, max: Int
+    ) async throws(JournalError) -> ParkedStretch
+}
+
+/// What Kafka says of a topic.
+package enum TopicStanding: Hashable, Sendable {
+    /// All its partitions have a leader.
+    case ready
+    /// Some have none.
+    case leaderless
+    /// Kafka does not know it; a broker that has just started may not know it yet.
+    case unknown
+    /// It has this topic refused for good: producing to it says why.
+    case refused
+    /// Nobody answers.
+    case silent
+}
+
+/// Asks Kafka about a topic.
 package protocol TopicProbe: Sendable {
-    /// Whether all its partitions have a leader. Bounded in time; `false` also when nobody answers.
-    func isAvailable(_ topic: String) async -> Bool
+    /// Bounded in time.
+    func standing(of topic: String) async -> TopicStanding
 }
 
 /// Follows the journal of several lanes, for the recorder.

@@ -2,54 +2,11 @@ package import DispatcherDomain
 package import EscapementModel
 package import NIOCore
 import Observability
-package import WireProtocol
-
-/// The work of one accepted batch.
-package struct FireWork: Sendable {
-    package var occurrences: [FireOccurrence]
-    /// Who sent it, for the records.
-    package var ticker: NodeID
-
-    package init(occurrences: [FireOccurrence], ticker: NodeID) {
-        self.occurrences = occurrences
-        self.ticker = ticker
-    }
-}
-
-/// What is equal for all rounds of a process.
-package struct PublishingRules: Sendable {
-    package var cluster: String
-    package var dispatcher: NodeID
-    package var journalTopic: String
-    package var topics: TopicPolicy
-    package var format: EventFormat
-    package var payloads: PayloadRecording
-    /// `nil`: no fire has a trace of its own.
-    package var spans: FireSpans?
-
-    package init(
-        cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat(),
-        payloads: PayloadRecording = .digest, spans: FireSpans? = nil
-    ) {
-        self.spans = spans
-        self.cluster = cluster
-        self.dispatcher = dispatcher
-        self.journalTopic = Self.journalTopic(of: cluster)
-        self.topics = topics
-        self.format = format
-        self.payloads = payloads
-    }
-
-    package static func journalTopic(of cluster: String) -> String { "escapement.\(cluster).journal" }
-    package static func parkedTopic(of cluster: String) -> String { "escapement.\(cluster).parked" }
-    /// Where the built-in canary fires to, so that no consumer of fires meets it.
-    package static func canaryTopic(of cluster: String) -> String { "escapement.\(cluster).canary" }
-    package static func recorderGroup(of cluster: String) -> String { "escapement.\(cluster).recorder" }
-}
+import WireProtocol
 
 /// What a round publishes, and what follows from the fates of its records. A value without IO.
 package struct RoundPlan: Sendable {
-    /// Parked fires that a round takes up.
+    /// Parked deliveries that a round takes up.
     package struct TakenUp: Sendable {
         package var decisions: [ParkedDecision]
         /// Where taking up goes on after this round.
@@ -62,59 +19,84 @@ package struct RoundPlan: Sendable {
     }
 
     private struct Item: Sendable {
+        enum Role: Sendable {
+            case fire
+            /// Only put aside, for its delivery: the outcome follows.
+            case delivery
+            /// Only put aside, until its topic is back.
+            case joins(String)
+        }
+
         var outcome: OutcomeRecord
         /// Index into `records`; `nil` when the outcome is decided without Kafka.
         var record: Int?
         /// What goes to the dead letters when it fails.
         var deadLetter: OutgoingRecord?
-        /// It only moves among the parked fires; its outcome follows.
-        var isMove = false
+        var role = Role.fire
+        /// Where in the line of those that wait it lies.
+        var resumed: (offset: Int64, topic: String)?
+    }
+
+    /// How a record waits while its topic is away.
+    private enum Waiting: Sendable {
+        case not
+        case joining(ParkedFire)
+        case staying
     }
 
     /// The fires, in order.
     package private(set) var records: [OutgoingRecord] = []
+    /// Where fires go, but for what is put aside.
+    package private(set) var topics: Set<String> = []
     /// With traces: the requests that made the timers, by what they fire as.
     package private(set) var creators: [ActivationID: String] = [:]
-    /// How a record waits when its topic is away.
-    private var waiting: [ParkedFire?] = []
+    private var waiting: [Waiting] = []
     private var items: [Item] = []
     private let rules: PublishingRules
     private let lane: LaneID
     private let laneEpoch: Epoch
-    private let sequence: UInt64
+    /// Of the journal entry.
+    package let sequence: UInt64
     private let shards: [ShardState]
-    private let parkedNext: Int64
+    private let takenUpNext: Int64?
+    private let resumed: Resumed?
     private let now: WallInstant
 
     /// Decides for every occurrence of the round whether it is sent.
     ///
     /// - Parameters:
-    ///   - takenUp: parked fires that go along.
-    ///   - parkedNext: where taking up parked fires stands without them.
+    ///   - takenUp: parked deliveries that go along.
+    ///   - resumed: fires of the line that go before those of the round.
+    ///   - line: the line; fires of its topics join it.
     ///   - health: topics that are known to be away.
     package init(
-        _ round: Lane<FireWork>.Round, takenUp: TakenUp? = nil, parkedNext: Int64 = 0, lane: LaneID,
-        laneEpoch: Epoch, rules: PublishingRules, health: TopicHealth = TopicHealth(), now: WallInstant
+        _ round: Lane<FireWork>.Round, takenUp: TakenUp? = nil, resumed: Resumed? = nil,
+        line: WaitingLine = WaitingLine(), lane: LaneID, laneEpoch: Epoch, rules: PublishingRules,
+        health: TopicHealth = TopicHealth(), now: WallInstant
     ) {
         self.rules = rules
         self.lane = lane
         self.laneEpoch = laneEpoch
         self.sequence = round.sequence
         self.shards = round.shards
-        self.parkedNext = takenUp?.next ?? parkedNext
+        self.takenUpNext = takenUp?.next
+        self.resumed = resumed
         self.now = now
+        for resumed in resumed?.fires ?? [] { self.resume(resumed) }
+        var held = Set(line.last.keys)
+        if let resumed { held = held.filter { !resumed.drains($0, of: line) } }
+        let gate = Gate(closed: held.union(health.unavailable))
         for offer in round.offers {
             for occurrence in offer.payload.occurrences {
                 self.add(
                     ParkedFire(
                         occurrence: occurrence, shard: offer.shard, epoch: offer.epoch, ticker: offer.payload.ticker,
-                        notBefore: now), health)
+                        notBefore: now), gate)
             }
         }
         for decision in takenUp?.decisions ?? [] {
             switch decision {
-            case .publish(let fire): self.add(fire, health)
-            case .park(let fire): self.park(fire, self.begin(fire).outcome)
+            case .park(let fire): self.deliver(fire, self.begin(fire).outcome)
             case .settle(let fire, let outcome, let reason, let detail):
                 self.settle(fire, outcome, reason, detail)
             case .drop: continue
@@ -122,55 +104,98 @@ package struct RoundPlan: Sendable {
         }
     }
 
-    /// How the record at `index` waits when its topic is away.
-    package func fallback(_ index: Int) -> OutgoingRecord? {
-        guard var fire = self.waiting[index] else { return nil }
-        fire.attempts += 1
-        return Self.parkedRecord(fire, self.lane, self.rules)
+    /// Which topics take no fires now.
+    private struct Gate {
+        /// The empty name stands for all.
+        var closed: Set<String>
+
+        func isClosed(_ topic: String) -> Bool {
+            !self.closed.isEmpty && (self.closed.contains(topic) || self.closed.contains(""))
+        }
+    }
+
+    /// What becomes of the record at `index` while its topic is away.
+    package func fallback(_ index: Int) -> Fallback {
+        switch self.waiting[index] {
+        case .not: return .none
+        case .staying: return .stays
+        case .joining(var fire):
+            fire.attempts += 1
+            return .other(Self.parkedRecord(fire, .waiting, self.lane, self.rules))
+        }
     }
 
     /// What is written once the fates are known.
     ///
-    /// - Parameter now: when Kafka had answered for all; lateness is counted up to here.
-    package func settlement(_ fates: [RecordFate], now: WallInstant) -> Settlement {
+    /// - Parameters:
+    ///   - parked: where the lane stands before this round.
+    ///   - now: when Kafka had answered for all; lateness is counted up to here.
+    package func settlement(_ fates: [RecordFate], parked: Parked = Parked(), now: WallInstant) -> Settlement {
         precondition(fates.count == self.records.count, "\(fates.count) fates for \(self.records.count) records")
         var result = Settlement(deadLetters: [], journal: [], outcomes: [])
         result.outcomes.reserveCapacity(self.items.count)
+        var joined: [(topic: String, offset: Int64)] = []
+        var settled = self.resumed?.dropped ?? []
+        var stayed = self.resumed?.left ?? []
         for item in self.items {
             var outcome = item.outcome
             outcome.settledAt = now
-            guard let index = item.record else {
-                if outcome.outcome == .failed, let letter = item.deadLetter { result.deadLetters.append(letter) }
-                result.outcomes.append(outcome)
-                continue
+            if let index = item.record {
+                switch (fates[index], item.role) {
+                case (.delivered, .delivery):
+                    result.parkedCount += 1
+                    continue
+                case (.delivered(_, let offset, _), .joins(let topic)):
+                    joined.append((topic, offset))
+                    continue
+                case (.delivered(let partition, let offset, let attempts), .fire):
+                    outcome.attempts += attempts
+                    outcome.position = OutcomeRecord.Position(
+                        topic: self.records[index].topic, partition: partition, offset: offset)
+                case (.parked(let offset), _):
+                    let topic = self.records[index].topic
+                    result.unavailableTopics.insert(topic)
+                    if let resumed = item.resumed { stayed.append(resumed) }
+                    if let offset { joined.append((topic, offset)) }
+                    continue
+                case (.refused(let refusal, let detail, let attempts), _):
+                    outcome.attempts += attempts
+                    outcome.outcome = .failed
+                    outcome.reason = Self.reason(refusal)
+                    outcome.error = detail
+                    result.deadLetters.append(
+                        self.deadLetter(self.records[index], outcome, keepsPayload: refusal != .tooLarge))
+                }
+            } else if outcome.outcome == .failed, let letter = item.deadLetter {
+                result.deadLetters.append(letter)
             }
-            switch fates[index] {
-            case .delivered where item.isMove:
-                result.parkedCount += 1
-                continue
-            case .delivered(let partition, let offset, let attempts):
-                outcome.attempts += attempts
-                outcome.position = OutcomeRecord.Position(
-                    topic: self.records[index].topic, partition: partition, offset: offset)
-            case .parked:
-                result.parkedCount += 1
-                result.unavailableTopics.insert(self.records[index].topic)
-                continue
-            case .refused(let refusal, let detail, let attempts):
-                outcome.attempts += attempts
-                outcome.outcome = .failed
-                outcome.reason = Self.reason(refusal)
-                outcome.error = detail
-                result.deadLetters.append(
-                    self.deadLetter(self.records[index], outcome, keepsPayload: refusal != .tooLarge))
-            }
+            if let resumed = item.resumed { settled.append(resumed.offset) }
             result.outcomes.append(outcome)
         }
+        self.advance(parked, settled, stayed, joined, &result)
         let journal = JournalCodec.encode(
             entry: self.shards, outcomes: result.outcomes, lane: self.lane, laneEpoch: self.laneEpoch,
-            sequence: self.sequence, dispatcher: self.rules.dispatcher, parkedNext: self.parkedNext)
+            sequence: self.sequence, dispatcher: self.rules.dispatcher, parkedNext: self.takenUpNext ?? parked.next,
+            waiting: result.waiting)
         result.journal = journal.map { Self.journalRecord($0, self.lane, self.rules) }
         return result
+    }
+
+    /// Where the line stands after this round.
+    private func advance(
+        _ parked: Parked, _ settled: [Int64], _ stayed: [(offset: Int64, topic: String)],
+        _ joined: [(topic: String, offset: Int64)], _ result: inout Settlement
+    ) {
+        result.waiting = parked.line
+        if let resumed {
+            var pass = resumed.pass
+            result.waiting.advance(
+                over: resumed.stretch, settled: settled.sorted(), waiting: stayed.sorted { $0.offset < $1.offset },
+                isEnd: resumed.isEnd && !parked.hasGrown, &pass)
+            result.pass = pass
+        }
+        for (topic, offset) in joined { result.waiting.joined(topic, at: offset) }
+        result.joinedCount = joined.count
     }
 
     /// A journal record as Kafka gets it.
@@ -178,9 +203,11 @@ package struct RoundPlan: Sendable {
         OutgoingRecord(topic: rules.journalTopic, partition: Int32(lane.rawValue), key: nil, value: bytes)
     }
 
-    private static func parkedRecord(_ fire: ParkedFire, _ lane: LaneID, _ rules: PublishingRules) -> OutgoingRecord {
+    private static func parkedRecord(
+        _ fire: ParkedFire, _ queue: ParkedQueue, _ lane: LaneID, _ rules: PublishingRules
+    ) -> OutgoingRecord {
         OutgoingRecord(
-            topic: PublishingRules.parkedTopic(of: rules.cluster), partition: Int32(lane.rawValue), key: nil,
+            topic: PublishingRules.parkedTopic(of: rules.cluster), partition: queue.partition(of: lane), key: nil,
             value: fire.encoded())
     }
 
@@ -227,28 +254,54 @@ package struct RoundPlan: Sendable {
         }
     }
 
-    private mutating func add(_ fire: ParkedFire, _ health: TopicHealth) {
-        let (begun, template) = self.begin(fire)
-        var outcome = begun
+    private mutating func add(_ fire: ParkedFire, _ gate: Gate) {
+        let (outcome, template) = self.begin(fire)
         guard let template, outcome.outcome == .dispatched else {
             self.items.append(Item(outcome: outcome))
             return
         }
-        if let expiry = EventFormat.expiry(of: fire.occurrence, template), self.now > expiry {
-            outcome.outcome = .skipped
-            outcome.reason = .expired
-            self.items.append(Item(outcome: outcome))
-            return
+        if let expired = self.expired(fire, template, outcome) {
+            self.items.append(Item(outcome: expired))
+        } else if template.web != nil {
+            self.deliver(fire, outcome)
+        } else {
+            self.send(fire, template, outcome, gate)
         }
-        if template.web != nil {
-            self.park(fire, outcome)
-            return
-        }
-        self.send(fire, template, outcome, health)
     }
 
+    /// A fire of the line, whose topic takes fires again.
+    private mutating func resume(_ resumed: Resumed.Fire) {
+        let (outcome, template) = self.begin(resumed.fire)
+        let count = self.items.count
+        if let template, let expired = self.expired(resumed.fire, template, outcome) {
+            self.items.append(Item(outcome: expired))
+        } else if let template, let failure = resumed.failure {
+            let fire = EventFormat.Fire(
+                id: outcome.id, occurrence: resumed.fire.occurrence, template: template, lane: self.lane,
+                sequence: self.sequence)
+            self.fail(fire, outcome, topic: resumed.topic, failure)
+        } else if let template {
+            self.send(resumed.fire, template, outcome, nil)
+        } else {
+            self.items.append(Item(outcome: outcome))
+        }
+        for index in count..<self.items.count {
+            self.items[index].resumed = (resumed.offset, resumed.topic)
+            if let record = self.items[index].record { self.waiting[record] = .staying }
+        }
+    }
+
+    private func expired(_ fire: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord) -> OutcomeRecord? {
+        guard let expiry = EventFormat.expiry(of: fire.occurrence, template), self.now > expiry else { return nil }
+        var outcome = outcome
+        outcome.outcome = .skipped
+        outcome.reason = .expired
+        return outcome
+    }
+
+    /// - Parameter gate: `nil` for a fire whose turn it is.
     private mutating func send(
-        _ parked: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord, _ health: TopicHealth
+        _ parked: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord, _ gate: Gate?
     ) {
         var outcome = outcome
         self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
@@ -266,19 +319,26 @@ package struct RoundPlan: Sendable {
             self.fail(fire, outcome, topic: topic, error)
             return
         }
-        if health.isUnavailable(topic) {
-            self.park(parked, outcome)
+        if let gate, gate.isClosed(topic) {
+            self.putAside(parked, outcome, .waiting, .joins(topic))
             return
         }
+        if self.records.last?.topic != topic { self.topics.insert(topic) }
         self.items.append(Item(outcome: outcome, record: self.records.count))
         self.records.append(record)
-        self.waiting.append(parked)
+        self.waiting.append(.joining(parked))
     }
 
-    private mutating func park(_ fire: ParkedFire, _ outcome: OutcomeRecord) {
-        self.items.append(Item(outcome: outcome, record: self.records.count, isMove: true))
-        self.records.append(Self.parkedRecord(fire, self.lane, self.rules))
-        self.waiting.append(nil)
+    private mutating func deliver(_ fire: ParkedFire, _ outcome: OutcomeRecord) {
+        self.putAside(fire, outcome, .deliveries, .delivery)
+    }
+
+    private mutating func putAside(
+        _ fire: ParkedFire, _ outcome: OutcomeRecord, _ queue: ParkedQueue, _ role: Item.Role
+    ) {
+        self.items.append(Item(outcome: outcome, record: self.records.count, role: role))
+        self.records.append(Self.parkedRecord(fire, queue, self.lane, self.rules))
+        self.waiting.append(.not)
     }
 
     /// The end of a fire that went to an HTTP target.
@@ -293,7 +353,7 @@ package struct RoundPlan: Sendable {
             return
         }
         self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
-        guard end == .failed else {
+        guard end == .failed, !(template.retry.dropsExhausted && reason == .retriesExhausted) else {
             self.items.append(Item(outcome: outcome))
             return
         }
@@ -327,6 +387,20 @@ package struct RoundPlan: Sendable {
             return try self.rules.format.record(of: fire, topic: topic, now: self.now)
         } catch {
             preconditionFailure("binary mode without a pattern refuses a fire: \(error)")
+        }
+    }
+
+    /// The record of a fire that waits, to find out whether its topic takes it; `nil` for one that cannot be written.
+    static func trial(of fire: ParkedFire, topic: String, lane: LaneID, rules: PublishingRules) -> OutgoingRecord? {
+        do {
+            let event = EventFormat.Fire(
+                id: ActivationID(
+                    cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
+                    scheduledTime: fire.occurrence.scheduled), occurrence: fire.occurrence,
+                template: try FireTemplate(decoding: fire.occurrence.template), lane: lane, sequence: 0)
+            return try rules.format.record(of: event, topic: topic, now: fire.notBefore)
+        } catch {
+            return nil
         }
     }
 

@@ -25,6 +25,8 @@ package protocol TransactionSession: Sendable {
 package protocol TransactionSessionFactory: Sendable {
     /// A session with the lane's own transactional id.
     func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession
+    /// A session with an id beside it, for transactions that are aborted in any case.
+    func makeTrialSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession
 }
 
 /// Why a step of a transaction failed.

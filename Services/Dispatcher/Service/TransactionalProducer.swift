@@ -36,6 +36,9 @@ package actor TransactionalProducer: LaneProducer {
         self.random = SplitMix64(seed: seed)
     }
 
+    /// One transaction at a time.
+    package nonisolated var inFlightMax: Int { 1 }
+
     package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {
         self.confirm = confirm
         _ = try await self.retrying(trouble: { _ in }) { session throws(TransactionError) in session }
@@ -53,62 +56,66 @@ package actor TransactionalProducer: LaneProducer {
         }
     }
 
-    package func publish(
-        _ records: [OutgoingRecord], fallback: @Sendable (Int) -> OutgoingRecord?,
-        settle: @Sendable ([RecordFate]) -> Settlement, trouble: @Sendable (String) -> Void
-    ) async throws(PublishError) -> Settlement {
+    package func publish(_ publication: Publication) async throws(PublishError) -> Settlement {
+        let records = publication.records
         var refused: [Int: RecordFate] = [:]
         var diversion = Diversion()
-        var deadLettersRefused: Set<Int> = []
+        var lettersGivenUp: Set<Int> = []
+        var lettersFailed: Set<Int> = []
         var attempts: UInt32 = 0
-        return try await self.transaction(trouble: trouble) { session throws(Attempt) in
+        return try await self.transaction(trouble: publication.trouble) { session throws(Attempt) in
             attempts += 1
             #if DEFENCE_REMOVAL
             if Defence.cursorLast.isRemoved {
-                return try await Self.publishCursorFirst(records, settle, attempts, session)
+                return try await Self.publishCursorFirst(records, publication.settle, attempts, session)
             }
             #endif
-            let sent = records.indices.filter { refused[$0] == nil }
             var fates = refused
+            var sending = Sending(publication, except: refused, diversion)
+            for index in sending.staying { fates[index] = .parked(offset: nil) }
+            let deliveries = sending.records.isEmpty ? [] : await session.produce(sending.records)
             let refusedBefore = refused.count
             var culprit: Attempt?
-            var failed: [Int] = []
-            let outgoing = sent.map { index in
-                diversion.indices.contains(index) ? fallback(index) ?? records[index] : records[index]
-            }
-            let deliveries = sent.isEmpty ? [] : await session.produce(outgoing)
-            for (index, delivery) in zip(sent, deliveries) {
+            for (place, delivery) in deliveries.enumerated() {
+                let index = sending.index(at: place)
                 switch delivery {
                 case .delivered(let partition, let offset):
+                    sending.wasTaken(place)
+                    guard let index else { continue }
                     fates[index] =
-                        diversion.indices.contains(index)
-                        ? .parked : .delivered(partition: partition, offset: offset, attempts: attempts)
+                        sending.isDiverted(place)
+                        ? .parked(offset: offset)
+                        : .delivered(partition: partition, offset: offset, attempts: attempts)
                 case .refused(let refusal, let detail):
+                    guard let index else { throw .journalRefused("\(refusal): \(detail)") }
                     refused[index] = .refused(refusal, detail: detail, attempts: attempts)
                     culprit = .withoutCulprit
                 case .unavailable(let reason):
-                    failed.append(index)
+                    sending.wasNotTaken(place)
                     culprit = culprit ?? .again(reason)
                 case .fenced(let reason): throw .fenced(reason)
                 }
             }
             // Beside a refused record the others fail for its sake.
-            if refused.count == refusedBefore {
-                diversion.attempted(failed: failed, of: sent.count) { fallback($0) != nil }
-            }
+            if refused.count == refusedBefore { await sending.conclude(publication, &diversion) }
+            // The witness is for an attempt that fails; one that succeeds writes the journal itself.
             if let culprit { throw culprit }
-            let settlement = settle(records.indices.compactMap { fates[$0] })
-            // A dead letter that is itself refused is gone; the outcome in the journal remains.
-            let letters = settlement.deadLetters.indices.filter { !deadLettersRefused.contains($0) }
+            let settlement = publication.settle(records.indices.compactMap { fates[$0] })
+            // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
+            let letters = settlement.deadLetters.indices.filter { !lettersGivenUp.contains($0) }
             if !letters.isEmpty {
                 let deliveries = await session.produce(letters.map { settlement.deadLetters[$0] })
                 for (index, delivery) in zip(letters, deliveries) {
                     switch delivery {
                     case .delivered: break
                     case .refused:
-                        deadLettersRefused.insert(index)
+                        lettersGivenUp.insert(index)
                         culprit = .withoutCulprit
-                    case .unavailable(let reason): culprit = culprit ?? .again(reason)
+                    case .unavailable(let reason):
+                        // Kafka took the fires of this very attempt.
+                        if lettersFailed.contains(index) { lettersGivenUp.insert(index) }
+                        lettersFailed.insert(index)
+                        culprit = culprit ?? .again(reason)
                     case .fenced(let reason): throw .fenced(reason)
                     }
                 }
@@ -246,6 +253,27 @@ package actor TransactionalProducer: LaneProducer {
         }
         self.mustConfirm = true
         return session
+    }
+
+    package func tries(_ record: OutgoingRecord) async -> Bool? {
+        do throws(TransactionError) {
+            let session = try await self.sessions.makeTrialSession(for: self.lane)
+            var answer: Bool?
+            do throws(TransactionError) {
+                try await session.initialize()
+                try await session.begin()
+                switch await session.produce([record]).first {
+                case .delivered, .refused: answer = true
+                case .unavailable: answer = false
+                case .fenced, nil: answer = nil
+                }
+                await session.abort()
+            } catch {}
+            await session.close()
+            return answer
+        } catch {
+            return nil
+        }
     }
 
     /// One record in a transaction of its own, without a second try.

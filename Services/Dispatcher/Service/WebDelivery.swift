@@ -33,10 +33,16 @@ package protocol WebSender: Sendable {
 /// Delivers fires to HTTP targets: builds requests, judges answers. At least once: an answer that is lost repeats the
 /// request, with the same id.
 package struct WebDelivery: Sendable {
-    /// Attempts until a fire is given up.
+    /// Attempts until a fire is given up, and pauses between them, where the schedule says nothing.
     package static let attemptsMax: UInt32 = 8
     package static let pauseMin = Duration.seconds(1)
     package static let pauseMax = Duration.seconds(60)
+    /// What a target asks for by `Retry-After` counts up to here.
+    package static let retryAfterMax = Duration.seconds(600)
+
+    static func attemptsMax(of template: FireTemplate) -> UInt32 {
+        template.retry.attemptsMax == 0 ? self.attemptsMax : template.retry.attemptsMax
+    }
 
     /// What became of one attempt.
     enum Result: Sendable {
@@ -69,9 +75,12 @@ package struct WebDelivery: Sendable {
         }
         switch await self.sender.send(request) {
         case .status(let status, let retryAfter):
-            return self.judge(status, retryAfter, target, jitter: Self.jitter(fire.id, attempt), attempt)
+            let jitter = Self.jitter(fire.id, attempt)
+            return self.judge(
+                status, retryAfter, target, jitter: jitter,
+                pause: Self.pause(attempt, jitter: jitter, fire.template.retry))
         case .unavailable(let detail):
-            return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt)), detail)
+            return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt), fire.template.retry), detail)
         case .forbidden(let detail): return .refused(.targetRefused, detail)
         }
     }
@@ -124,14 +133,16 @@ package struct WebDelivery: Sendable {
                 .credentialsMissing, "there is no OpenWhisk key for the namespace \(fire.template.namespace)")
         }
         let name = parts.dropFirst().map { Self.escaped($0) }.joined(separator: "/")
+        let parent = fire.template.traceparent
+        let trace = parent.isEmpty ? [] : [("traceparent", parent)]
         return WebRequest(
             url: "\(host)/api/v1/namespaces/\(Self.escaped(parts[0]))/\(collection)/\(name)",
-            headers: [("Content-Type", "application/json"), ("X-Request-ID", fire.id.description)], body: body,
+            headers: [("Content-Type", "application/json"), ("X-Request-ID", fire.id.description)] + trace, body: body,
             basic: key, isTrusted: true)
     }
 
     private func judge(
-        _ status: Int, _ retryAfter: Duration?, _ target: FireTemplate.Web, jitter: Double, _ attempt: UInt32
+        _ status: Int, _ retryAfter: Duration?, _ target: FireTemplate.Web, jitter: Double, pause: Duration
     ) -> Result {
         let isWhisk = if case .hook = target { false } else { true }
         switch status {
@@ -145,8 +156,7 @@ package struct WebDelivery: Sendable {
             let boundary = Duration.milliseconds(60_000 - now % 60_000)
             return .again(boundary + .seconds(5) * jitter, "HTTP 429")
         case _ where status == 409 && isWhisk, 408, 425, 429, 500...599:
-            let pause = retryAfter.map { min($0, .seconds(600)) } ?? Self.pause(attempt, jitter: jitter)
-            return .again(pause, "HTTP \(status)")
+            return .again(retryAfter.map { min($0, Self.retryAfterMax) } ?? pause, "HTTP \(status)")
         case 401, 403:
             return .refused(isWhisk ? .credentialsMissing : .targetRefused, "HTTP \(status): the key is not accepted")
         default:
@@ -156,8 +166,13 @@ package struct WebDelivery: Sendable {
     }
 
     /// Doubling; between half and all of the bound.
-    private static func pause(_ attempt: UInt32, jitter: Double) -> Duration {
-        min(self.pauseMin * (1 << Int(min(attempt, 16) - min(attempt, 1))), self.pauseMax) * (0.5 + jitter / 2)
+    private static func pause(_ attempt: UInt32, jitter: Double, _ retry: FireTemplate.Retry) -> Duration {
+        func bound(_ milliseconds: UInt64, _ fallback: Duration) -> Duration {
+            milliseconds == 0 ? fallback : .milliseconds(Int64(clamping: milliseconds))
+        }
+        let first = bound(retry.backoffMinMilliseconds, self.pauseMin)
+        let most = max(first, bound(retry.backoffMaxMilliseconds, self.pauseMax))
+        return min(first * (1 << Int(min(attempt, 16) - min(attempt, 1))), most) * (0.5 + jitter / 2)
     }
 
     /// From 0 to 1, a function of the fire and the attempt: many that wait for one host do not come back together.

@@ -12,6 +12,10 @@ final class FaultPlan: @unchecked Sendable {
         case join, leave, drain
         case slowPath, framesTwice, claimArrivesLate
         case pairCut
+        case topicLeaderless, topicClosed, topicForgotten
+
+        /// Of single topics: drawn apart, beside all others.
+        static let ofTopics: [Kind] = [.topicLeaderless, .topicClosed, .topicForgotten]
     }
 
     /// How far clocks are stepped: below the two seconds at which a dispatcher refuses.
@@ -20,6 +24,7 @@ final class FaultPlan: @unchecked Sendable {
     private let cluster: SimulatedCluster
     private let settings: RunSettings
     private var random: SplitMix64
+    private var topicRandom: SplitMix64
     /// Of this run: a random half of all kinds, so that some are seen without the noise of others.
     let kinds: [Kind]
     private(set) var counts: [Kind: Int] = [:]
@@ -28,8 +33,9 @@ final class FaultPlan: @unchecked Sendable {
         self.cluster = cluster
         self.settings = settings
         var random = SplitMix64(seed: seed)
-        self.kinds = Kind.allCases.filter { _ in Bool.random(using: &random) }
+        self.kinds = Kind.allCases.filter { !Kind.ofTopics.contains($0) && Bool.random(using: &random) }
         self.random = random
+        self.topicRandom = SplitMix64(seed: ~seed)
         if self.kinds.contains(.clockStep) { cluster.oracle.clockErrorMax = Self.clockStepMax }
     }
 
@@ -44,6 +50,31 @@ final class FaultPlan: @unchecked Sendable {
             guard let kind = self.kinds.randomElement(using: &self.random) else { return }
             self.counts[kind, default: 0] += 1
             self.inflict(kind)
+        }
+    }
+
+    /// Takes single topics away, in half of all runs.
+    func runTopics() async {
+        let simulator = self.cluster.simulator
+        guard Bool.random(using: &self.topicRandom) else { return }
+        while simulator.now < self.settings.faultsFor.wholeNanoseconds {
+            await simulator.pause(self.settings.faultEvery * Double.random(in: 0.5...6, using: &self.topicRandom))
+            guard let kind = Kind.ofTopics.randomElement(using: &self.topicRandom) else { return }
+            self.counts[kind, default: 0] += 1
+            let topics = [SimulatedCluster.defaultTopic, SimulatedCluster.otherTopic]
+            let topic = topics[Int.random(in: 0..<topics.count, using: &self.topicRandom)]
+            let away = Duration.seconds(Double.random(in: 0.5...15, using: &self.topicRandom))
+            self.takeAway(topic, kind)
+            await simulator.pause(away)
+            self.cluster.kafka.bringBack(topic)
+        }
+    }
+
+    private func takeAway(_ topic: String, _ kind: Kind) {
+        switch kind {
+        case .topicLeaderless: self.cluster.kafka.leaderlessTopics.insert(topic)
+        case .topicForgotten: self.cluster.kafka.forgottenTopics.insert(topic)
+        default: self.cluster.kafka.closedTopics.insert(topic)
         }
     }
 
@@ -218,6 +249,7 @@ final class FaultPlan: @unchecked Sendable {
             guard let host = cluster.host(of: self.seat()) else { return }
             let limit = Self.clockStepMax.wholeNanoseconds
             host.wallOffset = Int64.random(in: -limit...limit, using: &self.random)
+        case .topicLeaderless, .topicClosed, .topicForgotten: break
         }
     }
 }

@@ -18,6 +18,9 @@ final class SimulatedCluster: @unchecked Sendable {
     static let laneCount = 3
     static let journalTopic = PublishingRules.journalTopic(of: SimulatedCluster.name)
     static let parkedTopic = PublishingRules.parkedTopic(of: name)
+    /// Where fires go whose templates say nothing, and where others do.
+    static let defaultTopic = "fires"
+    static let otherTopic = "fires.other"
 
     /// A place where a process runs, again and again.
     struct Seat: Hashable {
@@ -229,7 +232,7 @@ final class SimulatedCluster: @unchecked Sendable {
         let rules = PublishingRules(
             cluster: Self.name, dispatcher: seat.node,
             topics: TopicPolicy(
-                defaultTopic: "fires", deadLetterTopic: "deadletters", pattern: "fires.*",
+                defaultTopic: Self.defaultTopic, deadLetterTopic: "deadletters", pattern: "fires.*",
                 internalPrefix: "escapement."))
         let journal = self.kafka.journal(on: host, topic: Self.journalTopic)
         let clocks = host.clocks

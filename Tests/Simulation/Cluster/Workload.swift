@@ -45,12 +45,15 @@ final class Workload: @unchecked Sendable {
         }
     }
 
+    /// Every third goes to a topic of its own; the others to the cluster's.
+    private var topic: String { self.count % 3 == 0 ? SimulatedCluster.otherTopic : "" }
+
     private func createSchedule() async {
         self.count += 1
         let name = "schedule-\(self.count)"
         let pattern = Pattern(everySeconds: Self.periods.randomElement(using: &self.random) ?? 1)
         let isCron = Bool.random(using: &self.random)
-        let template = FireTemplate(origin: .schedule, namespace: "sim", name: name)
+        let template = FireTemplate(origin: .schedule, namespace: "sim", name: name, topic: self.topic)
         let uid = UID.random(using: &self.random)
         let new = NewSchedule(
             uid: uid,
@@ -91,7 +94,7 @@ final class Workload: @unchecked Sendable {
             let name = "timer-\(self.count)"
             let shard = ShardID(UInt16.random(in: 0..<UInt16(SimulatedCluster.shardCount), using: &self.random))
             let delay = Duration.milliseconds(Int.random(in: 1...15_000, using: &self.random))
-            let template = FireTemplate(origin: .timer, namespace: "sim", name: name)
+            let template = FireTemplate(origin: .timer, namespace: "sim", name: name, topic: self.topic)
             new.append(
                 NewTimer(
                     uid: ShardPlacement.timerUID(shard: shard, using: &self.random), namespace: "sim", name: name,

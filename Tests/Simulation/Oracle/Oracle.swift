@@ -5,7 +5,7 @@ import Store
 import TestSupport
 import WireProtocol
 
-/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13).
+/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13, and I14: order).
 /// Shares no code with what it judges but the values that are on the wire and in the journal.
 final class Oracle: @unchecked Sendable {
     struct Violation: CustomStringConvertible {
@@ -34,6 +34,20 @@ final class Oracle: @unchecked Sendable {
         var generation: UInt64
     }
 
+    /// Fires that follow each other.
+    private struct Row: Hashable {
+        var shard: ShardID
+        var topic: String
+    }
+
+    /// When a fire was parked first.
+    private struct Parking {
+        /// The journal entry of the same transaction.
+        var sequence: UInt64
+        /// Up to where the shard stood before it.
+        var revision: Revision
+    }
+
     /// At most so many are kept: the first says what went wrong.
     private static let violationsMax = 20
 
@@ -50,7 +64,9 @@ final class Oracle: @unchecked Sendable {
     private var runs: [UID: [OutcomeRecord]] = [:]
     private var published: Set<String> = []
     /// How far the shard stood when the fire was parked first: it was decided then, and is settled much later.
-    private var parked: [Point: Revision] = [:]
+    private var parked: [Point: Parking] = [:]
+    /// The entry that decided the last fire of each row.
+    private var rows: [Row: UInt64] = [:]
     private var versions: [VersionKey: StoredSchedule] = [:]
     private var timers: [UID: StoredTimer] = [:]
     private var acknowledged: [UID: String] = [:]
@@ -84,7 +100,7 @@ final class Oracle: @unchecked Sendable {
         if partition.topic == self.journalTopic {
             self.journal(LaneID(UInt16(partition.number)), record)
         } else if partition.topic == SimulatedCluster.parkedTopic {
-            self.park(record)
+            self.park(record, LaneID(UInt16(partition.number / ParkedQueue.count)))
         } else {
             let id = record.outgoing.headers.first { $0.name == "ce_id" }?.value ?? "no id"
             self.expect(self.published.insert(id).inserted, "I1", "\(id) is in \(partition.topic) twice")
@@ -92,12 +108,14 @@ final class Oracle: @unchecked Sendable {
     }
 
     /// Parked fires lie before the entry of their transaction, so the shard stands where it stood when they were decided.
-    private func park(_ stored: SimulatedKafka.Record) {
+    private func park(_ stored: SimulatedKafka.Record, _ lane: LaneID) {
         do {
             let fire = try ParkedFire(decoding: stored.outgoing.value)
             let point = Point(uid: fire.occurrence.uid, scheduled: fire.occurrence.scheduled)
             guard self.parked[point] == nil else { return }
-            self.parked[point] = self.shards[fire.shard]?.cursor.revision ?? Revision.none
+            self.parked[point] = Parking(
+                sequence: (self.sequences[lane] ?? 0) + 1,
+                revision: self.shards[fire.shard]?.cursor.revision ?? .none)
         } catch {
             self.expect(false, "I3", "a parked fire cannot be read: \(error)")
         }
@@ -117,13 +135,13 @@ final class Oracle: @unchecked Sendable {
         self.laneEpochs[lane] = max(record.laneEpoch, lastEpoch)
         switch record.body {
         case .barrier: break
-        case .part(let outcomes): for outcome in outcomes { self.settle(outcome) }
+        case .part(let outcomes): for outcome in outcomes { self.settle(outcome, in: record.sequence) }
         case .entry(let states, let outcomes):
             self.expect(
                 record.sequence > self.sequences[lane] ?? 0, "I3",
                 "lane \(lane): entry \(record.sequence) after \(self.sequences[lane] ?? 0)")
             self.sequences[lane] = record.sequence
-            for outcome in outcomes { self.settle(outcome) }
+            for outcome in outcomes { self.settle(outcome, in: record.sequence) }
             for state in states { self.moved(state) }
         }
     }
@@ -139,7 +157,7 @@ final class Oracle: @unchecked Sendable {
         self.shards[state.shard] = state
     }
 
-    private func settle(_ outcome: OutcomeRecord) {
+    private func settle(_ outcome: OutcomeRecord, in sequence: UInt64) {
         let earliest = outcome.due.advanced(by: .zero - self.clockErrorMax)
         self.expect(
             outcome.outcome != .dispatched || self.wallNow >= earliest, "I8",
@@ -154,13 +172,27 @@ final class Oracle: @unchecked Sendable {
         {
             self.lateCount += 1
         }
-        let before = self.parked[point] ?? self.shards[outcome.shard]?.cursor.revision ?? .none
+        self.inOrder(outcome, decidedBy: self.parked[point]?.sequence ?? sequence)
+        let before = self.parked[point]?.revision ?? self.shards[outcome.shard]?.cursor.revision ?? .none
         if let first = self.settled.updateValue(Settled(outcome: outcome, revisionBefore: before), forKey: point) {
             self.expect(
                 false, "I1",
                 "\(outcome.name) of \(outcome.scheduled) is settled twice: \(first.outcome.outcome) under epoch "
                     + "\(first.outcome.epoch), \(outcome.outcome) under \(outcome.epoch)")
         }
+    }
+
+    /// Fires of a shard and topic come out in the order of the entries that decided them, also when they had to wait. What
+    /// is due earlier is decided earlier, but for what was made when the watermark had passed it.
+    private func inOrder(_ outcome: OutcomeRecord, decidedBy sequence: UInt64) {
+        guard outcome.outcome == .dispatched, let topic = outcome.position?.topic else { return }
+        let row = Row(shard: outcome.shard, topic: topic)
+        let last = self.rows[row] ?? 0
+        self.expect(
+            sequence >= last, "I14",
+            "\(outcome.name) of \(outcome.due) (shard \(outcome.shard)), decided by entry \(sequence), is in \(topic) "
+                + "behind one of entry \(last)")
+        self.rows[row] = max(last, sequence)
     }
 
     /// The API answered that it has stored this.

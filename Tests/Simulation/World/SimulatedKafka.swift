@@ -53,6 +53,12 @@ final class SimulatedKafka: @unchecked Sendable {
     var produceFailsPerMille = 0
     /// Topics that answer with an error that does not pass.
     var forbiddenTopics: Set<String> = []
+    /// Topics whose partitions have no leader.
+    var leaderlessTopics: Set<String> = []
+    /// Topics that the brokers do not know for now.
+    var forgottenTopics: Set<String> = []
+    /// Topics that have leaders, which take no record: too few replicas follow.
+    var closedTopics: Set<String> = []
     /// Called for every record when its transaction commits.
     var committed: (SimulatedKafka.Partition, SimulatedKafka.Record) -> Void = { _, _ in }
 
@@ -81,6 +87,20 @@ final class SimulatedKafka: @unchecked Sendable {
         self.isDown = false
         self.lateEndPercent = 0
         self.produceFailsPerMille = 0
+        self.leaderlessTopics = []
+        self.closedTopics = []
+        self.forgottenTopics = []
+    }
+
+    func bringBack(_ topic: String) {
+        self.leaderlessTopics.remove(topic)
+        self.closedTopics.remove(topic)
+        self.forgottenTopics.remove(topic)
+    }
+
+    fileprivate func isAway(_ topic: String) -> Bool {
+        self.leaderlessTopics.contains(topic) || self.closedTopics.contains(topic)
+            || self.forgottenTopics.contains(topic)
     }
 
     // MARK: The brokers
@@ -233,6 +253,11 @@ struct SimulatedSessions: TransactionSessionFactory {
         SimulatedSession(
             kafka: self.kafka, host: self.host, transactionalID: "esc.\(self.cluster).lane.\(lane.rawValue)")
     }
+
+    func makeTrialSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        SimulatedSession(
+            kafka: self.kafka, host: self.host, transactionalID: "esc.\(self.cluster).lane.\(lane.rawValue).trial")
+    }
 }
 
 /// One producer, as librdkafka behaves: it retries inside, and tells of doubts only by its taint.
@@ -284,7 +309,9 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
                 deliveries.append(.refused(.forbiddenTopic, detail: "not authorized"))
                 continue
             }
-            if self.kafka.draws(self.kafka.produceFailsPerMille, of: 1000) {
+            if self.kafka.isAway(record.topic)
+                || self.kafka.draws(self.kafka.produceFailsPerMille, of: 1000)
+            {
                 self.isTainted = true
                 deliveries.append(.unavailable("not leader"))
                 continue
@@ -390,18 +417,24 @@ final class SimulatedJournal: JournalReader, JournalFeed, ParkedReader, TopicPro
     }
 
     func readParked(
-        _ lane: LaneID, from: Int64, max: Int
-    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
+        _ lane: LaneID, _ queue: ParkedQueue, from: Int64, max: Int
+    ) async throws(JournalError) -> ParkedStretch {
         try await self.reach()
         let partition = SimulatedKafka.Partition(
-            topic: SimulatedCluster.parkedTopic, number: Int32(lane.rawValue))
+            topic: SimulatedCluster.parkedTopic, number: queue.partition(of: lane))
+        let end = self.kafka.lastStableOffset(partition)
         let found = self.kafka.readCommitted(partition, from: from, max: max)
-        return (found.map(\.outgoing.value), found.last.map { $0.offset + 1 } ?? from)
+        let next = found.count < max ? Swift.max(from, end) : found.last.map { $0.offset + 1 } ?? from
+        return ParkedStretch(
+            records: found.map { .init(offset: $0.offset, bytes: $0.outgoing.value) }, next: next, isEnd: next >= end)
     }
 
-    func isAvailable(_ topic: String) async -> Bool {
+    func standing(of topic: String) async -> TopicStanding {
         await self.host.pause(self.kafka.drawLatency())
-        return !self.kafka.isDown
+        if self.kafka.isDown { return .silent }
+        if self.kafka.forbiddenTopics.contains(topic) { return .refused }
+        if self.kafka.forgottenTopics.contains(topic) { return .unknown }
+        return self.kafka.leaderlessTopics.contains(topic) ? .leaderless : .ready
     }
 
     static func stored(_ record: SimulatedKafka.Record) -> StoredJournalRecord {

@@ -24,7 +24,9 @@ import Testing
         var sequence: UInt64 = 0
         var nextSession: UInt64 = 0
         var clock: Int64 = 1000
-        var isPublishing = false
+        // Every other run has several rounds under way.
+        let inFlightMax = seed % 2 == 0 ? 1 : 4
+        var underWay = 0
         var acknowledged = 0
         _ = lane.recovered(.unused)
 
@@ -80,8 +82,9 @@ import Testing
                     tickers[shard]?[index].cursor = to
                 }
             case 7, 8:
-                guard !isPublishing, let round = lane.beginRound() else { continue }
-                isPublishing = true
+                guard let round = lane.beginRound(inFlightMax: inFlightMax) else { continue }
+                underWay += 1
+                #expect(underWay <= inFlightMax)
                 #expect(round.sequence == sequence + (round.needsJournal ? 1 : 0))
                 sequence = round.sequence
                 for offer in round.offers {
@@ -97,8 +100,8 @@ import Testing
                     durable[state.shard] = state
                 }
             default:
-                guard isPublishing else { continue }
-                isPublishing = false
+                guard underWay > 0 else { continue }
+                underWay -= 1
                 deliver(lane.commitRound())
             }
             lane.checkInvariants()

@@ -169,6 +169,38 @@ import Testing
         #expect(fixture.lane.beginRound()?.offers.map(\.occurrenceCount) == [6, 4])
     }
 
+    @Test func `a shard with a herd holds up no other for longer than a round`() {
+        var limits = LaneLimits()
+        limits.roundOccurrencesMax = 10
+        limits.batchesMax = 10
+        var fixture = LaneFixture(limits: limits)
+        _ = fixture.opened(3)
+        _ = fixture.opened(4)
+        var at = self.start
+        for number in 1...8 {
+            let to = LaneFixture.cursor(LaneFixture.now.milliseconds - 1000 + Int64(number))
+            #expect(fixture.offer(3, from: at, to: to, occurrences: 5) == nil)
+            at = to
+        }
+        #expect(fixture.offer(4, from: self.start, to: at, occurrences: 1) == nil)
+        #expect(fixture.lane.beginRound()?.offers.map(\.shard) == [ShardID(3), ShardID(4)])
+        _ = fixture.lane.commitRound()
+        #expect(fixture.lane.beginRound()?.offers.map(\.occurrenceCount) == [5, 5])
+    }
+
+    @Test func `an open answers behind all rounds that were under way before it`() throws {
+        var fixture = LaneFixture()
+        _ = fixture.opened(3)
+        #expect(fixture.offer(from: self.start, to: self.a) == nil)
+        #expect(fixture.lane.beginRound(inFlightMax: 2)?.offers.count == 1)
+        #expect(fixture.lane.open(ShardID(3), epoch: Epoch(2), session: LaneFixture.second) == nil)
+        let second = fixture.lane.beginRound(inFlightMax: 2)
+        #expect(second?.shards.map(\.cursor) == [self.a], "as the first round will have left it")
+        #expect(fixture.lane.beginRound(inFlightMax: 2) == nil)
+        #expect(fixture.lane.commitRound() == [.acknowledged(LaneFixture.first, ShardID(3), Epoch(1), self.a)])
+        #expect(fixture.lane.commitRound() == [.opened(LaneFixture.second, ShardID(3), Epoch(2), self.a)])
+    }
+
     @Test func `what a lost connection offered is still published`() {
         var fixture = LaneFixture()
         _ = fixture.opened(3)

@@ -15,9 +15,8 @@ import Testing
             let journal = PublishingRules.journalTopic(of: KafkaFixture.cluster)
             for number in 0..<3 {
                 try await fixture.broker.order(Fault(.dropAnswer, api: .produce))
-                _ = try await producer.publish(
-                    [KafkaFixture.record("\(number)"), KafkaFixture.record("nobody", topic: "no.such.topic")],
-                    fallback: { _ in nil },
+                let publication = Publication(
+                    [KafkaFixture.record("\(number)"), KafkaFixture.record(String(repeating: "x", count: 2_000_000))],
                     settle: { fates in
                         let delivered = fates.count { if case .delivered = $0 { true } else { false } }
                         return Settlement(
@@ -27,7 +26,8 @@ import Testing
                                     topic: journal, partition: 0, key: nil,
                                     value: ByteBuffer(string: "\(delivered)/\(fates.count)"))
                             ], outcomes: [])
-                    }, trouble: { _ in })
+                    })
+                _ = try await producer.publish(publication)
             }
             #expect(try await fixture.texts("escapement.fires", isCommittedOnly: false) == ["0", "1", "2"])
             #expect(try await fixture.texts(journal) == ["1/2", "1/2", "1/2"])

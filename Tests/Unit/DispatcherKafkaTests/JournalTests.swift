@@ -100,21 +100,22 @@ import Testing
     @Test func `parked fires are read up to the end, and the end is said`() async throws {
         try await KafkaFixture.with { fixture in
             let reader = KafkaJournalReader(connection: fixture.connection, cluster: KafkaFixture.cluster)
-            #expect(try await reader.readParked(self.lane, from: 0, max: 10).records.isEmpty)
+            #expect(try await reader.readParked(self.lane, .waiting, from: 0, max: 10).records.isEmpty)
             let session = try await fixture.sessions.makeSession(for: self.lane)
             try await session.initialize()
             try await session.begin()
             _ = await session.produce(
                 ["a", "b"].map {
                     OutgoingRecord(
-                        topic: PublishingRules.parkedTopic(of: KafkaFixture.cluster), partition: 1, key: nil,
+                        topic: PublishingRules.parkedTopic(of: KafkaFixture.cluster),
+                        partition: ParkedQueue.waiting.partition(of: self.lane), key: nil,
                         value: ByteBuffer(string: $0))
                 })
             try await session.commit()
-            let found = try await reader.readParked(self.lane, from: 0, max: 10)
-            #expect(found.records.map { String(buffer: $0) } == ["a", "b"])
+            let found = try await reader.readParked(self.lane, .waiting, from: 0, max: 10)
+            #expect(found.records.map { String(buffer: $0.bytes) } == ["a", "b"])
             #expect(found.next >= 2)
-            #expect(try await reader.readParked(self.lane, from: found.next, max: 10).records.isEmpty)
+            #expect(try await reader.readParked(self.lane, .waiting, from: found.next, max: 10).records.isEmpty)
         }
     }
 
@@ -125,13 +126,14 @@ import Testing
             try await session.initialize()
             try await session.begin()
             let parked = OutgoingRecord(
-                topic: PublishingRules.parkedTopic(of: KafkaFixture.cluster), partition: 1, key: nil,
+                topic: PublishingRules.parkedTopic(of: KafkaFixture.cluster),
+                        partition: ParkedQueue.waiting.partition(of: self.lane), key: nil,
                 value: ByteBuffer(string: "a"))
             _ = await session.produce([parked])
             try await session.commit()
             try await fixture.broker.order(Fault(.delayAnswer(milliseconds: 3000), api: .fetch))
-            let found = try await reader.readParked(self.lane, from: 0, max: 10)
-            #expect(found.records.map { String(buffer: $0) } == ["a"])
+            let found = try await reader.readParked(self.lane, .waiting, from: 0, max: 10)
+            #expect(found.records.map { String(buffer: $0.bytes) } == ["a"])
         }
     }
 

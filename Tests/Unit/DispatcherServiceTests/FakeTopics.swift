@@ -34,6 +34,12 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var aborts = 0
         /// Topics whose partitions have no leader.
         var leaderless: Set<String> = []
+        /// Nobody answers.
+        var isDown = false
+        /// Topics that have a leader, which takes no record.
+        var closed: Set<String> = []
+        /// Topics that the broker does not know for now.
+        var forgotten: Set<String> = []
     }
 
     let state = Mutex(State())
@@ -80,8 +86,15 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         return FakeSession(self)
     }
 
+    func makeTrialSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
+        FakeTrial(self)
+    }
+
     func delivery(_ record: OutgoingRecord, isCommitted: Bool) -> RecordDelivery {
-        if self.state.withLock({ $0.leaderless.contains(record.topic) }) { return .unavailable("no leader") }
+        let isAway = self.state.withLock { state in
+            state.isDown || [state.leaderless, state.closed, state.forgotten].contains { $0.contains(record.topic) }
+        }
+        if isAway { return .unavailable("no leader") }
         if self.missing.contains(record.topic) { return .refused(.unknownTopic, detail: "no such topic") }
         if record.value.readableBytes > self.recordBytesMax { return .refused(.tooLarge, detail: "too large") }
         let partition = record.partition ?? 0
@@ -104,8 +117,9 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
 
     // MARK: RecordProducer, without transactions
 
-    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
-        records.map { record in
+    func produce(_ records: [OutgoingRecord], handedOver: @Sendable () -> Void) async -> [RecordDelivery] {
+        defer { handedOver() }
+        return records.map { record in
             let fault = self.takeFault {
                 switch $0 {
                 case .produceUnavailable, .produceFenced: true
@@ -123,22 +137,29 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
     // MARK: Parked fires
 
     func readParked(
-        _ lane: LaneID, from: Int64, max: Int
-    ) async throws(JournalError) -> (records: [ByteBuffer], next: Int64) {
+        _ lane: LaneID, _ queue: ParkedQueue, from: Int64, max: Int
+    ) async throws(JournalError) -> ParkedStretch {
         self.state.withLock { state in
-            let all = state.partitions["escapement.test.parked/\(lane)"] ?? []
-            var records: [ByteBuffer] = []
+            let all = state.partitions["escapement.test.parked/\(queue.partition(of: lane))"] ?? []
+            var records: [ParkedStretch.Record] = []
             var next = from
             for (offset, stored) in all.enumerated().dropFirst(Int(from)) where records.count < max {
                 guard stored.isSettled else { break }
                 next = Int64(offset) + 1
-                if stored.isCommitted { records.append(stored.record.value) }
+                if stored.isCommitted { records.append(.init(offset: Int64(offset), bytes: stored.record.value)) }
             }
-            return (records, next)
+            return ParkedStretch(records: records, next: next, isEnd: next == all.count)
         }
     }
 
-    func isAvailable(_ topic: String) async -> Bool { !self.state.withLock { $0.leaderless.contains(topic) } }
+    func standing(of topic: String) async -> TopicStanding {
+        self.state.withLock { state in
+            if state.isDown { return .silent }
+            if state.leaderless.contains(topic) { return .leaderless }
+            if state.forgotten.contains(topic) { return .unknown }
+            return self.missing.contains(topic) ? .refused : .ready
+        }
+    }
 
     // MARK: JournalReader
 
@@ -271,5 +292,25 @@ final class FakeSession: TransactionSession {
         if let open { self.topics.settle(open, isCommitted: false) }
     }
 
+    func close() async {}
+}
+
+/// A transaction that is aborted in any case.
+struct FakeTrial: TransactionSession {
+    private let topics: FakeTopics
+
+    init(_ topics: FakeTopics) { self.topics = topics }
+
+    var isTainted: Bool { false }
+    func initialize() async throws(TransactionError) {}
+    func begin() async throws(TransactionError) {}
+    func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
+        records.map { record in
+            let isClosed = self.topics.state.withLock { $0.closed.contains(record.topic) }
+            return isClosed ? .unavailable("too few replicas") : .delivered(partition: 0, offset: 0)
+        }
+    }
+    func commit() async throws(TransactionError) {}
+    func abort() async {}
     func close() async {}
 }

@@ -17,9 +17,8 @@ import WireProtocol
             entry: [state], outcomes: outcomes, lane: self.lane, laneEpoch: Epoch(1), sequence: 1,
             dispatcher: NodeID("dispatcher-7"), bytesMax: 300)
         {
-            _ = await topics.produce([
-                OutgoingRecord(topic: "escapement.test.journal", partition: 1, key: nil, value: value)
-            ])
+            let record = OutgoingRecord(topic: "escapement.test.journal", partition: 1, key: nil, value: value)
+            _ = await topics.produce([record], handedOver: {})
         }
     }
 

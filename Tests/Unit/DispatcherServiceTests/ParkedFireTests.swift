@@ -20,7 +20,9 @@ import WireProtocol
     }
 
     /// Publishes one fire for `topic` at a lane whose other topics work.
-    private func publish(_ topic: String, _ fixture: LaneFixture, from: Cursor, to: Cursor) async {
+    private func publish(
+        _ topic: String, _ fixture: LaneFixture, from: Cursor, to: Cursor, timePasses: Bool = true
+    ) async {
         var template = Samples.template
         template.topic = topic
         fixture.shell.offer(
@@ -29,8 +31,11 @@ import WireProtocol
                 occurrenceCount: 1,
                 payload: FireWork(
                     occurrences: [Samples.occurrence(template, scheduled: to.cron.instant)], ticker: NodeID("t"))))
-        await self.passing(fixture) {
-            await fixture.replies.wait(for: .acknowledged(self.session, ShardID(0), Epoch(5), to))
+        let reply = LaneReply.acknowledged(self.session, ShardID(0), Epoch(5), to)
+        if timePasses {
+            await self.passing(fixture) { await fixture.replies.wait(for: reply) }
+        } else {
+            await fixture.replies.wait(for: reply)
         }
     }
 
@@ -126,5 +131,149 @@ import WireProtocol
         #expect(outcomes().map(\.attempts) == [2])
         #expect(outcomes().map(\.error) == ["HTTP 202"])
         #expect(sender.requests.map(\.url) == ["https://example.com/hook", "https://example.com/hook"])
+    }
+
+    @Test(arguments: [false, true])
+    func `a fire is given up after as many attempts as its policy says, and dropped where it says so`(drops: Bool) async {
+        let clocks = ManualClocks()
+        let sender = ScriptedSender([])
+        let fixture = LaneFixture(
+            clocks: clocks,
+            web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        let run = await self.started(fixture)
+        var template = Samples.template
+        template.web = .hook(url: "https://example.com/hook", secret: "")
+        template.expireAfterMilliseconds = 0
+        template.retry.attemptsMax = 3
+        template.retry.dropsExhausted = drops
+        fixture.shell.offer(
+            .init(
+                session: self.session, shard: ShardID(0), epoch: Epoch(5), from: .start, to: self.a, byteCount: 100,
+                occurrenceCount: 1,
+                payload: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
+        func outcomes() -> [OutcomeRecord] {
+            fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
+                if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
+            }
+        }
+        await self.wait(fixture) { !outcomes().isEmpty }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(outcomes().map(\.reason) == [.retriesExhausted])
+        #expect(sender.requests.count == 3)
+        #expect(fixture.topics.committed("escapement.deadletters").count == (drops ? 0 : 1))
+    }
+
+    // MARK: Order
+
+    private func cursor(_ number: Int) -> Cursor { Samples.cursor(Samples.due.milliseconds - 100_000 + Int64(number) * 1000) }
+
+    /// Opens the shard and publishes fires `numbers` for `topic`, each a second later than the one before.
+    private func publish(_ numbers: Range<Int>, _ topic: String, _ fixture: LaneFixture) async {
+        for number in numbers {
+            await self.publish(
+                topic, fixture, from: number == 0 ? .start : self.cursor(number - 1), to: self.cursor(number))
+        }
+    }
+
+    private func instants(_ topic: String, _ fixture: LaneFixture) -> [String] {
+        fixture.topics.committed(topic).map { record in record.headers.first { $0.name == "esc-nominal" }?.value ?? "" }
+    }
+
+    private func started(_ fixture: LaneFixture) async -> Task<LaneShell.Ending, Never> {
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+        await fixture.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
+        return run
+    }
+
+    @Test(arguments: [true, false])
+    func `fires that fall due while others of their topic wait come behind them`(hasLeader: Bool) async {
+        let fixture = LaneFixture()
+        let run = await self.started(fixture)
+        await self.publish(0..<2, "team.away", fixture)
+        fixture.topics.state.withLock { state in
+            if hasLeader { state.closed = ["team.away"] } else { state.leaderless = ["team.away"] }
+        }
+        await self.publish(2..<6, "team.away", fixture)
+        fixture.topics.state.withLock { state in
+            state.closed = []
+            state.leaderless = []
+        }
+        await self.publish(6..<12, "team.away", fixture)
+        await self.wait(fixture) { self.instants("team.away", fixture).count == 12 }
+        fixture.shell.stop()
+        _ = await run.value
+        let instants = self.instants("team.away", fixture)
+        #expect(instants == instants.sorted())
+        #expect(Set(instants).count == 12)
+        #expect(!fixture.topics.committed("escapement.test.parked").isEmpty)
+    }
+
+    @Test func `an outage of Kafka as a whole puts nothing aside`() async {
+        let fixture = LaneFixture()
+        let run = await self.started(fixture)
+        await self.publish(0..<2, "team.a", fixture)
+        fixture.topics.state.withLock { $0.isDown = true }
+        let outage = Task { await self.publish(2..<4, "team.a", fixture) }
+        let attempts = fixture.topics.sessionCount
+        await self.wait(fixture) { fixture.topics.sessionCount > attempts + 20 }
+        fixture.topics.state.withLock { $0.isDown = false }
+        await outage.value
+        fixture.shell.stop()
+        _ = await run.value
+        let instants = self.instants("team.a", fixture)
+        #expect(instants.count == 4 && instants == instants.sorted())
+        #expect(fixture.topics.committed("escapement.test.parked").isEmpty)
+    }
+
+    @Test func `a topic that the brokers forget for a while gets its fires`() async {
+        let fixture = LaneFixture()
+        let run = await self.started(fixture)
+        fixture.topics.state.withLock { $0.forgotten = ["team.a"] }
+        // It is put aside without an attempt: Kafka says that it does not know the topic.
+        await self.publish("team.a", fixture, from: .start, to: self.a, timePasses: false)
+        await self.publish("team.a", fixture, from: self.a, to: self.b, timePasses: false)
+        fixture.clocks.advance(by: TopicHealth.missingAfter / 2)
+        fixture.topics.state.withLock { $0.forgotten = [] }
+        await self.wait(fixture) { self.instants("team.a", fixture).count == 2 }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(fixture.topics.committed("escapement.deadletters").isEmpty)
+    }
+
+    @Test func `a topic that stays unknown is missing, and its fires are recorded as failed`() async {
+        let fixture = LaneFixture()
+        let run = await self.started(fixture)
+        fixture.topics.state.withLock { $0.forgotten = ["team.gone"] }
+        await self.publish(0..<3, "team.gone", fixture)
+        await self.wait(fixture) { fixture.topics.committed("escapement.deadletters").count == 3 }
+        fixture.shell.stop()
+        _ = await run.value
+        let outcomes = fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
+            if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
+        }
+        #expect(outcomes.map(\.reason) == [.topicMissing, .topicMissing, .topicMissing])
+    }
+
+    @Test func `a successor keeps the order of the fires that wait`() async {
+        let topics = FakeTopics()
+        let one = LaneFixture(epoch: 1, topics: topics)
+        let run = await self.started(one)
+        topics.state.withLock { $0.leaderless = ["team.away"] }
+        await self.publish(0..<4, "team.away", one)
+        one.shell.stop()
+        _ = await run.value
+        topics.state.withLock { $0.leaderless = [] }
+        let two = LaneFixture(epoch: 2, topics: topics)
+        let secondRun = Task { await two.shell.run() }
+        two.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+        await two.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), self.cursor(3)))
+        await self.publish(4..<8, "team.away", two)
+        await self.wait(two) { self.instants("team.away", two).count == 8 }
+        two.shell.stop()
+        _ = await secondRun.value
+        let instants = self.instants("team.away", two)
+        #expect(instants == instants.sorted() && Set(instants).count == 8)
     }
 }

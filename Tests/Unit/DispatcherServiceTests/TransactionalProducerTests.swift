@@ -22,8 +22,8 @@ import Testing
 
     /// Publishes and writes one journal record that holds the fates as text.
     private func publish(_ records: [OutgoingRecord]) async throws(PublishError) -> Settlement {
-        try await self.producer.publish(
-            records, fallback: { _ in nil },
+        let publication = Publication(
+            records,
             settle: { fates in
                 let refused = zip(records, fates).filter { if case .refused = $1 { true } else { false } }.map(\.0)
                 return Settlement(
@@ -33,7 +33,8 @@ import Testing
                             topic: self.journalTopic, partition: 0, key: nil,
                             value: ByteBuffer(string: "\(fates.count)"))
                     ], outcomes: [])
-            }, trouble: { _ in })
+            })
+        return try await self.producer.publish(publication)
     }
 
     private func texts(_ topic: String) -> [String] { self.topics.committed(topic).map { String(buffer: $0.value) } }
@@ -140,15 +141,16 @@ import Testing
             ["a", "b"].map { OutgoingRecord(topic: "fires", key: nil, value: ByteBuffer(string: $0)) }
             + [OutgoingRecord(topic: "gone", key: nil, value: ByteBuffer(string: "c"))]
         let seen = Mutex<[RecordFate]>([])
-        _ = try await producer.publish(
-            records, fallback: { _ in nil },
+        let publication = Publication(
+            records,
             settle: { fates in
                 seen.withLock { $0 = fates }
                 return Settlement(
                     deadLetters: [],
                     journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))],
                     outcomes: [])
-            }, trouble: { _ in })
+            })
+        _ = try await producer.publish(publication)
         #expect(
             seen.withLock { $0 } == [
                 .delivered(partition: 0, offset: 1, attempts: 2), .delivered(partition: 0, offset: 0, attempts: 1),

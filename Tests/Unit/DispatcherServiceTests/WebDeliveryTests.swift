@@ -90,6 +90,30 @@ private struct Keys: NamespaceKeys {
         #expect(pause > .seconds(60) - .seconds(1) && pause <= .seconds(65), "the clock stands at a full minute")
     }
 
+    @Test func `a policy's pauses count, and what the target asks for before them`() async {
+        let sender = ScriptedSender([.status(503, retryAfter: nil), .unavailable("no"), .status(503, retryAfter: .seconds(7))])
+        let delivery = WebDelivery(sender: sender, keys: Keys(), whiskHost: nil, clocks: ManualClocks())
+        var template = Samples.template
+        template.retry.backoffMinMilliseconds = 100
+        template.retry.backoffMaxMilliseconds = 400
+        let target = FireTemplate.Web.hook(url: "https://a.example", secret: "")
+        var pauses: [Duration] = []
+        for attempt in [1, 9, 1] as [UInt32] {
+            let result = await delivery.deliver(
+                Samples.fire(template), to: target, format: EventFormat(), attempt: attempt)
+            if case .again(let pause, _) = result { pauses.append(pause) }
+        }
+        #expect(pauses.count == 3)
+        #expect(pauses.first.map { $0 >= .milliseconds(50) && $0 <= .milliseconds(100) } == true)
+        #expect(pauses.dropFirst().first.map { $0 >= .milliseconds(200) && $0 <= .milliseconds(400) } == true)
+        #expect(pauses.last == .seconds(7))
+    }
+
+    @Test func `a trigger gets the trace of the fire`() async {
+        let sent = await self.attempt(.trigger("/guest/t"), .status(202, retryAfter: nil)).request
+        #expect(sent?.headers.first { $0.name == "traceparent" }?.value == Samples.trace)
+    }
+
     @Test func `a hook's answer names its pause`() async {
         guard
             case .again(let pause, _) = await self.attempt(

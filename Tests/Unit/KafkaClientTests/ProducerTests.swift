@@ -88,11 +88,12 @@ import Testing
         }
     }
 
-    @Test func `an unknown topic is a permanent failure where topics are not created by use`() async throws {
+    @Test func `a topic that stays unknown is a permanent failure where topics are not created by use`() async throws {
         try await KafkaFixture.with { kafka async throws in
             try await kafka.cluster.order(
                 Fault(.error(.unknownTopicOrPartition), api: .metadata, topic: "nix", count: 1000))
-            let producer = try kafka.producer()
+            let producer = try kafka.producer(
+                kafka.settings(more: [.init("topic.metadata.propagation.max.ms", "1000")]))
             let refused = await producer.produce(KafkaRecordBatch("nix", "a"))
             #expect(refused.allSatisfy { $0.code.isPermanentForRecord }, "\(refused)")
             await producer.close()

@@ -31,6 +31,8 @@ import Testing
         let (policy, problems) = try self.read(
             #"{"retry": {"maxAttempts": 8, "minBackoff": "200ms"}, "onExhausted": "dead-letter"}"#)
         #expect(problems == [])
+        #expect(policy.retry.attemptsMax == 8 && policy.retry.backoffMinMilliseconds == 200)
+        #expect(!policy.retry.dropsExhausted)
         #expect(policy.write(scope: .schedule)["retry"]?["maxAttempts"] == 8)
         #expect(try self.read(#"{"retry": {"attempts": 8}}"#).1 == ["/policy/retry/attempts UNKNOWN_FIELD"])
     }

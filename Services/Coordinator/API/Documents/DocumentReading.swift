@@ -109,16 +109,20 @@ extension FireTemplate {
     /// What dispatchers publish for a document's target.
     init(
         origin: Origin, namespace: String, name: String, target: TargetDocument, labels: [JSONMember],
-        expireAfterMilliseconds: UInt64, traceparent: String
+        policy: PolicyDocument, traceparent: String
     ) {
         self.init(
             origin: origin, namespace: namespace, name: name, action: target.action, topic: target.topic,
             key: target.key, format: target.format, contentType: target.contentType,
             payload: .init(bytes: target.payloadBytes),
             labels: labels.map { Label(name: $0.name, value: $0.value.stringValue ?? "") },
-            expireAfterMilliseconds: expireAfterMilliseconds, traceparent: traceparent,
+            expireAfterMilliseconds: policy.expireAfterMilliseconds, traceparent: traceparent,
             headers: target.headers.map { Header(name: $0.name, value: $0.value.stringValue ?? "") },
             isPattern: target.isPattern, web: target.web.map { Web($0) })
+        self.retry.attemptsMax = policy.retry.attemptsMax
+        self.retry.backoffMinMilliseconds = policy.retry.backoffMinMilliseconds
+        self.retry.backoffMaxMilliseconds = policy.retry.backoffMaxMilliseconds
+        self.retry.dropsExhausted = policy.retry.dropsExhausted
     }
 }
 

@@ -115,7 +115,7 @@ struct ScheduleDraft: Sendable {
     func body(namespace: String) -> ScheduleBody {
         let template = FireTemplate(
             origin: .schedule, namespace: namespace, name: self.name, target: self.target, labels: self.labels,
-            expireAfterMilliseconds: self.policy.expireAfterMilliseconds, traceparent: "")
+            policy: self.policy, traceparent: "")
         let misfire = self.policy.misfire
         return ScheduleBody(
             kind: WhenDocument.kind(of: self.definition), when: WhenDocument.write(self.definition).bytes,

@@ -62,7 +62,7 @@ struct TimerDraft: Sendable {
         ])
         let template = FireTemplate(
             origin: .timer, namespace: namespace, name: name, target: self.target, labels: self.labels,
-            expireAfterMilliseconds: self.policy.expireAfterMilliseconds, traceparent: traceparent)
+            policy: self.policy, traceparent: traceparent)
         var hash = SHA256()
         hash.update(JSONValue.object([self.spokenDue]).bytes)
         hash.update(document.bytes)

@@ -1,0 +1,45 @@
+package import EscapementModel
+package import WireProtocol
+
+/// The work of one accepted batch.
+package struct FireWork: Sendable {
+    package var occurrences: [FireOccurrence]
+    /// Who sent it, for the records.
+    package var ticker: NodeID
+
+    package init(occurrences: [FireOccurrence], ticker: NodeID) {
+        self.occurrences = occurrences
+        self.ticker = ticker
+    }
+}
+
+/// What is equal for all rounds of a process.
+package struct PublishingRules: Sendable {
+    package var cluster: String
+    package var dispatcher: NodeID
+    package var journalTopic: String
+    package var topics: TopicPolicy
+    package var format: EventFormat
+    package var payloads: PayloadRecording
+    /// `nil`: no fire has a trace of its own.
+    package var spans: FireSpans?
+
+    package init(
+        cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat(),
+        payloads: PayloadRecording = .digest, spans: FireSpans? = nil
+    ) {
+        self.spans = spans
+        self.cluster = cluster
+        self.dispatcher = dispatcher
+        self.journalTopic = Self.journalTopic(of: cluster)
+        self.topics = topics
+        self.format = format
+        self.payloads = payloads
+    }
+
+    package static func journalTopic(of cluster: String) -> String { "escapement.\(cluster).journal" }
+    package static func parkedTopic(of cluster: String) -> String { "escapement.\(cluster).parked" }
+    /// Where the built-in canary fires to, so that no consumer of fires meets it.
+    package static func canaryTopic(of cluster: String) -> String { "escapement.\(cluster).canary" }
+    package static func recorderGroup(of cluster: String) -> String { "escapement.\(cluster).recorder" }
+}
