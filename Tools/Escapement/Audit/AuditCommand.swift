@@ -19,6 +19,9 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Only this schedule, and no timers.")
     var schedule: String?
 
+    @Flag(help: "Do not look into the journal for what is missing; quicker when much is.")
+    var withoutJournal = false
+
     @OptionGroup(title: "Server")
     var client: ClientOptions
 
@@ -38,7 +41,7 @@ struct AuditCommand: AsyncParsableCommand {
                     .get, "\(api.home)/reconciliation",
                     query: [
                         ("from", from.description), ("to", to.description), ("schedule", self.schedule),
-                        ("pageToken", token),
+                        ("withoutJournal", self.withoutJournal ? "true" : nil), ("pageToken", token),
                     ])
                 for item in page["items"]?.arrayValue ?? [] {
                     if let number = item["timers"]?.integerValue { timers += number } else { schedules += 1 }

@@ -16,6 +16,8 @@ struct BenchStack {
     struct Sample: Sendable {
         /// Dispatched so far, by all dispatchers.
         var fires = 0.0
+        /// Activation documents stored or refused so far, by all dispatchers.
+        var documents = 0.0
         /// Cumulative counts of lateness up to each bound, in seconds; the last bound is infinite.
         var lateness: [(bound: Double, count: Double)] = []
         /// By name of the process: processor nanoseconds, and resident bytes.
@@ -62,6 +64,8 @@ struct BenchStack {
                     counts[bound, default: 0] += value
                 } else if line.hasPrefix("escapement_fire_lateness_seconds_count") {
                     sample.fires += value
+                } else if line.hasPrefix("escapement_activation_writes_total"), !line.contains("duplicate") {
+                    sample.documents += value
                 }
             }
         }

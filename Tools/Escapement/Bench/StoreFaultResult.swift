@@ -8,7 +8,7 @@ struct StoreFaultResult: Sendable {
     let doubled: Int64
     /// Documents that the store refused, in the dead-letter topic with the reason.
     let parked: Int
-    /// From the end of the fault to the last record seen.
+    /// From the end of the fault until as many documents were stored or refused as fired.
     let caughtUpSeconds: Double
     /// The dispatchers' resident memory together: the largest, and before.
     let peakMebibytes: Double

@@ -112,17 +112,25 @@ struct StoreFaultsCommand: AsyncParsableCommand {
         if phase != .refusing { try await stack.order("{}") }
         Console.tell("\(phase.rawValue): waiting for the records")
         let mended = clocks.monotonicNow()
-        var audit = try await self.audit(api, from: start, to: end)
-        var kept = try await stack.parkedDocuments().subtracting(parked)
         // As long as the fault again, and two minutes.
         let limit = Duration.seconds(Int64(self.seconds + 120))
+        while after.documents - before.documents < Double(count),
+            clocks.monotonicNow().duration(since: mended) < limit
+        {
+            try await clocks.sleep(for: .milliseconds(100))
+            after = try await stack.sample()
+            peak = max(peak, stack.dispatcherBytes(after))
+        }
+        let caughtUp = clocks.monotonicNow().duration(since: mended)
+        Console.tell("\(phase.rawValue): comparing")
+        var audit = try await self.audit(api, from: start, to: end)
+        var kept = try await stack.parkedDocuments().subtracting(parked)
         while audit.recorded + Int64(kept.count) < Int64(count), clocks.monotonicNow().duration(since: mended) < limit {
             try await clocks.sleep(for: .milliseconds(500))
             peak = max(peak, stack.dispatcherBytes(try await stack.sample()))
             audit = try await self.audit(api, from: start, to: end)
             kept = try await stack.parkedDocuments().subtracting(parked)
         }
-        let caughtUp = clocks.monotonicNow().duration(since: mended)
         try await stack.order("{}")
         return StoreFaultResult(
             figures: figures, recorded: audit.recorded, doubled: audit.doubled, parked: kept.count,
@@ -143,7 +151,7 @@ struct StoreFaultsCommand: AsyncParsableCommand {
                     .get, "\(api.home)/reconciliation",
                     query: [
                         ("from", from.description), ("to", to.advanced(by: .milliseconds(1)).description),
-                        ("pageToken", token),
+                        ("withoutJournal", "true"), ("pageToken", token),
                     ])
             } catch let failure as ClientFailure where failure.isUnavailable {
                 // The store has just come back; who asks knows to ask again.

@@ -25,6 +25,7 @@ extension APIServer {
         let given = (query.instant("from"), query.instant("to"))
         let only = query.text("schedule")
         let token = query.text("pageToken")
+        let asksJournal = !query.flag("withoutJournal")
         for (name, value) in [("from", given.0), ("to", given.1)] where value == nil && query.faults.isEmpty {
             query.note(name, ProblemCode.missingField, "is required")
         }
@@ -34,7 +35,7 @@ extension APIServer {
         try query.finish()
         guard let from = given.0, let to = given.1 else { throw Problem.invalid(query.faults) }
         let end = min(to, self.view.now)
-        let deadline = self.clocks.monotonicNow().advanced(by: Self.journalTime)
+        let deadline = self.clocks.monotonicNow().advanced(by: asksJournal ? Self.journalTime : .zero)
         func item(_ name: String) async throws -> JSONValue {
             let result = try await self.reconciliation(
                 call.namespace, name, from: from, to: end, journalUntil: deadline)
@@ -48,7 +49,8 @@ extension APIServer {
                 name = try PageToken.key("c", token)
             } catch {
                 let after = try PageToken.watermark(token)
-                return try await self.reconcileTimers(call.namespace, from: from, to: end, after: after)
+                return try await self.reconcileTimers(
+                    call.namespace, from: from, to: end, after: after, journalUntil: deadline)
             }
         }
         let found = try await self.store.scheduleNames(
@@ -93,7 +95,7 @@ extension APIServer {
 
     /// Timers that were not cancelled, while the store has them: for an hour after they were settled.
     private func reconcileTimers(
-        _ namespace: String, from: WallInstant, to: WallInstant, after: Watermark
+        _ namespace: String, from: WallInstant, to: WallInstant, after: Watermark, journalUntil deadline: MonotonicInstant
     ) async throws -> Response {
         let timers = try await self.store.timers(
             namespace: namespace, from: from, to: to, after: after, limit: Self.timersAtOnce)
@@ -104,7 +106,6 @@ extension APIServer {
         var result = Reconciliation(
             timers: timers, records: records, settledBefore: self.view.now.advanced(by: .zero - Self.settlingTime))
         let byName = Dictionary(timers.map { ($0.name, $0) }) { first, _ in first }
-        let deadline = self.clocks.monotonicNow().advanced(by: Self.journalTime)
         try await self.askJournal(of: &result, until: deadline) { difference in
             guard let timer = difference.timer.flatMap({ byName[$0] }) else { return .unsupported }
             return try await RecordSearch(cluster: self.cluster, namespace: namespace, name: timer.name).journal(
