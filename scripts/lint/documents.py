@@ -1,4 +1,4 @@
-"""The documents against what they speak of: links, anchors, files, variables, metrics, alerts.
+"""The documents against what they speak of: links, anchors, files, variables, metrics, alerts, the version.
 
 With the folder of a build as its argument: their commands and options against the command line, and nothing else.
 """
@@ -143,6 +143,21 @@ def check_variables():
                 problem(f"{path.relative_to(ROOT)}: {name} is not in docs/configuration-reference.md")
 
 
+def check_version():
+    """The release is one number, wherever it stands."""
+    sources = (ROOT / "Shared/Observability/ProcessIdentity.swift").read_text()
+    release = re.search(r'static let version = "(.+)"', sources)[1]
+    patterns = {
+        "Dockerfile": r"^ARG VERSION=(.+)$",
+        "k8s/base/kustomization.yaml": r"(?:newTag|app.kubernetes.io/version): ([^},\s]+)",
+        "k8s/overlays/production/kustomization.yaml": r"newTag: ([^},\s]+)",
+    }
+    for file, pattern in patterns.items():
+        found = set(re.findall(pattern, (ROOT / file).read_text(), flags=re.M))
+        if found != {release}:
+            problem(f"{file}: the version is {', '.join(sorted(found))}, that of the code is {release}")
+
+
 if len(sys.argv) > 1:
     check_commands(command_tree(pathlib.Path(sys.argv[1])))
 else:
@@ -150,5 +165,6 @@ else:
     check_alerts()
     check_metrics()
     check_variables()
+    check_version()
 if PROBLEMS:
     sys.exit("\n".join(PROBLEMS))
