@@ -92,10 +92,12 @@ package struct StoreSetup: Hashable, Sendable {
         }
         // The policy first: the template names it.
         if let retention = self.retention, let path = retention.path(on: server),
-            let finding = try await self.checkPolicy(client, server), isWanted(finding.state)
+            let finding = try await self.checkPolicy(client, server)
         {
-            try await self.putPolicy(retention, path, client, server)
-            made.append(finding.what)
+            // Elasticsearch deletes with the rights of whoever put the policy last: somebody with fewer may have.
+            let isAdopted = replacing && server.lifecycle == .ilm && finding.state == .right
+            if isWanted(finding.state) || isAdopted { try await self.putPolicy(retention, path, client, server) }
+            if isWanted(finding.state) { made.append(finding.what) }
         }
         let finding = try await self.checkTemplate(client, server)
         if isWanted(finding.state) {

@@ -7,7 +7,8 @@ struct ElasticsearchSetupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "setup", abstract: "Make the index template and the retention policy.",
         discussion: """
-            Needs the rights manage_index_templates and manage_ilm; with this done, a dispatcher needs create_doc, \
+            Needs the rights manage_index_templates and manage_ilm, and manage on the indices, because Elasticsearch \
+            deletes with the rights of whoever put the policy. With this done, a dispatcher needs create_doc, \
             auto_configure, read and view_index_metadata on the indices only. Indices that exist keep their mapping.
             """)
 
