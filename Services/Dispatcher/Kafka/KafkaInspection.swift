@@ -147,7 +147,8 @@ package struct KafkaInspection: Sendable {
             findings.append(
                 Finding(
                     .problem,
-                    "\(name) has \(found.partitionCount) partitions, but the lanes of the cluster ask for \(topic.partitionCount)")
+                    "\(name) has \(found.partitionCount) partitions, but the lanes of the cluster ask for \(topic.partitionCount)"
+                )
             )
         }
         if found.leaderlessCount > 0 {

@@ -75,7 +75,8 @@ package final class SharedProducer: RecordProducer {
         try self.producer.withLock { current throws(KafkaError) in
             if let current, current.fatalReason == nil { return current }
             let made = try KafkaProducer(
-                settings: self.connection.settings.withDefaults(Self.defaults), logger: self.connection.logger, health: self.connection.monitor)
+                settings: self.connection.settings.withDefaults(Self.defaults), logger: self.connection.logger,
+                health: self.connection.monitor)
             current = made
             return made
         }

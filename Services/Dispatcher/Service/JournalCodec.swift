@@ -155,7 +155,9 @@ package enum JournalCodec {
             case 3:
                 guard stretches.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.waiting") }
                 let (end, isOverflow) = start.addingReportingOverflow(try offset(part))
-                guard !isOverflow, start >= next, end > start else { throw WireError(.badValue, field: "journal.waiting") }
+                guard !isOverflow, start >= next, end > start else {
+                    throw WireError(.badValue, field: "journal.waiting")
+                }
                 stretches.append(start..<end)
                 start = end
             case 4:

@@ -103,7 +103,8 @@ package struct Publication: Sendable {
         _ records: [OutgoingRecord], fallback: @escaping @Sendable (Int) -> Fallback = { _ in .none },
         witness: @escaping @Sendable () -> OutgoingRecord? = { nil },
         away: @escaping @Sendable (Set<String>) async -> Set<String> = { _ in [] },
-        settle: @escaping @Sendable ([RecordFate]) -> Settlement, trouble: @escaping @Sendable (String) -> Void = { _ in }
+        settle: @escaping @Sendable ([RecordFate]) -> Settlement,
+        trouble: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.records = records
         self.fallback = fallback

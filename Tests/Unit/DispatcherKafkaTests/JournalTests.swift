@@ -127,7 +127,7 @@ import Testing
             try await session.begin()
             let parked = OutgoingRecord(
                 topic: PublishingRules.parkedTopic(of: KafkaFixture.cluster),
-                        partition: ParkedQueue.waiting.partition(of: self.lane), key: nil,
+                partition: ParkedQueue.waiting.partition(of: self.lane), key: nil,
                 value: ByteBuffer(string: "a"))
             _ = await session.produce([parked])
             try await session.commit()

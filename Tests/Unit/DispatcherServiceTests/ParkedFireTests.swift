@@ -134,7 +134,8 @@ import WireProtocol
     }
 
     @Test(arguments: [false, true])
-    func `a fire is given up after as many attempts as its policy says, and dropped where it says so`(drops: Bool) async {
+    func `a fire is given up after as many attempts as its policy says, and dropped where it says so`(drops: Bool) async
+    {
         let clocks = ManualClocks()
         let sender = ScriptedSender([])
         let fixture = LaneFixture(
@@ -166,7 +167,9 @@ import WireProtocol
 
     // MARK: Order
 
-    private func cursor(_ number: Int) -> Cursor { Samples.cursor(Samples.due.milliseconds - 100_000 + Int64(number) * 1000) }
+    private func cursor(_ number: Int) -> Cursor {
+        Samples.cursor(Samples.due.milliseconds - 100_000 + Int64(number) * 1000)
+    }
 
     /// Opens the shard and publishes fires `numbers` for `topic`, each a second later than the one before.
     private func publish(_ numbers: Range<Int>, _ topic: String, _ fixture: LaneFixture) async {

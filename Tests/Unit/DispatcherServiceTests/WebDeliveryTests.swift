@@ -91,7 +91,9 @@ private struct Keys: NamespaceKeys {
     }
 
     @Test func `a policy's pauses count, and what the target asks for before them`() async {
-        let sender = ScriptedSender([.status(503, retryAfter: nil), .unavailable("no"), .status(503, retryAfter: .seconds(7))])
+        let sender = ScriptedSender([
+            .status(503, retryAfter: nil), .unavailable("no"), .status(503, retryAfter: .seconds(7)),
+        ])
         let delivery = WebDelivery(sender: sender, keys: Keys(), whiskHost: nil, clocks: ManualClocks())
         var template = Samples.template
         template.retry.backoffMinMilliseconds = 100
