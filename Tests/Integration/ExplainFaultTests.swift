@@ -102,6 +102,13 @@ import Testing
         ).run()
     }
 
+    /// What an audit found, for a failure: only what differs.
+    private static func differences(_ result: Command.Result) -> String {
+        let items = (try? JSONParser.parse(result.output))?["items"]?.arrayValue ?? []
+        let differing = items.filter { $0["differences"] != 0 || $0["pending"] != 0 }
+        return "exit \(result.code), \(JSONValue.array(differing).text.prefix(4000)) \(result.errors.suffix(2000))"
+    }
+
     /// Deletes records as nobody should.
     private func deleteRecords(_ stack: Stack, from: WallInstant, to: WallInstant) async throws -> [(
         name: String, at: String
@@ -147,7 +154,7 @@ import Testing
             var last = ""
             try await Eventually.holds("the audit of the run is clean", patience: Self.patience, seen: { last }) {
                 let result = try await self.audit(stack, from: start, to: end)
-                last = "\(result.code) \(result.output.suffix(2000)) \(result.errors.suffix(2000))"
+                last = Self.differences(result)
                 guard result.code == 0, let items = try JSONParser.parse(result.output)["items"]?.arrayValue else {
                     return false
                 }
@@ -173,7 +180,7 @@ import Testing
             #expect(deleted.count == Self.deleted)
             try await Eventually.holds("the audit finds what was deleted", patience: Self.patience, seen: { last }) {
                 let result = try await self.audit(stack, from: start, to: end)
-                last = "\(result.code) \(result.output.suffix(2000)) \(result.errors.suffix(2000))"
+                last = Self.differences(result)
                 guard result.code != 0 else { return false }
                 let items = try JSONParser.parse(result.output)["items"]?.arrayValue ?? []
                 let found = items.flatMap { item in

@@ -224,6 +224,40 @@ import Testing
         }
     }
 
+    @Test func `a fire of a ticker that had not heard of a change yet is told as it was, and is no difference`()
+        async throws
+    {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let document: JSONValue = ["name": "hourly", "when": ["cron": "0 * * * *"]]
+            #expect(try await calls.send(.post, Samples.schedules, document).status == 201)
+            api.clocks.advance(by: .seconds(2 * 3600 - 5))
+            #expect(try await calls.send(.post, "\(Samples.schedules)/hourly/pause", ["reason": "x"]).status == 200)
+            api.clocks.advance(by: .seconds(3 * 3600))
+            func ask(_ times: [String]) async throws -> (differences: JSONValue?, verdict: String?) {
+                api.gateway.state.withLock {
+                    $0.activations = .success([
+                        "items": .array(times.map { self.record("2026-11-23T\($0):00.000Z", .dispatched, .dispatched) })
+                    ])
+                }
+                let path = "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z&to=2026-11-24T00:00:00Z"
+                let audit = try await calls.send(.get, path)
+                let told = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
+                return (audit.document["items"]?[0]?["differences"], told.document["verdict"]?.stringValue)
+            }
+            // Paused five seconds before 11 o'clock.
+            let fired = try await ask(["11:00", "10:00"])
+            #expect(fired.differences == 0 && fired.verdict == "fired")
+            let doubled = try await ask(["11:00", "11:00", "10:00"])
+            #expect(doubled.differences == 1)
+            let later = try await ask(["12:00", "10:00"])
+            #expect(later.differences == 1, "by noon everyone had heard")
+            api.gateway.state.withLock { $0.activations = .success(["items": []]) }
+            let told = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
+            #expect(told.document["reason"] == "PAUSED", "\(told.document.text)")
+        }
+    }
+
     @Test func `reconciliation lists exactly what is missing, doubled or unexpected`() async throws {
         let api = try await TestAPI()
         try await api.serve { calls in

@@ -23,6 +23,8 @@ extension APIServer {
                     Route.Parameter("from", OpenAPI.instant, "Scheduled at or after; required"),
                     Route.Parameter("to", OpenAPI.instant, "Scheduled before; required"),
                     Route.Parameter("schedule", ["type": "string"], "Only this schedule"),
+                    Route.Parameter(
+                        "withoutJournal", ["type": "boolean"], "Do not look into the journal for what is missing"),
                     Route.Parameter("pageToken", ["type": "string"], "nextPageToken of the page before"),
                 ], answers: [200: "Reconciliation"], handler: { try await self.reconcile($0) }),
         ]
@@ -39,7 +41,9 @@ extension APIServer {
         var explainer = Explainer(history: history, at: instant ?? view.now, now: view.now)
         let explanation: Explanation
         switch try explainer.rule(compile: view.compiled) {
-        case .decided(let decided): explanation = decided
+        case .decided(let decided):
+            let record = try await self.belatedRecord(history, at: explainer.at)
+            explanation = record.map { explainer.belated($0) } ?? decided
         case .due(let occurrence, let version):
             if occurrence.due > view.now {
                 explanation = explainer.ahead(occurrence)
@@ -57,6 +61,21 @@ extension APIServer {
             }
         }
         return Answer.json(explanation.document(schedule: "\(call.namespace)/\(name)", at: explainer.at))
+    }
+
+    /// The record of an instant that a version named which had just ended; `nil` when there is none, or nobody knows.
+    private func belatedRecord(_ history: ScheduleHistory, at instant: WallInstant) async throws -> JSONValue? {
+        let next = WallInstant(milliseconds: instant.milliseconds + 1)
+        let view = self.view
+        guard instant <= view.now,
+            try history.belated(from: instant, to: next, limit: 1000, compile: view.compiled).contains(instant)
+        else { return nil }
+        do {
+            return try await RecordSearch(cluster: self.cluster, namespace: history.namespace, name: history.name)
+                .record(at: instant)
+        } catch let error as ClusterError where error.code == ClusterError.activationStoreUnavailable {
+            return nil
+        }
     }
 
     private func past(

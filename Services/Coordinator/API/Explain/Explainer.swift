@@ -74,6 +74,13 @@ struct Explainer: Sendable {
         return .due(occurrence, version)
     }
 
+    /// What a ticker did that had not heard yet of the change by which the rules name no such occurrence any more.
+    mutating func belated(_ record: JSONValue) -> Explanation {
+        self.check(
+            "change-known", false, "a change had been made shortly before, and the ticker had not heard of it yet")
+        return self.recorded(record)
+    }
+
     /// The occurrence scheduled at the instant, or due at it.
     private func occurrence(_ compiled: CompiledSchedule) -> Occurrence? {
         if case .occurrence(let occurrence) = compiled.standing(of: self.at) { return occurrence }

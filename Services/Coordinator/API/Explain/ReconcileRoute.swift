@@ -83,7 +83,9 @@ extension APIServer {
         let search = RecordSearch(cluster: self.cluster, namespace: namespace, name: name)
         let records = try await search.records(from: from, to: to, limit: Self.occurrencesMax + 1)
         var result = Reconciliation(
-            expected: expected.map(\.occurrence), records: records, from: from, to: to,
+            expected: expected.map(\.occurrence),
+            belated: try history.belated(from: from, to: to, limit: Self.occurrencesMax, compile: view.compiled),
+            records: records, from: from, to: to,
             settledBefore: view.now.advanced(by: .zero - Self.settlingTime))
         let versions = Dictionary(expected.map { ($0.occurrence.scheduled, $0) }) { first, _ in first }
         try await self.askJournal(of: &result, until: deadline) { difference in
@@ -95,7 +97,8 @@ extension APIServer {
 
     /// Timers that were not cancelled, while the store has them: for an hour after they were settled.
     private func reconcileTimers(
-        _ namespace: String, from: WallInstant, to: WallInstant, after: Watermark, journalUntil deadline: MonotonicInstant
+        _ namespace: String, from: WallInstant, to: WallInstant, after: Watermark,
+        journalUntil deadline: MonotonicInstant
     ) async throws -> Response {
         let timers = try await self.store.timers(
             namespace: namespace, from: from, to: to, after: after, limit: Self.timersAtOnce)

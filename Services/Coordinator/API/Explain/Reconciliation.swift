@@ -55,10 +55,12 @@ struct Reconciliation: Hashable, Sendable {
 
     /// - Parameters:
     ///   - expected: occurrences by the schedule's versions, in order.
+    ///   - belated: may be recorded or not: named by versions that had just ended.
     ///   - records: own records of the same stretch, runs included.
     ///   - settledBefore: what was due at or after this may not be recorded yet.
     init(
-        expected: [Occurrence], records: [JSONValue], from: WallInstant, to: WallInstant, settledBefore: WallInstant
+        expected: [Occurrence], belated: Set<WallInstant> = [], records: [JSONValue], from: WallInstant,
+        to: WallInstant, settledBefore: WallInstant
     ) {
         var single: [WallInstant: Int] = [:]
         var runs: [(first: WallInstant, last: WallInstant)] = []
@@ -85,7 +87,8 @@ struct Reconciliation: Hashable, Sendable {
                 self.differences.append(Difference(kind: .doubled, at: at, detail: "\(times) records"))
             }
         }
-        for (at, _) in single.sorted(by: { $0.key < $1.key }) where at >= from && at < to {
+        for (at, count) in single.sorted(by: { $0.key < $1.key }) where at >= from && at < to {
+            if count == 1, belated.contains(at) { continue }
             self.differences.append(Difference(kind: .unexpected, at: at, detail: "recorded, but no version names it"))
         }
     }

@@ -55,6 +55,30 @@ struct ScheduleHistory: Sendable {
         }
         return found
     }
+
+    /// How long a ticker may go on with a version that has ended: a change reaches it through the leader, who may be
+    /// failing over.
+    static let changeLag = Duration.seconds(15)
+
+    /// What versions named that had ended in `from..<to` shortly before: fired by a ticker that had not heard of it, or
+    /// not fired.
+    func belated(
+        from: WallInstant, to: WallInstant, limit: Int, compile: (StoredSchedule) throws -> CompiledSchedule
+    ) rethrows -> Set<WallInstant> {
+        var found: Set<WallInstant> = []
+        for version in self.lives.flatMap(\.versions) where !version.isEmpty && version.pause == nil {
+            guard let until = version.until, until.advanced(by: Self.changeLag) >= from, until < to else { continue }
+            let compiled = try compile(version)
+            var position = max(until, version.from)
+            while found.count < limit, let next = compiled.next(after: position),
+                next.scheduled <= until.advanced(by: Self.changeLag)
+            {
+                found.insert(next.scheduled)
+                position = next.due
+            }
+        }
+        return found
+    }
 }
 
 extension APIServer {
