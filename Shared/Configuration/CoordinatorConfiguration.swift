@@ -87,10 +87,22 @@ package struct CoordinatorConfiguration: ReadableConfiguration {
 /// The ticker: wheels. No credentials but its certificate.
 package struct TickerConfiguration: ReadableConfiguration {
     package var common: CommonConfiguration
+    /// How far ahead one-shots are kept in memory.
+    package var horizon: Duration
+    /// One-shots in memory at which loading pauses.
+    package var timersMax: Int
 
-    package init(common: CommonConfiguration) { self.common = common }
+    package init(common: CommonConfiguration, horizon: Duration = .seconds(900), timersMax: Int = 10_000_000) {
+        self.common = common
+        self.horizon = horizon
+        self.timersMax = timersMax
+    }
 
     package init(reading reader: inout ConfigurationReader) {
         self.init(common: CommonConfiguration(reading: &reader, needsCoordinators: true))
+        self.horizon = reader.duration(
+            "ESCAPEMENT_TICKER_HORIZON", default: self.horizon, in: .seconds(60)...(.seconds(86_400)))
+        self.timersMax = reader.integer(
+            "ESCAPEMENT_TICKER_TIMERS_MAX", default: self.timersMax, in: 10_000...1_000_000_000)
     }
 }

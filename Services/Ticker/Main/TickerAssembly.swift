@@ -38,6 +38,7 @@ struct TickerAssembly {
                     listenAddress: "", shardCount: UInt32(common.cluster.shardCount),
                     laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone,
                     instance: common.instance),
+                horizon: self.configuration.horizon, timersMax: self.configuration.timersMax,
                 drainTimeout: common.drainLimit, seed: random.next()),
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: contexts.client,

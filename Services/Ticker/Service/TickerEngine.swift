@@ -35,6 +35,8 @@ final class TickerEngine: @unchecked Sendable {
     /// How long a question about a cancelled timer may wait for the change to arrive.
     private static let settledAnswerMax = Duration.milliseconds(1500)
 
+    /// Reading both clocks takes no longer, else they are read again.
+    private static let readingMax = Duration.milliseconds(100)
     /// How much of the forecast is gathered with each summary: a quarter of a millisecond of work.
     private static let forecastAllowance = 16384
 
@@ -56,8 +58,10 @@ final class TickerEngine: @unchecked Sendable {
     /// Called once, when all shards first assigned fire.
     private let onLoaded: @Sendable () -> Void
     private let session: LeaderSession
+    private let leaderClock: LeaderClock
     private let links: DispatcherLinks
 
+    private var clock: TickClock
     private var core: TickerCore<[UInt8]>
     private var fireForm = FireForm()
     private var now: WallInstant
@@ -84,18 +88,20 @@ final class TickerEngine: @unchecked Sendable {
     init(
         configuration: TickerCore<[UInt8]>.Configuration, laneCount: Int, clocks: any Clocks,
         metrics: TickerMetrics, logger: Logger, onLoaded: @escaping @Sendable () -> Void,
-        makeSession: () -> LeaderSession, makeLinks: (TickerInbox) -> DispatcherLinks
+        leaderClock: LeaderClock, makeSession: () -> LeaderSession, makeLinks: (TickerInbox) -> DispatcherLinks
     ) {
         self.laneCount = laneCount
         self.clocks = clocks
         self.beat = LoopBeat("tick loop", limit: .seconds(10), now: { clocks.monotonicNow() })
         self.metrics = metrics
         self.logger = logger
-        self.now = clocks.wallNow()
+        self.clock = TickClock(wall: clocks.wallNow(), monotonic: clocks.monotonicNow())
+        self.now = self.clock.now
         self.secondStart = self.now
         self.summaryAt = self.now
         self.core = TickerCore(configuration: configuration, laneCount: laneCount, now: self.now)
         self.links = makeLinks(self.inbox)
+        self.leaderClock = leaderClock
         self.session = makeSession()
         self.onLoaded = onLoaded
     }
@@ -162,8 +168,7 @@ final class TickerEngine: @unchecked Sendable {
     }
 
     private func handleBatch() {
-        // Made monotonic: after a backward step of the wall clock time stands still here.
-        self.now = max(self.now, self.clocks.wallNow())
+        self.readClocks()
         for event in self.batch { self.handle(event) }
         self.tick()
         self.answerQueries()
@@ -173,10 +178,40 @@ final class TickerEngine: @unchecked Sendable {
         self.beat.beat()
     }
 
+    /// By the wall clock, which may be ahead of the one by which fires leave.
     private var nextDeadline: WallInstant? {
         let query = self.queries.map(\.deadline).min()
-        guard let wake = self.core.nextWake else { return query }
-        return query.map { min($0, wake) } ?? wake
+        guard let wake = self.core.nextWake else { return query.map(self.clock.wall(at:)) }
+        return self.clock.wall(at: query.map { min($0, wake) } ?? wake)
+    }
+
+    private func readClocks() {
+        var monotonic = self.clocks.monotonicNow()
+        var wall = self.clocks.wallNow()
+        // A pause between the two readings would look like a step.
+        while self.clocks.monotonicNow().duration(since: monotonic) > Self.readingMax {
+            monotonic = self.clocks.monotonicNow()
+            wall = self.clocks.wallNow()
+        }
+        if let heard = self.leaderClock.latest { self.clock.heard(heard.wall, at: heard.at) }
+        let note = self.clock.read(wall: wall, monotonic: monotonic)
+        self.now = self.clock.now
+        switch note {
+        case nil: return
+        case .held(let step):
+            self.logger.warning(
+                "the wall clock jumped ahead: fires keep their pace until the leader's clock confirms it",
+                event: "clock_held", Self.metadata(step))
+        case .contradicted(let difference):
+            self.logger.error(
+                "the wall clock is wrong by the leader's: fires keep their pace; set the clock of this host",
+                event: "clock_contradicted", Self.metadata(difference))
+        case .released: self.logger.info("the wall clock is followed again", event: "clock_released")
+        }
+    }
+
+    private static func metadata(_ duration: Duration) -> Logger.Metadata {
+        [LogKey.durationMilliseconds: .number(duration.wholeMilliseconds)]
     }
 
     // MARK: - Events

@@ -14,17 +14,20 @@ package struct TickerSettings: Sendable {
     package var member: MemberDescription
     /// How far ahead one-shots are kept in memory.
     package var horizon: Duration
+    /// One-shots in memory at which loading pauses.
+    package var timersMax: Int
     /// How long a stop may take to hand its shards over.
     package var drainTimeout: Duration
     /// Of the jitter between attempts; different in every process.
     package var seed: UInt64
 
     package init(
-        member: MemberDescription, horizon: Duration = .seconds(900), drainTimeout: Duration = .seconds(40),
-        seed: UInt64
+        member: MemberDescription, horizon: Duration = .seconds(900), timersMax: Int = 10_000_000,
+        drainTimeout: Duration = .seconds(40), seed: UInt64
     ) {
         self.member = member
         self.horizon = horizon
+        self.timersMax = timersMax
         self.drainTimeout = drainTimeout
         self.seed = seed
     }
@@ -60,6 +63,7 @@ package final class TickerNode: Sendable {
         let leaving = LeavingFlag()
         let metrics = TickerMetrics(observability.metrics)
         let lease = LeaseMetrics(observability.metrics, clocks: clocks)
+        let leaderClock = LeaderClock()
         let summary = SummaryRelay()
         let health = observability.health
         self.settings = settings
@@ -70,13 +74,19 @@ package final class TickerNode: Sendable {
         self.drive = drive
         self.translator = ScheduleTranslator(zones: zones)
         self.engine = TickerEngine(
-            configuration: .init(horizon: settings.horizon), laneCount: Int(settings.member.laneCount),
+            configuration: .init(horizon: settings.horizon, timersMax: settings.timersMax),
+            laneCount: Int(settings.member.laneCount),
             clocks: clocks, metrics: metrics, logger: logger,
             onLoaded: { health.set(Self.loadedCondition, .ok) },
+            leaderClock: leaderClock,
             makeSession: {
                 LeaderSession(
                     description: settings.member, connector: connector, addresses: coordinators, clocks: clocks,
-                    logger: logger, seed: settings.seed, onBeat: { lease.note($0) }
+                    logger: logger, seed: settings.seed,
+                    onBeat: { beat in
+                        lease.note(beat)
+                        if case .answered(let wall) = beat { leaderClock.heard(wall, at: clocks.monotonicNow()) }
+                    }
                 ) {
                     let state = summary.current
                     return WireProtocol.Heartbeat(

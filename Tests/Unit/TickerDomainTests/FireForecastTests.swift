@@ -29,7 +29,7 @@ import TickerDomain
     /// A core at 0 that fires these shards.
     private static func core(_ shards: [UInt16: [ShardChange<Int>]]) -> TickerCore<Int> {
         var core = TickerCore<Int>(
-            configuration: .init(horizon: .seconds(7200)), laneCount: 1, now: Self.at(0))
+            configuration: .init(horizon: .seconds(7200), lead: .seconds(3600)), laneCount: 1, now: Self.at(0))
         _ = core.feedReachable()
         _ = core.laneReachable(LaneID(0))
         let cursor = Cursor(

@@ -15,6 +15,8 @@ final class FakeLeader: Sendable {
         var version: UInt32 = 1
         /// What answers a greeting instead of this build's words.
         var greeting: Frame?
+        /// Its clock is ahead of that of the others.
+        var clockAhead = Duration.zero
         var task: Task<Void, Never>?
     }
 
@@ -65,6 +67,9 @@ final class FakeLeader: Sendable {
     /// Answers greetings with this frame.
     func greet(with frame: Frame) { self.state.withLock { $0.greeting = frame } }
 
+    /// Steps its clock against that of the others.
+    func stepClock(by duration: Duration) { self.state.withLock { $0.clockAhead += duration } }
+
     func send(raw frame: Frame) {
         for link in self.state.withLock({ $0.links }) { link.send(frame) }
     }
@@ -107,8 +112,9 @@ final class FakeLeader: Sendable {
                             build: "test", clock: self.clocks.wallNow()))
                     self.state.withLock { $0.links.append(link) }
                 case .heartbeat:
-                    let epoch = self.state.withLock { $0.epoch }
-                    link.send(HeartbeatAck(leaderEpoch: epoch, clock: self.clocks.wallNow()))
+                    let (epoch, ahead) = self.state.withLock { ($0.epoch, $0.clockAhead) }
+                    link.send(
+                        HeartbeatAck(leaderEpoch: epoch, clock: self.clocks.wallNow().advanced(by: ahead)))
                 case .snapshotRequest: self.answer(try frame.decode(SnapshotRequest.self), on: link)
                 case .horizonRequest:
                     let request = try frame.decode(HorizonRequest.self)
