@@ -209,12 +209,13 @@ package struct Lane<Payload: Sendable>: Sendable {
     ///
     /// - Parameters:
     ///   - now: for the pace of what catches up; without it there is none.
-    ///   - inFlightMax: rounds under way at a time.
+    ///   - inFlightMax: rounds under way at a time; together they hold no more than one alone would, because what is out
+    ///     without its journal entry when this process ends comes again.
     package mutating func beginRound(now: MonotonicInstant? = nil, inFlightMax: Int = 1) -> Round? {
         guard self.isRecovered, !self.isClosed, self.rounds.count < inFlightMax else { return nil }
         let opened = self.shards.filter { $0.value.pendingOpen != nil }.map(\.key)
         guard !self.queue.isEmpty || !opened.isEmpty || self.wantsRestatement else { return nil }
-        let offers = self.takeOffers(now: now)
+        let offers = self.takeOffers(now: now, occurrencesMax: self.limits.roundOccurrencesMax / max(1, inFlightMax))
         if offers.isEmpty, opened.isEmpty, !self.wantsRestatement { return nil }
         var needsJournal = !offers.isEmpty || self.wantsRestatement
         // What the rounds before it will have made durable.
@@ -301,7 +302,7 @@ package struct Lane<Payload: Sendable>: Sendable {
     /// Offers for one round: what is due now first, then what catches up, at its pace and in at most half of the
     /// round if there is both. Within a shard never out of order, and of all shards the first before the second of any:
     /// one with a herd holds up no other for longer than a round. At least one, unless the pace forbids it.
-    private mutating func takeOffers(now: MonotonicInstant?) -> [Offer] {
+    private mutating func takeOffers(now: MonotonicInstant?, occurrencesMax roundMax: Int) -> [Offer] {
         self.refillLateBudget(now)
         let turns = self.turns
         var chosen: [Int] = []
@@ -321,7 +322,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         var blocked: Set<ShardID> = []
         for index in turns where !blocked.contains(self.queue[index].offer.shard) {
             let queued = self.queue[index]
-            if !queued.isLate, fits(queued.offer, within: self.limits.roundOccurrencesMax) {
+            if !queued.isLate, fits(queued.offer, within: roundMax) {
                 take(index)
             } else {
                 blocked.insert(queued.offer.shard)
@@ -329,8 +330,8 @@ package struct Lane<Payload: Sendable>: Sendable {
         }
         let occurrencesMax =
             chosen.isEmpty
-            ? self.limits.roundOccurrencesMax
-            : min(self.limits.roundOccurrencesMax, max(2 * occurrences, self.limits.roundOccurrencesMax / 2))
+            ? roundMax
+            : min(roundMax, max(2 * occurrences, roundMax / 2))
         blocked = []
         let current = Set(chosen)
         for index in turns where !current.contains(index) {

@@ -79,23 +79,23 @@ package final class LaneShell: Sendable {
 
     package let id: LaneID
     package let epoch: Epoch
-    private let environment: Environment
+    let environment: Environment
     private let reply: @Sendable (LaneReply) -> Void
     private let settled: @Sendable ([OutcomeRecord]) -> Void
     /// Where the journal stood when somebody last looked: it cannot stand before that unless Kafka has lost it.
-    private let checkpoint: LaneMark?
-    private let lane: Mutex<Lane<FireWork>>
+    let checkpoint: LaneMark?
+    let lane: Mutex<Lane<FireWork>>
     /// How the journal was found to have gone back under way.
-    private let loss = Mutex<String?>(nil)
-    private let pump: ParkedPump
-    private let line = WaitingPump()
+    let loss = Mutex<String?>(nil)
+    let pump: ParkedPump
+    let line = WaitingPump()
     /// Whether a round has ended the lane.
     private let hasFailed = Atomic<Bool>(false)
     private let wakeUps: AsyncStream<Void>
-    private let wakeUp: AsyncStream<Void>.Continuation
+    let wakeUp: AsyncStream<Void>.Continuation
     private let stopSignal: AsyncStream<Void>
     private let signalStop: AsyncStream<Void>.Continuation
-    private let isStopping = Atomic<Bool>(false)
+    let isStopping = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - checkpoint: where the journal stood at least; `nil` for a lane that was never used.
@@ -432,218 +432,6 @@ package final class LaneShell: Sendable {
             self.lane.withLock { $0.restate() }
             self.wakeUp.yield()
         }
-    }
-
-    /// Takes parked deliveries up, batch by batch, each behind the commit of the one before.
-    private func takeUpParked() async {
-        var random = SplitMix64(seed: self.environment.seed ^ UInt64(self.id.rawValue) << 32)
-        var backoff = Backoff(first: Self.parkedPauseMin, max: Self.parkedPauseMax)
-        while !Task.isCancelled, let next = await self.pump.awaitWork() {
-            do throws(JournalError) {
-                let found = try await self.environment.parked.readParked(
-                    self.id, .deliveries, from: next, max: Self.parkedCountMax)
-                if found.records.isEmpty {
-                    self.pump.reachedEnd(at: next)
-                    continue
-                }
-                let (decisions, isProgress) = await self.environment.keeper.decide(
-                    found.records.map(\.bytes), lane: self.id, rules: self.environment.rules)
-                self.pump.offer(RoundPlan.TakenUp(decisions: decisions, next: found.next))
-                self.wakeUp.yield()
-                guard await self.pump.awaitCommit() else { return }
-                if isProgress {
-                    backoff.succeeded()
-                    continue
-                }
-            } catch {
-                self.environment.logger.debug(
-                    "parked fires cannot be read", event: "parked_unavailable",
-                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string("\(error)")])
-            }
-            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
-        }
-    }
-
-    /// Walks along the line of fires that wait for topics, as long as there are any.
-    private func takeUpWaiting(_ producer: any LaneProducer) async {
-        var random = SplitMix64(seed: self.environment.seed ^ UInt64(self.id.rawValue) << 40)
-        var backoff = Backoff(first: Self.waitingPauseMin, max: Self.waitingPauseMax)
-        while !Task.isCancelled, let line = await self.line.awaitWork() {
-            do throws(JournalError) {
-                guard let isProgress = try await self.walk(WaitingPass(from: line), producer) else { return }
-                if isProgress {
-                    backoff.succeeded()
-                    continue
-                }
-            } catch {
-                self.environment.logger.debug(
-                    "fires that wait for topics cannot be read", event: "parked_unavailable",
-                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string("\(error)")])
-            }
-            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return }
-        }
-    }
-
-    /// One walk along the line, from its first fire to the end or until all its topics are away.
-    ///
-    /// - Returns: whether a fire came to its end, or the line is empty; `nil` after `stop`.
-    private func walk(
-        _ start: WaitingPass, _ producer: any LaneProducer
-    ) async throws(JournalError) -> Bool? {
-        let rules = self.environment.rules
-        let keeper = self.environment.keeper
-        var pass = start
-        var verdicts: [String: ParkedKeeper.Verdict] = [:]
-        var isProgress = false
-        while true {
-            self.line.willRead()
-            let found = try await self.environment.parked.readParked(
-                self.id, .waiting, from: pass.position, max: Self.resumedCountMax)
-            let line = self.line.line
-            var resumed = RoundPlan.Resumed(
-                fires: [], stretch: pass.position..<max(pass.position, found.next), isEnd: found.isEnd, pass: pass)
-            for record in found.records where !line.isSettled(record.offset) {
-                guard let (fire, topic) = ParkedKeeper.waitingFire(record, rules) else {
-                    resumed.dropped.append(record.offset)
-                    continue
-                }
-                if verdicts[topic] == nil, !pass.left.contains(topic) {
-                    let trial = RoundPlan.trial(of: fire, topic: topic, lane: self.id, rules: rules)
-                    verdicts[topic] = await keeper.judge(
-                        topic, tries: { if let trial { await producer.tries(trial) } else { nil } })
-                }
-                switch pass.left.contains(topic) ? .wait : verdicts[topic] ?? .wait {
-                case .send: resumed.fires.append(.init(offset: record.offset, topic: topic, fire: fire))
-                case .giveUp(let failure):
-                    resumed.fires.append(.init(offset: record.offset, topic: topic, fire: fire, failure: failure))
-                case .wait: resumed.left.append((record.offset, topic))
-                }
-            }
-            guard let walked = await self.line.offer(resumed, wake: { self.wakeUp.yield() }) else { return nil }
-            isProgress = isProgress || !resumed.fires.isEmpty && walked.left.count == pass.left.count
-            pass = walked
-            let after = self.line.line
-            if after.isEmpty { return true }
-            let isAllAway = after.last.keys.allSatisfy { pass.left.contains($0) }
-            if found.isEnd || isAllAway || pass.hasLeft && after.isFull { return isProgress }
-        }
-    }
-
-    private enum Takeover {
-        case done(LaneMark)
-        /// The journal stands before the checkpoint.
-        case behind(String)
-        case superseded(String)
-        case stopped
-    }
-
-    /// Repeats the takeover until it succeeds: Kafka may be away for long.
-    private func takeOver(_ producer: any LaneProducer) async -> Takeover {
-        var random = SplitMix64(seed: self.environment.seed ^ self.epoch.rawValue << 16 ^ UInt64(self.id.rawValue))
-        var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
-        while !self.isStopping.load(ordering: .acquiring), !Task.isCancelled {
-            let why: String
-            do {
-                switch try await self.fenceAndRead(producer, nonce: UID.random(using: &random)) {
-                case .done(let mark): return self.judge(mark)
-                case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
-                case .read: preconditionFailure("a takeover ended in the middle")
-                }
-            } catch let error as PublishError {
-                switch error {
-                case .laneLost(let reason): return .superseded(reason)
-                case .stopped: return .stopped
-                case .journalRefused(let reason): why = reason
-                }
-            } catch {
-                why = "\(error)"
-            }
-            self.environment.logger.warning(
-                "lane takeover failed, trying again", event: "lane_takeover_failed",
-                [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(why)])
-            do { try await self.environment.clocks.sleep(for: backoff.next(using: &random)) } catch { return .stopped }
-        }
-        return .stopped
-    }
-
-    /// Compares what the journal says with what it once said.
-    private func judge(_ mark: LaneMark) -> Takeover {
-        guard let checkpoint, mark.isBehind(checkpoint) else { return .done(mark) }
-        let what =
-            "the journal stands at entry \(mark.sequence) of lane epoch \(mark.laneEpoch), and stood at entry "
-            + "\(checkpoint.sequence) of lane epoch \(checkpoint.laneEpoch)"
-        switch self.environment.lossPolicy {
-        case .halt: return .behind(what)
-        case .resume:
-            self.environment.logger.error(
-                "the journal went back, the lane goes on from the checkpoint", event: "journal_resumed",
-                [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(what)])
-            return .done(mark.resuming(from: checkpoint))
-        }
-    }
-
-    private func fenceAndRead(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
-        #if DEFENCE_REMOVAL
-        if Defence.barrierRead.isRemoved {
-            let records = try await self.environment.journal.read(self.id, from: 0, through: .max)
-            var takeover = LaneTakeover(epoch: self.epoch, low: 0, barrier: .max)
-            try await producer.begin(confirm: { await self.standing($0) })
-            return takeover.read(records)
-        }
-        #endif
-        try await producer.begin(confirm: { await self.standing($0) })
-        return try await self.readState(producer, nonce: nonce)
-    }
-
-    /// Whether the journal ends where this lane does, for a producer whose session was replaced.
-    private func standing(_ append: @Sendable (OutgoingRecord) async -> Int64?) async -> LaneStanding {
-        let known = self.lane.withLock { $0.mark }
-        // Before the takeover has read the journal there is nothing to compare; it reads behind its own barrier.
-        guard let known else { return .stands }
-        var random = SplitMix64(seed: self.environment.seed ^ known.sequence << 8 ^ UInt64(self.id.rawValue))
-        guard let offset = await append(self.barrier(nonce: UID.random(using: &random))) else {
-            return .unknown("the barrier was not written")
-        }
-        do {
-            switch try await self.state(before: offset) {
-            case .superseded(let epoch): return .moved("lane epoch \(epoch) is in the journal")
-            case .done(let mark):
-                if mark.sequence == known.sequence { return .stands }
-                let why = "the journal stands at entry \(mark.sequence), not \(known.sequence)"
-                if mark.isBehind(known) { self.loss.withLock { $0 = why } }
-                return .moved(why)
-            case .read: preconditionFailure("a look at the journal ended in the middle")
-            }
-        } catch {
-            return .unknown("\(error)")
-        }
-    }
-
-    private func barrier(nonce: UID) -> OutgoingRecord {
-        let rules = self.environment.rules
-        let barrier = JournalRecord(
-            lane: self.id, laneEpoch: self.epoch, sequence: 0, dispatcher: rules.dispatcher,
-            body: .barrier(nonce: nonce))
-        return RoundPlan.journalRecord(JournalCodec.encode(barrier), self.id, rules)
-    }
-
-    /// Barrier, then the tail of the journal up to it.
-    private func readState(_ producer: any LaneProducer, nonce: UID) async throws -> LaneTakeover.Step {
-        try await self.state(before: try await producer.append(self.barrier(nonce: nonce)))
-    }
-
-    /// Where the journal stands before the own barrier at `offset`.
-    private func state(before offset: Int64) async throws -> LaneTakeover.Step {
-        let low = try await self.environment.journal.firstOffset(of: self.id)
-        var takeover = LaneTakeover(epoch: self.epoch, low: low, barrier: offset)
-        var step = takeover.first
-        while case .read(let from, let through) = step {
-            let records = try await self.environment.journal.read(self.id, from: from, through: through)
-            let unreadable = records.count { $0.record == nil }
-            self.environment.metrics.unreadableJournalRecords.increment(by: unreadable)
-            step = takeover.read(records)
-        }
-        return step
     }
 
     private func log(_ message: StaticString, _ event: String, _ metadata: Logger.Metadata) {

@@ -14,15 +14,7 @@ final class ParkedPump: Sendable {
     }
 
     private let state = Mutex(State())
-    private let work: AsyncStream<Void>
-    private let signalWork: AsyncStream<Void>.Continuation
-    private let commits: AsyncStream<Void>
-    private let signalCommit: AsyncStream<Void>.Continuation
-
-    init() {
-        (self.work, self.signalWork) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        (self.commits, self.signalCommit) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    }
+    private let signals = PumpSignals()
 
     /// The offset that the journal names when nothing is taken up.
     var next: Int64 { self.state.withLock { $0.next } }
@@ -33,26 +25,20 @@ final class ParkedPump: Sendable {
             state.next = next
             state.mayHaveMore = true
         }
-        self.signalWork.yield()
+        self.signals.ring(work: true, commit: false)
     }
 
-    func finish() {
-        self.signalWork.finish()
-        self.signalCommit.finish()
-    }
+    func finish() { self.signals.finish() }
 
     // MARK: The reader
 
     /// Waits until there may be something to read, and says from where; `nil` after `finish`.
     func awaitWork() async -> Int64? {
-        while true {
-            let next = self.state.withLock { state -> Int64? in
+        await self.signals.awaitWork {
+            self.state.withLock { state in
                 state.parkedWhenRead = state.parked
                 return state.mayHaveMore ? state.next : nil
             }
-            if let next { return next }
-            var iterator = self.work.makeAsyncIterator()
-            guard await iterator.next() != nil else { return nil }
         }
     }
 
@@ -72,11 +58,7 @@ final class ParkedPump: Sendable {
 
     /// Waits until what was offered is durable; `false` after `finish`.
     func awaitCommit() async -> Bool {
-        while self.state.withLock({ $0.isOffering }) {
-            var iterator = self.commits.makeAsyncIterator()
-            guard await iterator.next() != nil else { return false }
-        }
-        return true
+        await self.signals.awaitCommit { self.state.withLock { $0.isOffering ? nil : true } } ?? false
     }
 
     // MARK: The publisher
@@ -101,7 +83,6 @@ final class ParkedPump: Sendable {
             state.isOffering = false
             return (parkedCount > 0, true)
         }
-        if hasWork { self.signalWork.yield() }
-        if isCommit { self.signalCommit.yield() }
+        self.signals.ring(work: hasWork, commit: isCommit)
     }
 }

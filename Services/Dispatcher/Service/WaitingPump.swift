@@ -16,15 +16,7 @@ final class WaitingPump: Sendable {
     }
 
     private let state = Mutex(State())
-    private let work: AsyncStream<Void>
-    private let signalWork: AsyncStream<Void>.Continuation
-    private let commits: AsyncStream<Void>
-    private let signalCommit: AsyncStream<Void>.Continuation
-
-    init() {
-        (self.work, self.signalWork) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        (self.commits, self.signalCommit) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    }
+    private let signals = PumpSignals()
 
     /// As the journal will say with the next entry.
     var line: WaitingLine { self.state.withLock { $0.line } }
@@ -32,23 +24,18 @@ final class WaitingPump: Sendable {
     /// The journal was read.
     func begin(at line: WaitingLine) {
         self.state.withLock { $0.line = line }
-        self.signalWork.yield()
+        self.signals.ring(work: true, commit: false)
     }
 
-    func finish() {
-        self.signalWork.finish()
-        self.signalCommit.finish()
-    }
+    func finish() { self.signals.finish() }
 
     // MARK: The reader
 
     /// Waits until fires wait; `nil` after `finish`.
     func awaitWork() async -> WaitingLine? {
-        while true {
+        await self.signals.awaitWork {
             let line = self.line
-            if !line.isEmpty { return line }
-            var iterator = self.work.makeAsyncIterator()
-            guard await iterator.next() != nil else { return nil }
+            return line.isEmpty ? nil : line
         }
     }
 
@@ -62,12 +49,7 @@ final class WaitingPump: Sendable {
             state.isOffering = true
         }
         wake()
-        while true {
-            let (isOffering, walked) = self.state.withLock { ($0.isOffering, $0.walked) }
-            if !isOffering { return walked }
-            var iterator = self.commits.makeAsyncIterator()
-            guard await iterator.next() != nil else { return nil }
-        }
+        return await self.signals.awaitCommit { self.state.withLock { $0.isOffering ? nil : $0.walked } }
     }
 
     // MARK: The publisher
@@ -98,7 +80,6 @@ final class WaitingPump: Sendable {
             }
             return (settlement.joinedCount > 0, settlement.pass != nil)
         }
-        if hasWork { self.signalWork.yield() }
-        if isCommit { self.signalCommit.yield() }
+        self.signals.ring(work: hasWork, commit: isCommit)
     }
 }

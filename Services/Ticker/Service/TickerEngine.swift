@@ -1,5 +1,4 @@
 import EscapementModel
-import Glibc
 import Logging
 import MemberLink
 import NIOCore
@@ -78,8 +77,7 @@ final class TickerEngine: @unchecked Sendable {
     private var summaryAt: WallInstant
     /// A shard came, went or became active: the leader should hear of it before the next heartbeat.
     private var haveHoldingsChanged = false
-    /// Shards that are assigned and not active yet: since when. At most one entry for each shard.
-    private var takenAt: [ShardID: MonotonicInstant] = [:]
+    private var notes: TickerNoteLog
     private var isStopping = false
     private var isLoaded = false
     private var hasLeader = false
@@ -95,6 +93,7 @@ final class TickerEngine: @unchecked Sendable {
         self.beat = LoopBeat("tick loop", limit: .seconds(10), now: { clocks.monotonicNow() })
         self.metrics = metrics
         self.logger = logger
+        self.notes = TickerNoteLog(clocks: clocks, metrics: metrics, logger: logger)
         self.clock = TickClock(wall: clocks.wallNow(), monotonic: clocks.monotonicNow())
         self.now = self.clock.now
         self.secondStart = self.now
@@ -112,7 +111,11 @@ final class TickerEngine: @unchecked Sendable {
     /// Starts what drives the engine; it ends after `.stop`. `ended` is called by it, last.
     func start(_ drive: TickerDrive, ended: @escaping @Sendable () -> Void) {
         switch drive {
-        case .thread: self.startThread(ended: ended)
+        case .thread:
+            ClockThread.start {
+                self.run()
+                ended()
+            }
         case .task:
             // Ends after `.stop`, as the thread does; it throws nothing.
             Task {
@@ -126,32 +129,6 @@ final class TickerEngine: @unchecked Sendable {
         while !self.isStopping {
             await self.inbox.arrival(until: self.nextDeadline, clocks: self.clocks)
             self.turn()
-        }
-    }
-
-    private func startThread(ended: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(ThreadStart(engine: self, ended: ended))
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { raw in
-                guard let raw else { return nil }
-                let start = Unmanaged<ThreadStart>.fromOpaque(raw).takeRetainedValue()
-                start.engine.run()
-                start.ended()
-                return nil
-            }, box.toOpaque())
-        precondition(result == 0, "the clock thread cannot be made: error \(result)")
-        pthread_detach(thread)
-    }
-
-    private final class ThreadStart {
-        let engine: TickerEngine
-        let ended: @Sendable () -> Void
-
-        init(engine: TickerEngine, ended: @escaping @Sendable () -> Void) {
-            self.engine = engine
-            self.ended = ended
         }
     }
 
@@ -374,7 +351,7 @@ final class TickerEngine: @unchecked Sendable {
                     leaderEpoch: self.session.highestLeaderEpoch, shard: shard, epoch: epoch, seenEpoch: seen))
         case .note(let note):
             self.haveHoldingsChanged = true
-            self.log(note)
+            self.notes.log(note)
         }
     }
 
@@ -410,44 +387,6 @@ final class TickerEngine: @unchecked Sendable {
             count += 1
         }
         observe()
-    }
-
-    private func log(_ note: TickerNote) {
-        switch note {
-        case .shardTaken(let shard, let epoch):
-            self.takenAt[shard] = self.clocks.monotonicNow()
-            self.logger.info("shard assigned", event: "shard_assigned", Self.metadata(shard, epoch))
-        case .shardTakenLoaded(let shard, let epoch):
-            self.logger.info(
-                "shard assigned, loaded already", event: "shard_assigned_loaded", Self.metadata(shard, epoch))
-        case .shardActive(let shard, let epoch):
-            if let since = self.takenAt.removeValue(forKey: shard) {
-                self.metrics.handoverDuration.observe(self.clocks.monotonicNow().duration(since: since))
-            }
-            self.logger.info("shard active", event: "shard_active", Self.metadata(shard, epoch))
-        case .shardReleased(let shard, let epoch):
-            self.takenAt[shard] = nil
-            self.logger.info("shard released", event: "shard_released", Self.metadata(shard, epoch))
-        case .shardLost(let shard, let epoch, let seen):
-            self.metrics.fencingRejections.increment()
-            var metadata = Self.metadata(shard, epoch)
-            metadata["seen_epoch"] = .number(seen.rawValue)
-            self.logger.warning("shard lost to a newer owner", event: "shard_lost", metadata)
-        case .laneRefused(let shard, let epoch, let detail):
-            var metadata = Self.metadata(shard, epoch)
-            metadata[LogKey.reason] = .string(detail)
-            self.logger.debug("lane refused", event: "lane_refused", metadata)
-        case .loadingPaused(let timers):
-            self.logger.info(
-                "memory is full: timers are loaded shortly before they are due", event: "loading_paused",
-                [LogKey.count: .number(timers)])
-        case .loadingResumed(let timers):
-            self.logger.info("timers are loaded ahead again", event: "loading_resumed", [LogKey.count: .number(timers)])
-        }
-    }
-
-    private static func metadata(_ shard: ShardID, _ epoch: Epoch) -> Logger.Metadata {
-        [LogKey.shard: .number(shard.rawValue), LogKey.epoch: .number(epoch.rawValue)]
     }
 
     // MARK: - Summary

@@ -234,7 +234,9 @@ import Testing
             api.clocks.advance(by: .seconds(2 * 3600 - 5))
             #expect(try await calls.send(.post, "\(Samples.schedules)/hourly/pause", ["reason": "x"]).status == 200)
             api.clocks.advance(by: .seconds(3 * 3600))
-            func ask(_ times: [String]) async throws -> (differences: JSONValue?, verdict: String?) {
+            func ask(
+                _ times: [String]
+            ) async throws -> (differences: JSONValue?, belated: JSONValue?, verdict: String?) {
                 api.gateway.state.withLock {
                     $0.activations = .success([
                         "items": .array(times.map { self.record("2026-11-23T\($0):00.000Z", .dispatched, .dispatched) })
@@ -243,15 +245,16 @@ import Testing
                 let path = "/v1/namespaces/guest/reconciliation?from=2026-11-23T09:00:00Z&to=2026-11-24T00:00:00Z"
                 let audit = try await calls.send(.get, path)
                 let told = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
-                return (audit.document["items"]?[0]?["differences"], told.document["verdict"]?.stringValue)
+                let item = audit.document["items"]?[0]
+                return (item?["differences"], item?["belated"], told.document["verdict"]?.stringValue)
             }
             // Paused five seconds before 11 o'clock.
             let fired = try await ask(["11:00", "10:00"])
-            #expect(fired.differences == 0 && fired.verdict == "fired")
+            #expect(fired.differences == 0 && fired.belated == 1 && fired.verdict == "fired")
             let doubled = try await ask(["11:00", "11:00", "10:00"])
             #expect(doubled.differences == 1)
             let later = try await ask(["12:00", "10:00"])
-            #expect(later.differences == 1, "by noon everyone had heard")
+            #expect(later.differences == 1 && later.belated == 0, "by noon everyone had heard")
             api.gateway.state.withLock { $0.activations = .success(["items": []]) }
             let told = try await calls.send(.get, Self.path + "2026-11-23T11:00:00Z")
             #expect(told.document["reason"] == "PAUSED", "\(told.document.text)")

@@ -6,12 +6,6 @@ import TLS
 import Testing
 import TestSupport
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// One implementation under the suite that all of them pass, with the hand that changes the world it looks at.
 protocol DiscoverySubject: Sendable {
     /// Runs `body` with the implementation at work; it finds `hosts` at first.
@@ -120,14 +114,14 @@ struct KubernetesSubject: DiscoverySubject {
                 privateKey: .pem(issued.privateKeyPEM), applicationProtocols: ["http/1.1"]))
         let trusted =
             trusts ? authority : try CertificateAuthority(name: "other", notBefore: start, validity: .seconds(3600))
-        let file = try TemporaryFile(trusted.certificatePEM)
-        defer { file.remove() }
+        let folder = TemporaryFolder()
+        folder.write(trusted.certificatePEM, to: "authority.pem")
         try await server.serve(tls: slot) { port in
             let discovery = KubernetesDiscovery(
                 KubernetesDiscovery.Settings(
                     url: "https://127.0.0.1:\(port)", namespace: FakeAPIServer.namespace,
                     labelSelector: "app.kubernetes.io/name=escapement,app.kubernetes.io/component=coordinator",
-                    port: 7400, tokenFile: "token", authorityFile: file.path),
+                    port: 7400, tokenFile: "token", authorityFile: folder.path(of: "authority.pem")),
                 clocks: SystemClocks(), logger: quietLogger, seed: 1, readToken: { _ in token() })
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await discovery.run() }
@@ -141,23 +135,6 @@ struct KubernetesSubject: DiscoverySubject {
             }
         }
     }
-}
-
-/// A file that is gone after the test.
-struct TemporaryFile {
-    let path: String
-
-    init(_ text: String) throws {
-        var template = Array("/tmp/escapement-discovery-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&template)
-        self.path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        try #require(descriptor >= 0)
-        let bytes = Array(text.utf8)
-        #expect(write(descriptor, bytes, bytes.count) == bytes.count)
-        close(descriptor)
-    }
-
-    func remove() { unlink(self.path) }
 }
 
 /// Waits until `condition` holds; fails after twenty seconds.

@@ -188,6 +188,23 @@ import Testing
         #expect(fixture.lane.beginRound()?.offers.map(\.occurrenceCount) == [5, 5])
     }
 
+    @Test func `several rounds under way hold no more than one alone`() {
+        var limits = LaneLimits()
+        limits.roundOccurrencesMax = 10
+        limits.batchesMax = 10
+        var fixture = LaneFixture(limits: limits)
+        _ = fixture.opened(3)
+        var at = self.start
+        for number in 1...8 {
+            let to = LaneFixture.cursor(LaneFixture.now.milliseconds - 1000 + Int64(number))
+            #expect(fixture.offer(3, from: at, to: to, occurrences: 5) == nil)
+            at = to
+        }
+        #expect(fixture.lane.beginRound(inFlightMax: 2)?.offers.count == 1)
+        #expect(fixture.lane.beginRound(inFlightMax: 2)?.offers.count == 1)
+        #expect(fixture.lane.beginRound(inFlightMax: 2) == nil)
+    }
+
     @Test func `an open answers behind all rounds that were under way before it`() throws {
         var fixture = LaneFixture()
         _ = fixture.opened(3)

@@ -11,20 +11,6 @@ import Testing
 
     private struct Refusal: Error {}
 
-    private func withClient(
-        _ configuration: HTTPClientConfiguration = HTTPClientConfiguration(),
-        _ body: (HTTPClient) async throws -> Void
-    ) async throws {
-        let client = HTTPClient(configuration: configuration)
-        do {
-            try await body(client)
-        } catch {
-            await client.shutdown()
-            throw error
-        }
-        await client.shutdown()
-    }
-
     @Test(arguments: [false, true])
     func `a body arrives as it was written, piece by piece`(compresses: Bool) async throws {
         let pieces = (0..<100_000).map { Array("line \($0)\n".utf8) }

@@ -2,21 +2,6 @@ import HTTPClient
 import Testing
 
 @Suite struct HTTPClientTests {
-    /// Runs `body` with a client that is shut down afterwards.
-    private func withClient(
-        _ configuration: HTTPClientConfiguration = HTTPClientConfiguration(),
-        _ body: (HTTPClient) async throws -> Void
-    ) async throws {
-        let client = HTTPClient(configuration: configuration)
-        do {
-            try await body(client)
-        } catch {
-            await client.shutdown()
-            throw error
-        }
-        await client.shutdown()
-    }
-
     private func error(
         _ client: HTTPClient, _ request: HTTPRequest
     ) async -> HTTPClientError? {

@@ -5,6 +5,9 @@ import JSON
 
 /// `escapement audit`: what should have fired beside what is recorded.
 struct AuditCommand: AsyncParsableCommand {
+    /// What an item counts, by the API's names.
+    private static let counts = ["expected", "recorded", "pending", "belated", "differences"]
+
     static let configuration = CommandConfiguration(
         commandName: "audit",
         abstract: "Compare what should have fired with what is recorded, and list every difference.",
@@ -46,7 +49,7 @@ struct AuditCommand: AsyncParsableCommand {
                 for item in page["items"]?.arrayValue ?? [] {
                     if let number = item["timers"]?.integerValue { timers += number } else { schedules += 1 }
                     items.append(item)
-                    for name in ["expected", "recorded", "pending", "differences"] {
+                    for name in Self.counts {
                         totals[name, default: 0] += item[name]?.integerValue ?? 0
                     }
                     for difference in item["items"]?.arrayValue ?? [] {
@@ -58,7 +61,7 @@ struct AuditCommand: AsyncParsableCommand {
                 }
                 token = page["nextPageToken"]?.stringValue
             } while token != nil
-            let summary = ["expected", "recorded", "pending", "differences"].map { "\($0) \(totals[$0] ?? 0)" }
+            let summary = Self.counts.map { "\($0) \(totals[$0] ?? 0)" }
             switch self.client.output {
             case .table:
                 Console.print("\(schedules) schedules, \(timers) timers, " + summary.joined(separator: ", "))

@@ -147,6 +147,7 @@ extension APIServer {
         return [
             JSONMember("expected", .integer(result.expected)), JSONMember("recorded", .integer(result.recorded)),
             JSONMember("pending", .integer(result.pending)),
+            JSONMember("belated", .integer(result.belated)),
             JSONMember("differences", .integer(result.differences.count)), JSONMember("items", .array(items)),
         ]
     }

@@ -26,6 +26,8 @@ struct Reconciliation: Hashable, Sendable {
     var recorded = 0
     /// Due so short a time ago that the record may be on its way.
     var pending = 0
+    /// Recorded though a change had just ended the version that names them: the ticker had not heard of it yet.
+    var belated = 0
     var differences: [Difference] = []
 
     /// - Parameters:
@@ -88,7 +90,10 @@ struct Reconciliation: Hashable, Sendable {
             }
         }
         for (at, count) in single.sorted(by: { $0.key < $1.key }) where at >= from && at < to {
-            if count == 1, belated.contains(at) { continue }
+            if count == 1, belated.contains(at) {
+                self.belated += 1
+                continue
+            }
             self.differences.append(Difference(kind: .unexpected, at: at, detail: "recorded, but no version names it"))
         }
     }

@@ -179,7 +179,7 @@ enum OpenAPISchemas {
                             [
                                 "schedule": self.name, "timers": self.number, "expected": self.number,
                                 "recorded": self.number,
-                                "pending": self.number, "differences": self.number,
+                                "pending": self.number, "belated": self.number, "differences": self.number,
                                 "items": self.list(of: ["type": "object"]),
                             ])), "nextPageToken": self.nullable(self.text),
                 ], required: ["items"]),
