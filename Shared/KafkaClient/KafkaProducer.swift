@@ -97,8 +97,12 @@ package final class KafkaProducer: Sendable {
         }
     }
 
+    /// Topics remembered as known to the instance; beyond that the memory starts anew.
+    private static let topicsMax = 10_000
+
     let handle: KafkaHandle
     private let reports: Reports
+    private let topics = Mutex<Set<String>>([])
 
     /// Makes the instance; connections are opened in the background.
     ///
@@ -175,6 +179,7 @@ package final class KafkaProducer: Sendable {
 
     /// Gives all records to librdkafka; returns those it did not take.
     private func handOver(_ batch: KafkaRecordBatch, slot: UInt) -> [(Int, KafkaDelivery)] {
+        for topic in batch.topics { self.introduce(topic) }
         var refused: [(Int, KafkaDelivery)] = []
         batch.bytes.withUnsafeBytes { bytes in
             var isFull = false
@@ -190,6 +195,18 @@ package final class KafkaProducer: Sendable {
             }
         }
         return refused
+    }
+
+    /// Makes the instance ask now where the partitions of a topic are that is new to it. A record alone would wait for the
+    /// look at unknown topics that it takes once a second.
+    private func introduce(_ topic: String) {
+        let isNew = self.topics.withLock { topics in
+            if topics.count >= Self.topicsMax { topics.removeAll() }
+            return topics.insert(topic).inserted
+        }
+        guard isNew, let handle = rd_kafka_topic_new(self.handle.pointer, topic, nil) else { return }
+        // The instance goes on knowing it.
+        rd_kafka_topic_destroy(handle)
     }
 
     private func produce(

@@ -66,21 +66,30 @@ package struct KafkaRecordBatch: Sendable {
     }
 
     /// Appends a record whose headers lie packed in `packed`: for each one name, NUL and value, with the counts of name
-    /// and value in `counts`. Copied in one piece.
+    /// and value as `counts` tells them. Copied in one piece.
+    ///
+    /// Not generic, as it is called for each record from other modules.
     package mutating func append(
-        topic: String, partition: Int32? = nil, key: (some Collection<UInt8>)?, value: some Collection<UInt8>,
-        packed: [UInt8], counts: some Sequence<(name: Int, value: Int)>
+        topic: String, partition: Int32?, key: String?, value: UnsafeRawBufferPointer, packed: [UInt8],
+        headerCount: Int, counts: (_ index: Int) -> (name: Int, value: Int)
     ) {
         let first = self.headers.count
-        var start = self.append(packed).start
-        for (name, value) in counts {
+        var start = self.bytes.count
+        self.bytes.append(contentsOf: packed)
+        for index in 0..<headerCount {
+            let (name, value) = counts(index)
             let valueStart = start + name + 1
             self.headers.append(
                 Header(name: Span(start: start, count: name), value: Span(start: valueStart, count: value)))
             start = valueStart + value
         }
-        let keySpan = key.map { self.append($0) }
-        let valueSpan = self.append(value)
+        let keySpan = key.map { key in
+            let start = self.bytes.count
+            self.bytes.append(contentsOf: key.utf8)
+            return Span(start: start, count: self.bytes.count - start)
+        }
+        let valueSpan = Span(start: self.bytes.count, count: value.count)
+        self.bytes.append(contentsOf: value)
         self.records.append(
             Record(
                 topic: self.index(of: topic), partition: partition, key: keySpan, value: valueSpan,

@@ -88,31 +88,30 @@ package struct SHA256: Sendable {
     private mutating func compress(_ block: UnsafeRawBufferPointer) {
         var words = InlineArray<64, UInt32>(repeating: 0)
         for index in 0..<16 {
-            words[index] = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))
+            words[unchecked: index] = UInt32(
+                bigEndian: block.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))
         }
         for index in 16..<64 {
-            let early = words[index - 15]
-            let late = words[index - 2]
+            let early = words[unchecked: index - 15]
+            let late = words[unchecked: index - 2]
             let first = early.rotatedRight(7) ^ early.rotatedRight(18) ^ (early >> 3)
             let second = late.rotatedRight(17) ^ late.rotatedRight(19) ^ (late >> 10)
-            words[index] = words[index - 16] &+ first &+ words[index - 7] &+ second
+            words[unchecked: index] = words[unchecked: index - 16] &+ first &+ words[unchecked: index - 7] &+ second
         }
         var (a, b, c, d, e, f, g, h) = self.state
-        let constants = Self.constants
-        for index in 0..<64 {
-            let mixE = e.rotatedRight(6) ^ e.rotatedRight(11) ^ e.rotatedRight(25)
-            let choice = (e & f) ^ (~e & g)
-            let first = h &+ mixE &+ choice &+ constants[index] &+ words[index]
-            let mixA = a.rotatedRight(2) ^ a.rotatedRight(13) ^ a.rotatedRight(22)
-            let majority = (a & b) ^ (a & c) ^ (b & c)
-            h = g
-            g = f
-            f = e
-            e = d &+ first
-            d = c
-            c = b
-            b = a
-            a = first &+ mixA &+ majority
+        // Eight rounds at a time, after which every variable has its name back: none is moved.
+        for index in stride(from: 0, to: 64, by: 8) {
+            func word(_ offset: Int) -> UInt32 {
+                words[unchecked: index + offset] &+ Self.constants[unchecked: index + offset]
+            }
+            Self.round(a, b, c, &d, e, f, g, &h, word(0))
+            Self.round(h, a, b, &c, d, e, f, &g, word(1))
+            Self.round(g, h, a, &b, c, d, e, &f, word(2))
+            Self.round(f, g, h, &a, b, c, d, &e, word(3))
+            Self.round(e, f, g, &h, a, b, c, &d, word(4))
+            Self.round(d, e, f, &g, h, a, b, &c, word(5))
+            Self.round(c, d, e, &f, g, h, a, &b, word(6))
+            Self.round(b, c, d, &e, f, g, h, &a, word(7))
         }
         self.state.0 &+= a
         self.state.1 &+= b
@@ -122,6 +121,21 @@ package struct SHA256: Sendable {
         self.state.5 &+= f
         self.state.6 &+= g
         self.state.7 &+= h
+    }
+
+    /// - Parameter word: of the message's schedule, with the round's constant.
+    @inline(__always)
+    private static func round(
+        _ a: UInt32, _ b: UInt32, _ c: UInt32, _ d: inout UInt32, _ e: UInt32, _ f: UInt32, _ g: UInt32,
+        _ h: inout UInt32, _ word: UInt32
+    ) {
+        let mixE = e.rotatedRight(6) ^ e.rotatedRight(11) ^ e.rotatedRight(25)
+        let choice = g ^ (e & (f ^ g))
+        h = h &+ mixE &+ choice &+ word
+        d = d &+ h
+        let mixA = a.rotatedRight(2) ^ a.rotatedRight(13) ^ a.rotatedRight(22)
+        let majority = (a & b) | (c & (a | b))
+        h = h &+ mixA &+ majority
     }
 
     private static let constants: InlineArray<64, UInt32> = [

@@ -88,6 +88,12 @@ package struct CompiledSchedule: Sendable {
         return found
     }
 
+    package func neighbours(of occurrence: Occurrence) -> OccurrenceNeighbours {
+        OccurrenceNeighbours(
+            previous: self.previous(before: occurrence.due)?.scheduled,
+            next: self.next(after: occurrence.due)?.scheduled)
+    }
+
     /// Counts saturate here when occurrences have to be looked at one by one (unions and exclusions).
     package static let countMax = 1_000_000
 

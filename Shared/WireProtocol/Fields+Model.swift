@@ -16,6 +16,13 @@ extension FieldWriter {
             inner.unsigned(3, value.revision.rawValue)
         }
     }
+
+    package mutating func neighbours(_ number: UInt32, _ value: OccurrenceNeighbours) {
+        self.nested(number) { inner in
+            inner.instant(1, value.previous)
+            inner.instant(2, value.next)
+        }
+    }
 }
 
 extension FieldReader.Field {
@@ -33,6 +40,19 @@ extension FieldReader.Field {
             switch field.number {
             case 1: value.instant = try field.instant(name)
             case 2: value.tie = try field.uid(name)
+            default: continue
+            }
+        }
+        return value
+    }
+
+    package func neighbours(_ name: StaticString) throws(WireError) -> OccurrenceNeighbours {
+        var value = OccurrenceNeighbours(previous: nil, next: nil)
+        var reader = try self.nested(name)
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: value.previous = try field.instant(name)
+            case 2: value.next = try field.instant(name)
             default: continue
             }
         }

@@ -93,10 +93,13 @@ package struct FireOccurrence: Equatable, Sendable {
     package var caughtUp: Bool
     /// An encoded `FireTemplate`.
     package var template: ByteBuffer
+    /// `nil` unless the template names them.
+    package var neighbours: OccurrenceNeighbours?
 
     package init(
         kind: FireKind, uid: UID, generation: UInt64, scheduled: WallInstant, due: WallInstant, outcome: Outcome,
-        reason: Reason, count: UInt32 = 1, through: WallInstant? = nil, caughtUp: Bool = false, template: ByteBuffer
+        reason: Reason, count: UInt32 = 1, through: WallInstant? = nil, caughtUp: Bool = false, template: ByteBuffer,
+        neighbours: OccurrenceNeighbours? = nil
     ) {
         self.kind = kind
         self.uid = uid
@@ -109,6 +112,7 @@ package struct FireOccurrence: Equatable, Sendable {
         self.through = through ?? scheduled
         self.caughtUp = caughtUp
         self.template = template
+        self.neighbours = neighbours
     }
 
     func encode(into writer: inout FieldWriter) {
@@ -123,6 +127,7 @@ package struct FireOccurrence: Equatable, Sendable {
         if self.through != self.scheduled { writer.instant(9, self.through) }
         writer.flag(10, self.caughtUp)
         writer.bytes(11, self.template)
+        if let neighbours { writer.neighbours(12, neighbours) }
     }
 
     init(from reader: inout FieldReader) throws(WireError) {
@@ -152,6 +157,7 @@ package struct FireOccurrence: Equatable, Sendable {
             case 9: through = try field.instant("occurrence.through")
             case 10: self.caughtUp = try field.flag("occurrence.caughtUp")
             case 11: self.template = try field.bytes("occurrence.template", max: WireLimits.templateMax)
+            case 12: self.neighbours = try field.neighbours("occurrence.neighbours")
             default: continue
             }
         }

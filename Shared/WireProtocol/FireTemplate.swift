@@ -80,6 +80,8 @@ package struct FireTemplate: Equatable, Sendable {
     package var web: Web?
     /// The scheduled time that a backfill makes up for; `nil` for every other fire.
     package var backfills: WallInstant?
+    /// Those of the occurrence that a backfill makes up for, if they are named.
+    package var neighbours: OccurrenceNeighbours?
     /// How often and how fast a delivery to `web` is tried again.
     package var retry = Retry()
 
@@ -105,6 +107,28 @@ package struct FireTemplate: Equatable, Sendable {
         self.isPattern = isPattern
         self.web = web
         self.backfills = backfills
+    }
+
+    /// The words of a pattern for the occurrences before and after, which cost the ticker a look into the calendar.
+    package static let neighbourWords = (previous: "previousAt", next: "nextAt")
+
+    /// Whether the payload or a header names the occurrence before or after.
+    package var namesNeighbours: Bool {
+        guard self.isPattern else { return false }
+        let names = ["{{\(Self.neighbourWords.previous)}}", "{{\(Self.neighbourWords.next)}}"]
+        let payload = String(decoding: self.payload.readableBytesView, as: UTF8.self)
+        return names.contains { name in
+            payload.contains(name) || self.headers.contains { $0.value.contains(name) }
+        }
+    }
+
+    /// The same of an encoded template, of which nothing else is read; one that is none names nothing.
+    package static func namesNeighbours(_ encoded: ByteBuffer) -> Bool {
+        var reader = FieldReader(encoded)
+        while let field = try? reader.next() {
+            if field.number == 24 { return (try? field.flag("template.namesNeighbours")) ?? false }
+        }
+        return false
     }
 
     /// The encoded form, as `ScheduleVersion.template` and `FireOccurrence.template` hold it.
@@ -147,6 +171,8 @@ package struct FireTemplate: Equatable, Sendable {
         writer.unsigned(21, self.retry.backoffMinMilliseconds)
         writer.unsigned(22, self.retry.backoffMaxMilliseconds)
         writer.flag(23, self.retry.dropsExhausted)
+        writer.flag(24, self.namesNeighbours)
+        if let neighbours { writer.neighbours(25, neighbours) }
         return writer.buffer
     }
 
@@ -192,6 +218,7 @@ package struct FireTemplate: Equatable, Sendable {
             case 21: self.retry.backoffMinMilliseconds = try field.unsigned("template.retry.backoffMin")
             case 22: self.retry.backoffMaxMilliseconds = try field.unsigned("template.retry.backoffMax")
             case 23: self.retry.dropsExhausted = try field.flag("template.retry.dropsExhausted")
+            case 25: self.neighbours = try field.neighbours("template.neighbours")
             default: continue
             }
         }

@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// Schedules that tick every second.
+    /// Schedules that tick every second, of which nothing is to be left out however long the outage.
     private func createSchedules(
         _ stack: Stack, count: Int, topic: String? = nil, prefix: String
     ) async throws {
@@ -50,6 +50,7 @@ import Testing
             try await stack.insist(
                 .post, "/v1/namespaces/guest/schedules",
                 #"{"name":"\#(prefix)-\#(number)","when":{"every":"1s","anchor":"2026-01-01T00:00:00Z"},"#
+                    + #""policy":{"misfire":"all","catchupLimit":10000},"#
                     + #""target":{\#(place)"action":"/guest/a"}}"#)
         }
     }
@@ -147,6 +148,7 @@ import Testing
             print(
                 "outage: \(Self.outage) s, \(rate + schedules) fires/s; all there \(arrived.duration(since: back)) after its end"
             )
+            self.judgeLateness(ticks.entries.filter { $0.due >= start }, away: away, back: back)
             print("outage: resident MB before \(before), during \(during), after \(after)")
             #expect(timers() == count)
             #expect(Set(once.entries.map(\.id)).count == once.entries.count, "a fire is there twice")
@@ -164,6 +166,18 @@ import Testing
             await ticks.close()
             await once.close()
         }
+    }
+
+    /// Fires are as punctual at last as if nothing had been.
+    private func judgeLateness(_ fires: [FireLedger.Entry], away: WallInstant, back: WallInstant) {
+        func median(_ fires: some Sequence<FireLedger.Entry>) -> Duration {
+            let lateness = fires.map { $0.sent.duration(since: $0.due) }.sorted()
+            return lateness.isEmpty ? .zero : lateness[lateness.count / 2]
+        }
+        let during = median(fires.filter { $0.due > away && $0.due < back })
+        let atLast = median(fires.sorted { $0.due < $1.due }.suffix(200))
+        print("outage: median lateness of what was due during it \(during), of the last fires \(atLast)")
+        #expect(atLast < max(during, .seconds(1)))
     }
 
     /// Nothing is left out between the first and the last tick of a schedule, and the fires of a shard come in the order in

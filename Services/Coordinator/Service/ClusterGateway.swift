@@ -52,4 +52,6 @@ package struct ClusterError: Error, Equatable, Sendable {
     package static let notPossible = "NOT_POSSIBLE"
     package static let unsupported = "UNSUPPORTED"
     package static let activationStoreUnavailable = "ACTIVATION_STORE_UNAVAILABLE"
+    /// A dispatcher answered, and Kafka did not let it read the journal.
+    package static let journalUnavailable = "JOURNAL_UNAVAILABLE"
 }

@@ -9,10 +9,13 @@ extension KafkaRecordBatch {
             reservingBytes: records.reduce(0) { $0 + $1.value.readableBytes + $1.headers.bytes.count + 64 })
         self.reserve(records: records.count, headers: records.reduce(0) { $0 + $1.headers.spans.count })
         for record in records {
-            self.append(
-                topic: record.topic, partition: record.partition, key: record.key?.utf8,
-                value: record.value.readableBytesView, packed: record.headers.bytes,
-                counts: record.headers.spans.lazy.map { ($0.nameCount, $0.valueCount) })
+            let spans = record.headers.spans
+            record.value.withUnsafeReadableBytes { value in
+                self.append(
+                    topic: record.topic, partition: record.partition, key: record.key, value: value,
+                    packed: record.headers.bytes, headerCount: spans.count
+                ) { (spans[$0].nameCount, spans[$0].valueCount) }
+            }
         }
     }
 }

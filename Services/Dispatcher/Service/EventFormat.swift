@@ -157,11 +157,13 @@ package struct EventFormat: Sendable {
     }
 
     static func words(of fire: Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
-        PayloadPattern.Words(
+        let neighbours = fire.template.neighbours ?? fire.occurrence.neighbours
+        return PayloadPattern.Words(
             id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.occurrence.scheduled).description,
             firedAt: now.description,
             attempt: "\(attempt)", schedule: fire.template.name, namespace: fire.template.namespace,
-            kind: Self.kind(of: fire), generation: "\(fire.occurrence.generation)")
+            kind: Self.kind(of: fire), generation: "\(fire.occurrence.generation)",
+            previousAt: neighbours?.previous?.description ?? "", nextAt: neighbours?.next?.description ?? "")
     }
 
     private static func kind(of fire: Fire) -> String {

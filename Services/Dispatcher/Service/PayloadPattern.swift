@@ -1,5 +1,6 @@
 import EscapementModel
 package import NIOCore
+import WireProtocol
 
 /// Replaces words in double braces, such as `{{scheduledAt}}`, in a payload or a header value.
 ///
@@ -16,6 +17,10 @@ package struct PayloadPattern: Sendable {
         package var namespace: String
         package var kind: String
         package var generation: String
+        /// Empty where there is none, as for timers and triggers.
+        package var previousAt: String
+        /// Likewise.
+        package var nextAt: String
 
         package subscript(word: Substring) -> String? {
             switch word {
@@ -27,6 +32,8 @@ package struct PayloadPattern: Sendable {
             case "namespace": self.namespace
             case "kind": self.kind
             case "generation": self.generation
+            case FireTemplate.neighbourWords.previous[...]: self.previousAt
+            case FireTemplate.neighbourWords.next[...]: self.nextAt
             default: nil
             }
         }

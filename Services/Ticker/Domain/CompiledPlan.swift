@@ -5,15 +5,22 @@ package import Scheduling
 package final class CompiledPlan: OccurrencePlan {
     private let schedule: CompiledSchedule
     private let rule: MisfireRule
+    private let tellsNeighbours: Bool
 
-    package init(schedule: CompiledSchedule, rule: MisfireRule) {
+    package init(schedule: CompiledSchedule, rule: MisfireRule, tellsNeighbours: Bool = false) {
         self.schedule = schedule
         self.rule = rule
+        self.tellsNeighbours = tellsNeighbours
     }
 
     package func depends(on zones: Set<String>) -> Bool { self.schedule.zoneNames.contains { zones.contains($0) } }
 
     package func next(after due: WallInstant) -> Occurrence? { self.schedule.next(after: due) }
+
+    package func neighbours(of occurrence: Occurrence) -> OccurrenceNeighbours? {
+        guard self.tellsNeighbours else { return nil }
+        return self.schedule.neighbours(of: occurrence)
+    }
 
     /// The rule of cron-semantics: late by no more than the tolerance is on time; older than the window is
     /// skipped; between them the policy decides. Memoryless: it looks at what is unsettled and at `now`,

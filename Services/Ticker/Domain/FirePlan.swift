@@ -14,6 +14,8 @@ package struct PlannedOccurrence<Payload: Sendable & Hashable>: Sendable, Equata
     package var through: WallInstant
     package var caughtUp: Bool
     package var payload: Payload
+    /// `nil` unless its fires tell them.
+    package var neighbours: OccurrenceNeighbours?
 }
 
 /// Occurrences that lead a shard's cursor from one value to another.

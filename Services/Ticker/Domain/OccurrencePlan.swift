@@ -12,11 +12,14 @@ package protocol OccurrencePlan: AnyObject, Sendable {
     /// The last occurrence due at or before `due`, and how many lie from `first` to it; `nil` when it
     /// would lie before `first`.
     func run(from first: Occurrence, dueThrough due: WallInstant) -> SkippedRun?
+    /// The occurrences before and after, for a schedule whose fires tell them; `nil` for any other.
+    func neighbours(of occurrence: Occurrence) -> OccurrenceNeighbours?
     /// Whether the rules of one of these time zones have a say in it.
     func depends(on zones: Set<String>) -> Bool
 }
 
 extension OccurrencePlan {
+    package func neighbours(of occurrence: Occurrence) -> OccurrenceNeighbours? { nil }
     package func depends(on zones: Set<String>) -> Bool { false }
 }
 

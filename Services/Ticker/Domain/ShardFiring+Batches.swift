@@ -139,7 +139,8 @@ extension ShardFiring {
                 kind: schedule.kind, uid: schedule.uid,
                 generation: schedule.generation(self.rarities(of: number, schedule)),
                 scheduled: occurrence.scheduled, due: occurrence.due, outcome: outcome, reason: reason, count: 1,
-                through: occurrence.scheduled, caughtUp: caughtUp, payload: payload.payload))
+                through: occurrence.scheduled, caughtUp: caughtUp, payload: payload.payload,
+                neighbours: self.plan(of: schedule).neighbours(of: occurrence)))
         draft.schedules.add(payload.bytes + PlannedBatch<Payload>.occurrenceOverheadBytes)
     }
 

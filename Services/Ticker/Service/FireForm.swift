@@ -22,7 +22,8 @@ struct FireForm {
                     scheduled: occurrence.scheduled, due: occurrence.due, outcome: occurrence.outcome,
                     reason: occurrence.reason, count: occurrence.count, through: occurrence.through,
                     caughtUp: occurrence.caughtUp,
-                    template: self.templates.getSlice(at: start, length: count) ?? ByteBuffer()))
+                    template: self.templates.getSlice(at: start, length: count) ?? ByteBuffer(),
+                    neighbours: occurrence.neighbours))
             start += count
         }
         return FireBatch(

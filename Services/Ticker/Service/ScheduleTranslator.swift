@@ -85,9 +85,11 @@ final class ScheduleTranslator: Sendable {
     private func plan(
         of version: ScheduleVersion, _ definition: ScheduleDefinition, _ rule: MisfireRule
     ) throws(Unreadable) -> CompiledPlan {
-        // What lies before the creation is left out by the version's own `from`.
+        let tellsNeighbours = FireTemplate.namesNeighbours(version.template)
+        // What lies before the creation is left out by the version's own `from`, but is not to be named either.
         let isShared =
-            version.from >= version.createdAt && definition.isImpersonal(zones: self.zones, cache: self.programs)
+            !tellsNeighbours && version.from >= version.createdAt
+            && definition.isImpersonal(zones: self.zones, cache: self.programs)
         let key = isShared ? PlanKey(when: version.when, rule: rule) : nil
         if let key, let known = self.plans.withLock({ $0[key] }) { return known }
         let plan: CompiledPlan
@@ -96,7 +98,7 @@ final class ScheduleTranslator: Sendable {
                 schedule: try CompiledSchedule(
                     definition, uid: version.uid,
                     createdAt: isShared ? WallInstant(milliseconds: 0) : version.createdAt, zones: self.zones,
-                    cache: self.programs), rule: rule)
+                    cache: self.programs), rule: rule, tellsNeighbours: tellsNeighbours)
         } catch {
             throw Unreadable(uid: version.uid, detail: "\(error.path): \(error.detail)")
         }

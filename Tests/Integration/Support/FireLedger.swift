@@ -11,6 +11,8 @@ final class FireLedger: Sendable {
         var id: String
         /// The due instant.
         var due: WallInstant
+        /// When it was given to Kafka.
+        var sent: WallInstant
         var lane: Int
         /// Of the journal entry that settled it.
         var sequence: UInt64
@@ -47,6 +49,7 @@ final class FireLedger: Sendable {
             Entry(
                 key: text(message.key), id: text(message.header("ce_id")),
                 due: WallInstant(text: text(message.header("ce_time"))) ?? .distantPast,
+                sent: WallInstant(text: text(message.header("ce_recordedtime"))) ?? .distantPast,
                 lane: Int(text(message.header("esc-lane"))) ?? -1,
                 sequence: UInt64(text(message.header("esc-seq"))) ?? 0)
         }

@@ -57,6 +57,25 @@ import WireProtocol
         }
     }
 
+    @Test func `a backfill names the neighbours of what it makes up for`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            var schedule = Samples.schedule("nightly").objectValue ?? []
+            schedule.removeAll { $0.name == "target" }
+            schedule.append(
+                JSONMember("target", ["action": "/guest/a", "payload": "{{nextAt}}", "template": true]))
+            #expect(try await calls.send(.post, Samples.schedules, .object(schedule)).status == 201)
+            api.clocks.advance(by: .seconds(3 * 86_400))
+            let reply = try await calls.send(.post, Self.path, Self.range)
+            let timer = try #require(
+                try await api.store.timer(namespace: "guest", name: self.texts(reply, "timer")[1]))
+            #expect(
+                try FireTemplate(decoding: ByteBuffer(bytes: timer.template)).neighbours
+                    == OccurrenceNeighbours(
+                        previous: WallInstant(text: Self.nights[0]), next: WallInstant(text: Self.nights[2])))
+        }
+    }
+
     @Test func `asking twice fires once, unless it is to fire again`() async throws {
         try await self.serve { api, calls in
             _ = try await calls.send(.post, Self.path, Self.range)

@@ -145,8 +145,31 @@ import Testing
             answer(["items": [], "journal": ["settled": false, "complete": true]])
             let unsettled = try await calls.send(.get, path)
             #expect(unsettled.document["reason"]?.stringValue == "SHARD_UNOWNED", "\(unsettled.document.text)")
+            answer(["items": [], "journal": ["settled": true, "complete": false]])
+            try await self.refuses(calls, path, "HTTP 503", "does not reach back")
+            let unreadable = ClusterError(ClusterError.journalUnavailable, "Kafka: timed out")
+            api.gateway.state.withLock { $0.journal = .failure(unreadable) }
+            try await self.refuses(calls, path, "HTTP 503", "timed out")
             let question = api.gateway.state.withLock { $0.questions.last?["journal"] }
             #expect(question?["scheduledAt"]?.stringValue == "2026-11-23T11:00:00.000Z")
+        }
+    }
+
+    /// Neither fired nor pending is claimed while what would know cannot be asked.
+    private func refuses(_ calls: Calls, _ path: String, _ why: String...) async throws {
+        let answer = try await calls.send(.get, path)
+        #expect(answer.status == 503)
+        #expect(answer.code == "ACTIVATION_STORE_UNAVAILABLE", "\(answer.document.text)")
+        for part in why { #expect(answer.document["detail"]?.stringValue?.contains(part) == true) }
+    }
+
+    @Test func `an instant that no dispatcher can be asked about is not called pending`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            try await self.prepare(api, calls)
+            let silent = ClusterError(ClusterError.activationStoreUnavailable, "no dispatcher answered in time")
+            api.gateway.state.withLock { $0.journal = .failure(silent) }
+            try await self.refuses(calls, Self.path + "2026-11-23T11:00:00Z", "no dispatcher answered in time")
         }
     }
 

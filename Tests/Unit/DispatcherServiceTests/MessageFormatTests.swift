@@ -82,6 +82,24 @@ import WireProtocol
         #expect(record.headers.contains(.init("x-kind", "cron-3-1")))
     }
 
+    @Test func `the occurrences before and after are words, empty where there is none`() throws {
+        let template = self.template { template in
+            template.payload = ByteBuffer(string: "[{{previousAt}}|{{nextAt}}]")
+            template.isPattern = true
+        }
+        func value(_ fire: EventFormat.Fire) throws -> String {
+            String(buffer: try EventFormat().record(of: fire, topic: "t", now: Samples.produced).value)
+        }
+        var fire = Samples.fire(template)
+        #expect(try value(fire) == "[|]")
+        let day = Duration.seconds(86_400)
+        fire.occurrence.neighbours = OccurrenceNeighbours(
+            previous: Samples.due.advanced(by: .zero - day), next: nil)
+        #expect(try value(fire) == "[2026-11-22T01:30:00.000Z|]")
+        fire.template.neighbours = OccurrenceNeighbours(previous: nil, next: Samples.due.advanced(by: day))
+        #expect(try value(fire) == "[|2026-11-24T01:30:00.000Z]", "those of what a backfill makes up for")
+    }
+
     @Test func `an unknown word is a recorded failure with its dead letter`() throws {
         let template = self.template { template in
             template.payload = ByteBuffer(string: "{{secret}}")

@@ -3,6 +3,7 @@ import EscapementModel
 import Foundation
 import KafkaClient
 import Logging
+import Synchronization
 import TLS
 
 /// Dev Kafka in this process for one test, and clients of ours for it.
@@ -152,4 +153,26 @@ extension KafkaRecordBatch {
             self.append(topic: topic, partition: 0, key: [UInt8]?.none, value: Array(value.utf8))
         }
     }
+}
+
+/// Keeps what is logged.
+final class LogLines: LogHandler {
+    private let lines = Mutex<[String]>([])
+
+    var all: [String] { self.lines.withLock { $0 } }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+
+    func log(event: LogEvent) { self.lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") } }
 }

@@ -56,6 +56,26 @@ import Testing
         }
     }
 
+    @Test func `a topic that is new to the producer is asked for at once`() async throws {
+        try await self.withBroker { broker in
+            try await broker.createTopic("fresh", partitions: 1)
+            let settings = self.settings(await broker.bootstrapServers, [.init("debug", "metadata")])
+            let lines = LogLines()
+            let producer = try KafkaProducer(
+                settings: settings, logger: Logger(label: "test", factory: { _ in lines }),
+                health: self.monitor(settings))
+            // Its connection is there afterwards.
+            #expect(await producer.produce(self.batch(1))[0].isDelivered)
+            #expect(!lines.all.contains { $0.contains("'fresh'") || $0.contains(" fresh") })
+            var batch = KafkaRecordBatch()
+            batch.append(topic: "fresh", key: "k".utf8, value: "v".utf8) { _ in }
+            #expect(await producer.produce(batch)[0].isDelivered)
+            let questions = lines.all.filter { $0.contains("Requesting metadata for") }
+            #expect(questions.last?.contains("leader query") == true, "\(questions)")
+            await producer.close()
+        }
+    }
+
     @Test func `requests whose answers are lost do not double a record`() async throws {
         try await self.withBroker { broker in
             let settings = self.settings(await broker.bootstrapServers)

@@ -114,11 +114,11 @@ final class Stage: Sendable {
             template: ByteBuffer(string: "timer \(number)"))
     }
 
-    func everySecond(_ number: UInt64, revision: UInt64 = 1) -> ScheduleVersion {
+    func everySecond(_ number: UInt64, revision: UInt64 = 1, template: ByteBuffer? = nil) -> ScheduleVersion {
         ScheduleVersion(
             uid: UID(high: 5, low: number), generation: 1, kind: .interval, createdRevision: Revision(revision),
             replaces: false, from: self.now, endedRevision: nil, until: nil, createdAt: self.now,
             when: ByteBuffer(string: #"{"every":"1s"}"#), misfire: MisfireFields(),
-            template: ByteBuffer(string: "schedule \(number)"))
+            template: template ?? ByteBuffer(string: "schedule \(number)"))
     }
 }

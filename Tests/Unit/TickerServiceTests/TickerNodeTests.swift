@@ -1,4 +1,5 @@
 import EscapementModel
+import NIOCore
 import Observability
 import TestSupport
 import Testing
@@ -33,6 +34,29 @@ import WireProtocol
             #expect(Set(stage.dispatcher.fired).isSuperset(of: [UID(high: 9, low: 1), UID(high: 9, low: 2)]))
             #expect(stage.dispatcher.refused.isEmpty)
             #expect(stage.observability.health.status(of: TickerNode.loadedCondition) == .ok)
+        }
+    }
+
+    @Test func `a schedule whose template names its neighbours is told them, and no other`() async throws {
+        try await Stage.run { stage in
+            let created = stage.now
+            let payload = ByteBuffer(string: "since {{previousAt}}")
+            let naming = FireTemplate(
+                origin: .schedule, namespace: "guest", name: "a", payload: payload, isPattern: true)
+            let plain = FireTemplate(origin: .schedule, namespace: "guest", name: "b", payload: payload)
+            stage.leader.hold(
+                ShardContents(schedules: [
+                    stage.everySecond(1, template: naming.encoded()), stage.everySecond(2, template: plain.encoded()),
+                ]), revision: 1)
+            try await stage.assign()
+            try await stage.until("both fire") { stage.dispatcher.fired.count >= 4 }
+            for occurrence in stage.dispatcher.occurrences {
+                let second = Duration.seconds(1)
+                let previous = occurrence.scheduled.advanced(by: .zero - second)
+                let neighbours = OccurrenceNeighbours(
+                    previous: previous > created ? previous : nil, next: occurrence.scheduled.advanced(by: second))
+                #expect(occurrence.neighbours == (occurrence.uid.low == 1 ? neighbours : nil))
+            }
         }
     }
 

@@ -73,6 +73,31 @@ import WireProtocol
         #expect(self.bytes { Probe().encode(into: &$0) } == [] && self.bytes { ProbeAck().encode(into: &$0) } == [])
     }
 
+    @Test func `neighbours of an occurrence have their golden bytes, and only patterns name them`() throws {
+        var occurrence = FireOccurrence(
+            kind: .cron, uid: UID(high: 0, low: 1), generation: 0, scheduled: WallInstant(milliseconds: 0),
+            due: WallInstant(milliseconds: 0), outcome: .dispatched, reason: .dispatched, template: ByteBuffer())
+        let batch = { (occurrence: FireOccurrence) in
+            FireBatch(shard: ShardID(0), epoch: Epoch(1), from: .start, to: .start, occurrences: [occurrence])
+        }
+        let without = self.bytes { batch(occurrence).encode(into: &$0) }
+        occurrence.neighbours = OccurrenceNeighbours(
+            previous: WallInstant(milliseconds: -1), next: WallInstant(milliseconds: 0))
+        let bytes = self.bytes { batch(occurrence).encode(into: &$0) }
+        #expect(bytes.count == without.count + 6)
+        #expect(bytes.suffix(6) == [0x62, 4, 0x08, 1, 0x10, 0])
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        #expect(try FireBatch(from: &reader).occurrences == [occurrence])
+
+        var template = FireTemplate(origin: .schedule, namespace: "guest", name: "a")
+        template.headers = [.init(name: "x-since", value: "{{previousAt}}")]
+        #expect(!FireTemplate.namesNeighbours(template.encoded()))
+        template.isPattern = true
+        #expect(FireTemplate.namesNeighbours(template.encoded()))
+        template.headers = [.init(name: "x-at", value: "{{scheduledAt}}")]
+        #expect(!FireTemplate.namesNeighbours(template.encoded()))
+    }
+
     @Test func `a shard's load has its golden bytes`() throws {
         let measured = Heartbeat(
             clock: WallInstant(milliseconds: 0),

@@ -93,6 +93,7 @@ extension APIServer {
             return explainer.recorded(
                 record, absence: explainer.absence(of: occurrence, storeTrouble: storeTrouble))
         }
+        if let blindness = Explainer.blindness(journal, storeTrouble: storeTrouble) { throw blindness }
         let number = version.shard.rawValue
         let then = try await self.store.assignmentHistory(
             AssignmentFilter(kind: .shard, number: number, to: occurrence.due), before: nil, limit: 1)

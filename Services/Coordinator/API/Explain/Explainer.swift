@@ -1,3 +1,4 @@
+import CoordinatorService
 import EscapementModel
 import JSON
 import ScheduleDocuments
@@ -230,6 +231,24 @@ struct Explainer: Sendable {
         var storeTrouble: String?
     }
 
+    /// Why nothing can be said of an occurrence that was due and of which no record is found: what would know is away.
+    /// `nil` when enough is known.
+    static func blindness(_ journal: JournalFinding, storeTrouble: String?) -> ClusterError? {
+        var troubles = storeTrouble.map { ["the activation store is away: \($0)"] } ?? []
+        var code = ClusterError.activationStoreUnavailable
+        switch journal {
+        case .answer(_, isSettled: false, _), .answer(_, _, isComplete: true): return nil
+        case .answer: troubles += storeTrouble == nil ? [] : ["the journal does not reach back to it"]
+        case .unsupported: break
+        case .unreadable(let error) where error.code == ClusterError.journalUnavailable:
+            troubles += storeTrouble == nil ? [] : [error.detail]
+        case .unreadable(let error):
+            code = error.code
+            troubles.append("the journal cannot be looked at: \(error.detail)")
+        }
+        return troubles.isEmpty ? nil : ClusterError(code, troubles.joined(separator: "; "))
+    }
+
     /// Due, and nothing is recorded.
     mutating func unrecorded(_ occurrence: Occurrence, _ known: Circumstances) -> Explanation {
         let shard = known.shard
@@ -240,9 +259,10 @@ struct Explainer: Sendable {
             self.check("settled", true, "shard \(shard) is settled beyond it, so its outcome was written")
             let reach =
                 isComplete ? "the journal of that time has no outcome of it" : "the journal does not reach back to it"
+            let store = known.storeTrouble == nil ? "the store has no document and " : ""
             return self.explanation(
-                .recordLost, .recordLost,
-                "It was settled, and its record is lost: the store has no document and \(reach).", evidence: evidence,
+                .recordLost, .recordLost, "It was settled, and its record is lost: \(store)\(reach).",
+                evidence: evidence,
                 suggestions: ["escapement audit --schedule \(self.history.name) --from \(self.at)"])
         }
         let isOwned = known.current?.owner != nil
@@ -260,7 +280,7 @@ struct Explainer: Sendable {
                 suggestions: ["escapement cluster status"])
         }
         var complaint = known.complaints.first { $0.lowercased().contains("kafka") }
-        if case .unreadable(let detail) = known.journal { complaint = complaint ?? detail }
+        if case .unreadable(let error) = known.journal { complaint = complaint ?? error.detail }
         if let complaint {
             self.check("kafka", false, complaint)
             return self.explanation(

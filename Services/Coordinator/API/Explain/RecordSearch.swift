@@ -9,8 +9,8 @@ enum JournalFinding: Sendable {
     /// Its record; whether its shard is settled beyond it, as far as is known; whether all that was written since it was
     /// due has been looked at.
     case answer(JSONValue?, isSettled: Bool?, isComplete: Bool)
-    /// It cannot be read now.
-    case unreadable(String)
+    /// It cannot be read now, or no dispatcher could be asked.
+    case unreadable(ClusterError)
     /// The dispatcher that was asked runs an older version.
     case unsupported
 }
@@ -77,7 +77,7 @@ struct RecordSearch: Sendable {
         do {
             answer = try JSONParser.parse(try await self.cluster.activations(question.bytes))
         } catch let error as ClusterError {
-            return .unreadable(error.detail)
+            return .unreadable(error)
         }
         guard let journal = answer["journal"] else { return .unsupported }
         return .answer(

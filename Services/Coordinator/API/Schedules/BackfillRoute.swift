@@ -46,9 +46,10 @@ extension APIServer {
         let document = try call.parseOrEmpty(bytes)
         let (request, isDryRun) = try self.backfillRequest(document, call, now: now)
         let stored = try await self.existing(call)
-        let planned = try self.view.compiled(stored)
-            .upcoming(after: request.from.advanced(by: .milliseconds(-1)), count: request.firesMax + 2)
-            .map(\.scheduled).filter { $0 >= request.from && $0 < request.to }
+        let compiled = try self.view.compiled(stored)
+        let planned =
+            compiled.upcoming(after: request.from.advanced(by: .milliseconds(-1)), count: request.firesMax + 2)
+            .filter { $0.scheduled >= request.from && $0.scheduled < request.to }
         guard planned.count <= request.firesMax else {
             throw Problem.invalid([
                 Problem.Fault(
@@ -60,13 +61,14 @@ extension APIServer {
         var missing = planned
         if request.skipsFired, !planned.isEmpty {
             let fired = try await self.fired(stored, request)
-            missing = planned.filter { !fired.contains($0) }
+            missing = planned.filter { !fired.contains($0.scheduled) }
         }
         if request.isNewestFirst { missing.reverse() }
         let repetition = try Repetition(call, body: bytes, now: now)
-        let timers = try self.backfillTimers(missing, of: stored, request, repetition, call, now: now)
+        let timers = try self.backfillTimers(missing, of: stored, compiled, request, repetition, call, now: now)
         func answer(_ status: Int, _ outcomes: [CreateOutcome<StoredTimer>]?) -> WriteAnswer {
-            self.backfillAnswer(status, stored, planned: planned.count, fires: zip(missing, timers), outcomes)
+            self.backfillAnswer(
+                status, stored, planned: planned.count, fires: zip(missing.map(\.scheduled), timers), outcomes)
         }
         if isDryRun || timers.isEmpty { return answer(200, nil).response() }
         try await self.checkTimerQuota(call.namespace, adding: timers.count)
@@ -136,8 +138,8 @@ extension APIServer {
     }
 
     private func backfillTimers(
-        _ instants: [WallInstant], of stored: StoredSchedule, _ request: BackfillRequest, _ repetition: Repetition?,
-        _ call: APICall, now: WallInstant
+        _ occurrences: [Occurrence], of stored: StoredSchedule, _ compiled: CompiledSchedule,
+        _ request: BackfillRequest, _ repetition: Repetition?, _ call: APICall, now: WallInstant
     ) throws -> [NewTimer] {
         var template: FireTemplate
         do throws(WireError) {
@@ -149,7 +151,9 @@ extension APIServer {
         // What is late on purpose does not expire by the schedule's rule.
         template.expireAfterMilliseconds = 0
         var generator = SystemRandomNumberGenerator()
-        return instants.enumerated().map { index, instant in
+        let namesNeighbours = template.namesNeighbours
+        return occurrences.enumerated().map { index, occurrence in
+            let instant = occurrence.scheduled
             var uid: UID
             if request.skipsFired {
                 uid = Self.backfillUID(stored, instant)
@@ -159,6 +163,7 @@ extension APIServer {
             // In the shard of the schedule, next to its own fires.
             uid.high = uid.high & 0x0000_ffff_ffff_ffff | UInt64(stored.shard.rawValue) << 48
             template.backfills = instant
+            if namesNeighbours { template.neighbours = compiled.neighbours(of: occurrence) }
             let due = now.advanced(by: .milliseconds(Int64(index) * 1000 / request.rate))
             return NewTimer(
                 uid: uid, namespace: call.namespace, name: "backfill-\(uid.hex)", due: due,
