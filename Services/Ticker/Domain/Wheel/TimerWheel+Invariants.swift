@@ -43,10 +43,8 @@ extension TimerWheel {
 
     /// The number of chunks of the slot.
     private func checkSlot(_ place: Int, _ census: inout Census) -> Int {
-        let level = place / Self.slotsPerLevel
         let slot = self.slots[place]
-        let bit = self.occupancy[level] >> UInt64(place % Self.slotsPerLevel) & 1
-        precondition((slot.chunk != WheelChunk.none) == (bit == 1), "bitmap of slot \(place) is wrong")
+        precondition((slot.chunk != WheelChunk.none) == self.isOccupied(place), "bitmap of slot \(place) is wrong")
         var chunk = slot.chunk
         var count = Int(slot.count)
         var previous = WheelChunk.none

@@ -1,10 +1,10 @@
 package import EscapementModel
 import PageMemory
 
-/// A hierarchical timing wheel of 1 ms ticks: a window of 256 ms, and above it 10 levels of 64 slots,
+/// A hierarchical timing wheel of 1 ms ticks: a window of 256 ms, and above it 7 levels of 256 slots,
 /// which together reach 2^64 ms.
 ///
-/// An entry waits on the level of the highest 6-bit digit in which its window differs from the wheel's
+/// An entry waits on the level of the highest 8-bit digit in which its window differs from the wheel's
 /// position. Slots of the upper levels are chains of chunks, 32 entries of 16 bytes each, so that filing
 /// an entry is one write at the end of a contiguous run, and moving a slot down reads memory in order.
 /// When the position enters a window, the window's entries are sorted by counting into one contiguous
@@ -47,10 +47,11 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
 
     static let windowBits: UInt64 = 8
     static let windowSlots = 256
-    static let bitsPerLevel: UInt64 = 6
-    static let slotsPerLevel = 64
-    /// Enough 6-bit digits for the 56 bits above the window.
-    static let levelCount = 10
+    static let bitsPerLevel: UInt64 = 8
+    static let slotsPerLevel = 256
+    static let wordsPerLevel = slotsPerLevel / 64
+    /// Enough 8-bit digits for the 56 bits above the window.
+    static let levelCount = 7
     /// Milliseconds since 1970 may be negative; the wheel counts from the smallest `Int64`.
     static let origin = UInt64(1) << 63
 
@@ -96,8 +97,8 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         self.position = Self.ticks(now)
         self.slots = .allocate(capacity: Self.levelCount * Self.slotsPerLevel)
         self.slots.initialize(repeating: .empty, count: Self.levelCount * Self.slotsPerLevel)
-        self.occupancy = .allocate(capacity: Self.levelCount)
-        self.occupancy.initialize(repeating: 0, count: Self.levelCount)
+        self.occupancy = .allocate(capacity: Self.levelCount * Self.wordsPerLevel)
+        self.occupancy.initialize(repeating: 0, count: Self.levelCount * Self.wordsPerLevel)
         self.window = .allocate(capacity: 0)
         self.windowStarts = .allocate(capacity: Self.windowSlots + 1)
         self.windowStarts.initialize(repeating: 0, count: Self.windowSlots + 1)
@@ -239,7 +240,7 @@ extension TimerWheel {
     /// - Precondition: `difference`, of the windows of the position and of `ticks`, is not 0.
     @inline(__always) static func place(_ ticks: UInt64, difference: UInt64) -> Int {
         let level = (63 &- difference.leadingZeroBitCount) / Int(self.bitsPerLevel)
-        let digit = (ticks >> (Self.windowBits &+ UInt64(level) &* Self.bitsPerLevel)) & 63
+        let digit = (ticks >> (Self.windowBits &+ UInt64(level) &* Self.bitsPerLevel)) & 255
         return level &* Self.slotsPerLevel &+ Int(digit)
     }
 
@@ -276,7 +277,7 @@ extension TimerWheel {
             self.links.address(Int(full)).pointee.count = UInt16(WheelChunk.entriesMax)
             self.links.address(Int(full)).pointee.previous = chunk
         } else {
-            self.occupancy[place / Self.slotsPerLevel] |= 1 << UInt64(place % Self.slotsPerLevel)
+            self.occupancy[place >> 6] |= 1 << UInt64(place & 63)
         }
         self.links.address(Int(chunk)).pointee = WheelChunk.Link(
             next: full, previous: WheelChunk.none, count: 0, place: UInt16(place))
@@ -297,16 +298,21 @@ extension TimerWheel {
     mutating func takeSlot(_ place: Int) -> WheelChunk.Slot {
         let taken = self.slots[place]
         self.slots[place] = .empty
-        self.occupancy[place / Self.slotsPerLevel] &= ~(1 << UInt64(place % Self.slotsPerLevel))
+        self.occupancy[place >> 6] &= ~(1 << UInt64(place & 63))
         return taken
+    }
+
+    @inline(__always) func isOccupied(_ place: Int) -> Bool {
+        self.occupancy[place >> 6] >> UInt64(place & 63) & 1 == 1
     }
 
     /// The start of the first occupied slot of the upper levels. The lowest occupied level holds it: what
     /// waits on a higher level differs in a higher digit and is therefore later.
     var nextOccupiedStart: UInt64? {
-        for level in 0..<Self.levelCount where self.occupancy[level] != 0 {
+        for word in 0..<(Self.levelCount * Self.wordsPerLevel) where self.occupancy[word] != 0 {
+            let level = word / Self.wordsPerLevel
             let shift = Self.windowBits + UInt64(level) * Self.bitsPerLevel
-            let slot = UInt64(self.occupancy[level].trailingZeroBitCount)
+            let slot = UInt64(word % Self.wordsPerLevel * 64 + self.occupancy[word].trailingZeroBitCount)
             // A smart shift by 64 or more gives zero, as the topmost level needs.
             let digitsAbove = self.position & ~((UInt64(1) << (shift + Self.bitsPerLevel)) &- 1)
             return digitsAbove | (slot << shift)
@@ -331,11 +337,12 @@ extension TimerWheel {
 
     /// The position has just entered an occupied slot: files its entries on lower levels, down to the window.
     mutating func moveDown() {
-        let windowDigit = Int(self.position >> Self.windowBits & 63)
+        let windowDigit = Int(self.position >> Self.windowBits & 255)
         for level in stride(from: Self.levelCount - 1, to: 0, by: -1) {
-            let digit = Int(self.position >> (Self.windowBits + UInt64(level) * Self.bitsPerLevel) & 63)
-            guard self.occupancy[level] >> UInt64(digit) & 1 == 1 else { continue }
-            let taken = self.takeSlot(level * Self.slotsPerLevel + digit)
+            let digit = Int(self.position >> (Self.windowBits + UInt64(level) * Self.bitsPerLevel) & 255)
+            let place = level * Self.slotsPerLevel + digit
+            guard self.isOccupied(place) else { continue }
+            let taken = self.takeSlot(place)
             var chunk = taken.chunk
             var entries = taken.entries
             var count = Int(taken.count)
@@ -356,6 +363,6 @@ extension TimerWheel {
                 count = Int(self.links.address(Int(next)).pointee.count)
             }
         }
-        if self.occupancy[0] >> UInt64(windowDigit) & 1 == 1 { self.openWindow(from: windowDigit) }
+        if self.isOccupied(windowDigit) { self.openWindow(from: windowDigit) }
     }
 }
