@@ -14,7 +14,7 @@ extension ShardFiring {
     }
 
     mutating func clearContents() {
-        self.wheel = TimerWheel(now: self.wheel.now)
+        self.wheel = Self.makeWheel(self.shard, now: self.wheel.now)
         self.schedules.removeAll()
         self.timers.removeAll()
         self.plans.removeAll()
@@ -38,7 +38,7 @@ extension ShardFiring {
 
     /// Plans everything again from the cursor.
     mutating func rebuild() {
-        self.wheel = TimerWheel(now: self.wheel.now)
+        self.wheel = Self.makeWheel(self.shard, now: self.wheel.now)
         self.forgetPlans()
         // Late admissions must be in order of revision: a cursor's revision covers all before the first. Others, by far
         // the most, need no order.

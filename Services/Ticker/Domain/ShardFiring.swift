@@ -84,7 +84,13 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
     package init(shard: ShardID, epoch: Epoch, now: WallInstant) {
         self.shard = shard
         self.epoch = epoch
-        self.wheel = TimerWheel(now: now)
+        self.wheel = Self.makeWheel(shard, now: now)
+    }
+
+    /// The shards of a ticker share a thread. Their phases are spread over the slots of every level that loaded timers
+    /// wait on, by the golden ratio.
+    static func makeWheel(_ shard: ShardID, now: WallInstant) -> TimerWheel {
+        TimerWheel(now: now, phase: Int64((UInt32(shard.rawValue) &* 0x9e37_79b1) >> 8))
     }
 
     /// Versions of schedules and timers in memory.
@@ -315,7 +321,8 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
                 guard let schedule = self.schedules[number] else { continue }
                 self.schedules.update(number) { $0.place = .none }
                 self.readySchedules.insert(
-                    ReadyRecord(key: Watermark(instant: item.due, tie: schedule.uid), number: number))
+                    ReadyRecord(
+                        key: Watermark(instant: self.wheel.due(of: item), tie: schedule.uid), number: number))
             } else {
                 guard let timer = self.timers[number] else { continue }
                 self.timers.update(number) { $0.place = .none }

@@ -370,13 +370,15 @@ final class TickerEngine: @unchecked Sendable {
         self.observeLateness(of: batch)
     }
 
-    /// Fires of one instant, which follow each other, are observed together.
+    /// Fires of one instant, which follow each other, are observed together. By the clock as it is now: a turn that sends
+    /// many batches began a while ago.
     private func observeLateness(of batch: PlannedBatch<[UInt8]>) {
+        let now = self.clocks.wallNow()
         var due: WallInstant?
         var count = 0
         func observe() {
             guard let due else { return }
-            self.metrics.tickLateness.observe(self.now.duration(since: due).seconds, count: count)
+            self.metrics.tickLateness.observe(now.duration(since: due).seconds, count: count)
         }
         for occurrence in batch.occurrences where occurrence.outcome == .dispatched {
             if occurrence.due != due {

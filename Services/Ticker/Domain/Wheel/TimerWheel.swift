@@ -35,8 +35,6 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         var ticks: UInt64
         package var token: UInt32
         var id: UInt32
-
-        package var due: WallInstant { TimerWheel.instant(self.ticks) }
     }
 
     /// An entry that was inserted into the open window.
@@ -53,8 +51,10 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     /// Enough 8-bit digits for the 56 bits above the window.
     static let levelCount = 7
     /// Milliseconds since 1970 may be negative; the wheel counts from the smallest `Int64`.
-    static let origin = UInt64(1) << 63
+    private static let origin = UInt64(1) << 63
 
+    /// Ticks by which this wheel is ahead of the clock: where its slots begin.
+    private let phase: Int64
     var position: UInt64
     /// Entries that will expire.
     package internal(set) var count = 0
@@ -92,9 +92,15 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     /// The generations of one chunk's entries, on their way.
     let readGenerations: UnsafeMutablePointer<UInt32>
 
-    /// - Parameter now: where the wheel starts; nothing may be due at or before it.
-    package init(now: WallInstant) {
-        self.position = Self.ticks(now)
+    /// - Parameters:
+    ///   - now: where the wheel starts; nothing may be due at or before it.
+    ///   - phase: milliseconds, not negative, by which its slots begin earlier than those of a wheel with phase 0. Wheels of
+    ///     different phases move what they hold down their levels at different instants, so that a thread that turns many
+    ///     does not do it for all of them at once.
+    package init(now: WallInstant, phase: Int64 = 0) {
+        precondition(phase >= 0, "a wheel's phase is \(phase)")
+        self.phase = phase
+        self.position = Self.ticks(now, phase)
         self.slots = .allocate(capacity: Self.levelCount * Self.slotsPerLevel)
         self.slots.initialize(repeating: .empty, count: Self.levelCount * Self.slotsPerLevel)
         self.occupancy = .allocate(capacity: Self.levelCount * Self.wordsPerLevel)
@@ -125,13 +131,13 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     package var filedCount: Int { self.count + self.deadCount }
 
     /// The instant up to which everything has expired.
-    package var now: WallInstant { Self.instant(self.position) }
+    package var now: WallInstant { self.instant(self.position) }
 
     /// Adds an entry that carries `token`.
     ///
     /// - Precondition: `due > now`: the caller fires what is already due. At most 2^32 - 1 entries.
     package mutating func insert(due: WallInstant, token: UInt32) -> Handle {
-        let ticks = Self.ticks(due)
+        let ticks = Self.ticks(due, self.phase)
         precondition(ticks > self.position, "due is not after the wheel's position")
         let handle = self.takeID()
         self.file(Expired(ticks: ticks, token: token, id: handle.id))
@@ -166,7 +172,7 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     ///
     /// A `now` before the position changes nothing: time never runs backwards here.
     package mutating func advance(to now: WallInstant, _ body: (UnsafeBufferPointer<Expired>) -> Void) {
-        let target = Self.ticks(now)
+        let target = Self.ticks(now, self.phase)
         guard target > self.position else { return }
         while true {
             self.expireWindow(through: target, body)
@@ -188,14 +194,22 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     /// entry may still cause a wake-up.
     package var nextDue: WallInstant? {
         let slot = self.nextWindowSlot
-        if slot < Self.windowSlots { return Self.instant(self.position & ~255 | UInt64(slot)) }
-        return self.nextOccupiedStart.map(Self.instant)
+        if slot < Self.windowSlots { return self.instant(self.position & ~255 | UInt64(slot)) }
+        return self.nextOccupiedStart.map { self.instant($0) }
     }
 
-    static func ticks(_ instant: WallInstant) -> UInt64 { UInt64(bitPattern: instant.milliseconds) ^ self.origin }
+    /// When an entry was due that this wheel has handed out.
+    package func due(of entry: Expired) -> WallInstant { self.instant(entry.ticks) }
 
-    static func instant(_ ticks: UInt64) -> WallInstant {
-        WallInstant(milliseconds: Int64(bitPattern: ticks ^ self.origin))
+    /// The end of time is nearer by the phase.
+    @inline(__always) private static func ticks(_ instant: WallInstant, _ phase: Int64) -> UInt64 {
+        let (shifted, isBeyond) = instant.milliseconds.addingReportingOverflow(phase)
+        return UInt64(bitPattern: isBeyond ? .max : shifted) ^ self.origin
+    }
+
+    private func instant(_ ticks: UInt64) -> WallInstant {
+        let (milliseconds, isBefore) = Int64(bitPattern: ticks ^ Self.origin).subtractingReportingOverflow(self.phase)
+        return WallInstant(milliseconds: isBefore ? .min : milliseconds)
     }
 }
 
