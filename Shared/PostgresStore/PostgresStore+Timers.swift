@@ -3,7 +3,7 @@ package import Store
 
 extension PostgresStore {
     package func createTimers(
-        _ new: [NewTimer], key: IdempotencyKey?
+        _ new: [NewTimer], key: IdempotencyKey?, isAtomic: Bool
     ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
         guard !new.isEmpty else { return .outcome([]) }
         guard new.count <= StoreRules.timersPerRequestMax else {
@@ -13,7 +13,8 @@ extension PostgresStore {
             throw StoreError(.refused, operation: Self.creating, detail: "the key is of another namespace")
         }
         let answer = await withCheckedContinuation { (continuation: CheckedContinuation<TimerQueue.Answer, Never>) in
-            switch self.timerQueue.add(TimerQueue.Request(timers: new, key: key, completion: continuation)) {
+            let request = TimerQueue.Request(timers: new, key: key, isAtomic: isAtomic, completion: continuation)
+            switch self.timerQueue.add(request) {
             case .refused:
                 continuation.resume(
                     returning: .failure(
@@ -39,16 +40,46 @@ extension PostgresStore {
             case .failure(let error) where error.code == .refused && requests.count > 1:
                 // One of them is at fault; the others must not suffer for it.
                 var alone: [TimerQueue.Answer] = []
-                for request in requests {
-                    alone.append(
-                        await self.attempt([request]).flatMap { outcomes in
-                            outcomes.first.map { .success($0) } ?? .failure(error)
-                        })
-                }
+                for request in requests { alone.append(await self.attempt(request)) }
                 answers = alone
+            case .failure(let error) where error.code == .refused && requests[0].isAtomic:
+                answers = [await self.withheld(requests[0], error)]
             case .failure(let error): answers = requests.map { _ in .failure(error) }
             }
             for (request, answer) in zip(requests, answers) { request.completion.resume(returning: answer) }
+        }
+    }
+
+    private func attempt(_ request: TimerQueue.Request) async -> TimerQueue.Answer {
+        switch await self.attempt([request]) {
+        case .success(let outcomes): .success(outcomes[0])
+        case .failure(let error) where error.code == .refused && request.isAtomic: await self.withheld(request, error)
+        case .failure(let error): .failure(error)
+        }
+    }
+
+    /// Why an atomic request was refused: which of its names are taken. The error, when none is.
+    private func withheld(_ request: TimerQueue.Request, _ error: StoreError) async -> TimerQueue.Answer {
+        do throws(StoreError) {
+            if let key = request.key, try await self.recall(key) != .unknown { return .success(.repeated) }
+            let found = try await self.findTimers(request.timers)
+            var firsts: [TimerName: NewTimer] = [:]
+            let outcomes = request.timers.map { timer -> CreateOutcome<StoredTimer> in
+                let name = TimerName(timer)
+                if let row = found[name] {
+                    return row.digest == timer.contentDigest ? .duplicate(row.timer) : .conflict(row.timer)
+                }
+                guard let first = firsts[name] else {
+                    firsts[name] = timer
+                    return .withheld
+                }
+                return first.contentDigest == timer.contentDigest
+                    ? .withheld : .conflict(StoredTimer(first, revision: .none))
+            }
+            let isExplained = outcomes.contains { if case .conflict = $0 { true } else { false } }
+            return isExplained ? .success(.outcome(outcomes)) : .failure(error)
+        } catch {
+            return .failure(error)
         }
     }
 
@@ -69,7 +100,8 @@ extension PostgresStore {
         let new = requests.flatMap { request in request.timers.map { (timer: $0, key: request.key) } }
         var outcomes = [CreateOutcome<StoredTimer>?](repeating: nil, count: new.count)
         var open = Array(new.indices)
-        let first = try await self.insert(new.map { $0 }, keys: requests.compactMap(\.key))
+        let whole = requests.filter(\.isAtomic).flatMap(\.timers)
+        let first = try await self.insert(new.map { $0 }, keys: requests.compactMap(\.key), whole: whole)
         // In later rounds the keys are ours already.
         var made = first.made
         let repeated = Set(requests.compactMap(\.key).map { KeyName($0) }).subtracting(first.keys)
@@ -96,7 +128,7 @@ extension PostgresStore {
             }
             open = open.filter { outcomes[$0] == nil }
             if open.isEmpty { break }
-            made = try await self.insert(open.map { (timer: new[$0].timer, key: nil) }, keys: []).made
+            made = try await self.insert(open.map { (timer: new[$0].timer, key: nil) }, keys: [], whole: []).made
         }
         var rest = outcomes[...]
         return try requests.map { request throws(StoreError) in
@@ -113,8 +145,10 @@ extension PostgresStore {
         }
     }
 
+    /// - Parameter whole: fails as refused, and stores nothing, unless all of these are there with their content
+    ///   afterwards.
     private func insert(
-        _ new: [(timer: NewTimer, key: IdempotencyKey?)], keys: [IdempotencyKey]
+        _ new: [(timer: NewTimer, key: IdempotencyKey?)], keys: [IdempotencyKey], whole: [NewTimer]
     ) async throws(StoreError) -> (made: [UID: Revision], keys: Set<KeyName>) {
         let timers = new.map(\.timer)
         let shards = timers.map { Int64(ShardPlacement.shard(ofTimer: $0.uid).rawValue) }
@@ -124,8 +158,8 @@ extension PostgresStore {
             }
             return value
         }
-        let results = try await self.run(
-            Self.creating, self.timers.lockShards(.ints(Array(Set(shards)).sorted())),
+        var calls = [
+            self.timers.lockShards(.ints(Array(Set(shards)).sorted())),
             self.timers.insert(
                 .ints(shards), .uids(timers.map(\.uid)), .texts(timers.map(\.namespace)), .texts(timers.map(\.name)),
                 .ints(timers.map(\.due.milliseconds)), .ints(expiries), .blobs(timers.map(\.template)),
@@ -133,7 +167,14 @@ extension PostgresStore {
                 .ints(timers.map(\.createdAt.milliseconds)), .texts(timers.map(\.createdBy)),
                 .texts(new.map { $0.key?.key }), .texts(keys.map(\.namespace)), .texts(keys.map(\.key)),
                 .blobs(keys.map(\.digest)), .ints(keys.map(\.at.milliseconds)), .blobs(keys.map(\.answer)),
-                .int(StoreRules.idempotencyRetention.wholeMilliseconds)))
+                .int(StoreRules.idempotencyRetention.wholeMilliseconds)),
+        ]
+        if !whole.isEmpty {
+            calls.append(
+                self.timers.insistAll(
+                    .texts(whole.map(\.namespace)), .texts(whole.map(\.name)), .blobs(whole.map(\.contentDigest))))
+        }
+        let results = try await self.run(Self.creating, calls)
         return try self.read(Self.creating) { () throws(PostgresFailure) in
             var made: [UID: Revision] = [:]
             var fresh: Set<KeyName> = []

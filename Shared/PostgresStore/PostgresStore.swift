@@ -76,6 +76,10 @@ package final class PostgresStore: LockStore, ScheduleStore {
 
     /// Runs a unit on the least busy connection for schedules, again when it only lost against others.
     func run(_ operation: String, _ calls: PostgresCall...) async throws(StoreError) -> [PostgresResult] {
+        try await self.run(operation, calls)
+    }
+
+    func run(_ operation: String, _ calls: [PostgresCall]) async throws(StoreError) -> [PostgresResult] {
         try await self.retrying(operation) { () async throws(PostgresFailure) in
             try await self.leastBusy().run(calls)
         }

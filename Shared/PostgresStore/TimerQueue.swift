@@ -10,6 +10,7 @@ final class TimerQueue: Sendable {
     struct Request: Sendable {
         var timers: [NewTimer]
         var key: IdempotencyKey?
+        var isAtomic: Bool
         var completion: CheckedContinuation<Answer, Never>
 
         /// Rough size in the database.

@@ -53,8 +53,11 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
     /// in one call the first counts. A cancelled or fired timer keeps its name until it is removed, so a
     /// repeated request never brings it back. One transaction for all, at most
     /// `StoreRules.timersPerRequestMax` timers.
+    ///
+    /// - Parameter isAtomic: one `conflict` keeps all others from being stored: those that are new are `withheld`, and
+    ///   the key is not used up.
     func createTimers(
-        _ new: [NewTimer], key: IdempotencyKey?
+        _ new: [NewTimer], key: IdempotencyKey?, isAtomic: Bool
     ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]>
     /// The timer, cancelled and fired ones too until they are removed.
     func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer?
@@ -108,6 +111,13 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
 }
 
 extension ScheduleStore {
+    /// Whatever the names that are taken.
+    package func createTimers(
+        _ new: [NewTimer], key: IdempotencyKey?
+    ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
+        try await self.createTimers(new, key: key, isAtomic: false)
+    }
+
     /// Without a key that could repeat.
     package func createSchedule(_ new: NewSchedule) async throws(StoreError) -> CreateOutcome<StoredSchedule> {
         switch try await self.createSchedule(new, origin: ChangeOrigin(at: new.createdAt, by: new.createdBy)) {
@@ -154,6 +164,8 @@ package enum CreateOutcome<Stored: Sendable & Hashable>: Hashable, Sendable {
     case duplicate(Stored)
     /// Other content is there under this name.
     case conflict(Stored)
+    /// Not there and not stored, since something else of an atomic call conflicts.
+    case withheld
 }
 
 package struct ClusterSettings: Hashable, Sendable {

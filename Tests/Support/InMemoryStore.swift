@@ -221,9 +221,19 @@ package final class InMemoryStore: LockStore, ScheduleStore {
     }
 
     package func createTimers(
-        _ new: [NewTimer], key: IdempotencyKey?
+        _ new: [NewTimer], key: IdempotencyKey?, isAtomic: Bool
     ) async throws(StoreError) -> Keyed<[CreateOutcome<StoredTimer>]> {
-        try await self.perform("createTimers") { contents throws(StoreError) in try contents.create(new, key: key) }
+        try await self.perform("createTimers") { contents throws(StoreError) in
+            var changed = contents
+            let answer = try changed.create(new, key: key)
+            guard isAtomic, case .outcome(let outcomes) = answer,
+                outcomes.contains(where: { if case .conflict = $0 { true } else { false } })
+            else {
+                contents = changed
+                return answer
+            }
+            return .outcome(outcomes.map { if case .created = $0 { .withheld } else { $0 } })
+        }
     }
 
     package func timer(namespace: String, name: String) async throws(StoreError) -> StoredTimer? {

@@ -29,6 +29,14 @@ struct TimerStatements: Sendable {
         SELECT \(Self.columns), t.digest FROM unnest($1::text[], $2::text[]) AS n(namespace, name)
         JOIN timer AS t ON t.namespace = n.namespace AND t.name = n.name
         """)
+    /// Fails, by a division by zero, unless all of these are there with this content; the transaction fails with it.
+    let insistAll = PostgresStatement(
+        "timer_insist_all",
+        """
+        SELECT 1 / (count(t.uid) = count(*))::int FROM unnest($1::text[], $2::text[], $3::bytea[])
+        AS n(namespace, name, digest)
+        LEFT JOIN timer AS t ON t.namespace = n.namespace AND t.name = n.name AND t.digest = n.digest
+        """)
     let list = PostgresStatement(
         "timer_list",
         """

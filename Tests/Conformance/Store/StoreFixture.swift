@@ -129,6 +129,7 @@ extension CreateOutcome {
     var stored: Stored {
         switch self {
         case .created(let stored), .duplicate(let stored), .conflict(let stored): stored
+        case .withheld: preconditionFailure("not stored")
         }
     }
 }

@@ -44,6 +44,40 @@ struct StoreTimerTests {
     }
 
     @Test(arguments: StoreKind.available)
+    func `an atomic call with a name that is taken stores nothing and leaves its key unused`(
+        kind: StoreKind
+    ) async throws {
+        try await kind.withStore { store in
+            let first = try await store.createTimers([Rows.timer("a", due: 1, content: 1)])[0].stored
+            let key = Rows.key("atomic")
+            func create(_ content: UInt8) async throws -> Keyed<[CreateOutcome<StoredTimer>]> {
+                try await store.createTimers(
+                    [Rows.timer("n", due: 2, content: 3), Rows.timer("a", due: 1, content: content)], key: key,
+                    isAtomic: true)
+            }
+            // Others that are stored in the same moment do not suffer for it.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<8 {
+                    group.addTask { _ = try await store.createTimers([Rows.timer("other\(index)", due: 9)]) }
+                }
+                #expect(try await create(2) == .outcome([.withheld, .conflict(first)]))
+                try await group.waitForAll()
+            }
+            #expect(try await store.timer(namespace: "guest", name: "n") == nil)
+            #expect(try await store.recall(key) == .unknown)
+            guard case .outcome(let outcomes) = try await create(1), case .created = outcomes[0] else {
+                Issue.record("what is there already with the same content is no obstacle")
+                return
+            }
+            #expect(outcomes[1] == .duplicate(first))
+            #expect(try await create(1) == .repeated)
+            for index in 0..<8 {
+                #expect(try await store.timer(namespace: "guest", name: "other\(index)") != nil)
+            }
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
     func `all of a call or nothing is stored`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let error = await #expect(throws: StoreError.self) {

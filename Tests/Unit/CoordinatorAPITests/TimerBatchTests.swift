@@ -64,6 +64,31 @@ import Testing
         #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
     }
 
+    @Test func `an atomic batch with an id that is taken stores nothing, and can be repeated under its key`()
+        async throws
+    {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            func send(_ lines: [JSONValue]) async throws -> Reply {
+                try await calls.send(
+                    .post, "\(Samples.timers)/batch?mode=atomic&results=all", bytes: self.ndjson(lines),
+                    contentType: "application/x-ndjson", headers: ["Idempotency-Key": "k"])
+            }
+            let taken: JSONValue = ["id": "a", "at": "2026-12-01T00:00:00Z"]
+            #expect(try await calls.send(.post, Samples.timers, taken).status == 201)
+            let other: JSONValue = ["id": "a", "at": "2026-12-02T00:00:00Z"]
+            for _ in 1...2 {
+                let reply = try await send([["id": "b", "delay": "1h"], other, ["id": "c", "delay": "1h"]])
+                #expect(reply.status == 409, "\(reply.document.text)")
+                let results = reply.document["results"]?.arrayValue ?? []
+                #expect(results.map { $0["status"]?.stringValue } == ["not-stored", "conflict", "not-stored"])
+                #expect(reply.document["accepted"] == 0)
+            }
+            let stored = try await api.store.timers(namespace: "guest", after: nil, limit: 10)
+            #expect(stored.map(\.name) == ["a"])
+        }
+    }
+
     @Test func `a line that is not JSON is rejected alone`() async throws {
         let api = try await TestAPI()
         try await api.serve { calls in

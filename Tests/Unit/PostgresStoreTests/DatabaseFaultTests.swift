@@ -76,6 +76,7 @@ struct DatabaseFaultTests {
                             #expect(found.uid == timer.uid)
                             stored.append(found)
                         case .conflict(let other): Issue.record("\(other.name) has other content")
+                        case .withheld: Issue.record("withheld, and not atomic")
                         }
                     }
                     return stored

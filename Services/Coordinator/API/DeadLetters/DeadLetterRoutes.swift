@@ -101,7 +101,7 @@ extension APIServer {
             return result("replayed", activation: self.activation(of: stored))
         case .duplicate(let stored)?, .conflict(let stored)?:
             return result("replayed-before", "at \(stored.due)", activation: self.activation(of: stored))
-        case nil: throw StoreError(.corrupt, operation: "replay", detail: "no outcome for the timer")
+        case .withheld?, nil: throw StoreError(.corrupt, operation: "replay", detail: "no outcome for the timer")
         }
     }
 

@@ -204,7 +204,7 @@ extension APIServer {
             case .duplicate(let earlier)?, .conflict(let earlier)?:
                 due = earlier.due
                 word = "backfilled-before"
-            case nil: break
+            case .withheld?, nil: break
             }
             let activation = ActivationID(
                 cluster: self.settings.cluster, kind: .delay, uid: timer.uid, scheduledTime: due)

@@ -57,7 +57,8 @@ extension APIServer {
         case .outcome(.conflict(let stored)):
             // Made by somebody else since we looked.
             throw Problem.staleETag("no generation", current: stored.generation)
-        case .repeated: throw StoreError(.corrupt, operation: "put schedule", detail: "no key was given")
+        case .outcome(.withheld), .repeated:
+            throw StoreError(.corrupt, operation: "put schedule", detail: "no key was given, and nothing else")
         }
     }
 

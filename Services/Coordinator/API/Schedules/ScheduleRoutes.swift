@@ -148,6 +148,8 @@ extension APIServer {
                 return .answered(try self.answer(stored, status: 201))
             case .outcome(.duplicate(let stored)): return .answered(try self.answer(stored))
             case .outcome(.conflict(let stored)): throw Self.nameTaken(stored.name)
+            case .outcome(.withheld):
+                throw StoreError(.corrupt, operation: "create schedule", detail: "one alone was withheld")
             case .repeated: return .repeated
             }
         }

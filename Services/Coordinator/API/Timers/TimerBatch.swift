@@ -157,6 +157,13 @@ struct TimerBatch: Sendable {
         ])
     }
 
+    /// Whether an id is taken by a timer with other content.
+    var hasConflicts: Bool {
+        self.lines.contains { line in
+            if case .conflict = line.status { true } else { false }
+        }
+    }
+
     /// Whether a line cannot be stored.
     var hasRejected: Bool {
         self.lines.contains { line in

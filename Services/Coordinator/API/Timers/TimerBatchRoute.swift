@@ -49,9 +49,9 @@ extension APIServer {
         try await self.checkTimerQuota(call.namespace, adding: new.count)
         let (read, timers) = (batch, new)
         return try await self.once(repetition) { key in
-            guard case .outcome(let outcomes) = try await self.store.createTimers(timers, key: key) else {
-                return .repeated
-            }
+            guard
+                case .outcome(let outcomes) = try await self.store.createTimers(timers, key: key, isAtomic: isAtomic)
+            else { return .repeated }
             var settled = read
             var changed: Set<ShardID> = []
             for (outcome, place) in zip(outcomes, places) {
@@ -61,10 +61,12 @@ extension APIServer {
                     settled.lines[place].status = .accepted(stored)
                 case .duplicate(let stored): settled.lines[place].status = .duplicate(stored)
                 case .conflict(let stored): settled.lines[place].status = .conflict(stored)
+                case .withheld: settled.lines[place].status = .notStored
                 }
             }
             for shard in changed.sorted() { self.cluster.changed(shard) }
-            return .answered(WriteAnswer(200, settled.answer(id: id, listsAll: listsAll)))
+            let status = isAtomic && settled.hasConflicts ? 409 : 200
+            return .answered(WriteAnswer(status, settled.answer(id: id, listsAll: listsAll)))
         }
     }
 }

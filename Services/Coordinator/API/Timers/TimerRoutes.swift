@@ -77,7 +77,8 @@ extension APIServer {
                 throw Problem(
                     409, Problem.Code.alreadyExists, "the timer '\(stored.name)' exists with other content",
                     faults: [.init(.pointer("/id"), Problem.Code.alreadyExists, "the id is taken")])
-            case nil: throw StoreError(.corrupt, operation: "create timer", detail: "no outcome for the timer")
+            case .withheld?, nil:
+                throw StoreError(.corrupt, operation: "create timer", detail: "no outcome for the timer")
             }
         }
     }
