@@ -10,7 +10,8 @@ package import EscapementModel
 /// a refused renewal, or four seconds without one, ends `leading`.
 ///
 /// Invariants: between `lead` and `stepDown` no other action but `renew` appears; an epoch is led at most
-/// once, so whatever grows within an epoch never starts again; after `stop` there is nothing but `release`.
+/// once and without a gap, so whatever grows within an epoch never starts again; after `stop` there is nothing but
+/// `release`.
 package struct LeaderElection: Sendable {
     /// The row as a standby sees it.
     package struct Row: Hashable, Sendable {
@@ -76,6 +77,8 @@ package struct LeaderElection: Sendable {
     }
 
     package private(set) var state: State
+    /// Whether a takeover is on its way whose answer decides if there is something to give back.
+    package private(set) var isTaking = false
     /// When `tick` is due next. A late tick is harmless, an early one does nothing.
     package private(set) var wakeAt: MonotonicInstant
     private let timing: ElectionTiming
@@ -114,14 +117,18 @@ package struct LeaderElection: Sendable {
         case .observationFailed:
             self.answered(now, every: self.timing.observeEvery, using: &generator)
         case .took(let epoch, let sentAt):
+            self.isTaking = false
             actions = self.begin(epoch, sentAt: sentAt, now: now, using: &generator)
         case .takeFailed:
+            self.isTaking = false
             self.answered(now, every: self.timing.observeEvery, using: &generator)
             if case .taking = self.state { self.state = .watching(seen: nil, since: now) }
             self.nextCallAt = now
         case .renewed(let epoch, let sentAt):
             self.answered(now, every: self.timing.renewEvery, using: &generator)
-            if case .leading(epoch, let trustedUntil) = self.state {
+            // Trust that ran out stays out, also when no tick has noticed: what leading work was left undone meanwhile
+            // is done again in a new term only.
+            if case .leading(epoch, let trustedUntil) = self.state, now < trustedUntil {
                 self.state = .leading(epoch, trustedUntil: max(trustedUntil, sentAt.advanced(by: self.timing.trust)))
             }
         case .renewalFailed:
@@ -169,6 +176,7 @@ package struct LeaderElection: Sendable {
         self.hasSeenRow = true
         guard isFree || now.duration(since: since) >= self.timing.takeAfter else { return [] }
         self.state = .taking(from: row)
+        self.isTaking = true
         self.isAwaitingAnswer = true
         return [.take(from: row)]
     }

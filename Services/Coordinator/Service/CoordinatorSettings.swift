@@ -22,6 +22,8 @@ package struct CoordinatorSettings: Sendable {
     package var limits = LeaderTerm.Limits()
     /// How long an owner may take to answer a revoke.
     package var revokeWithin = Assignments.revokeWithin
+    /// How long a process that stops waits for the answer to a takeover that it has sent.
+    package var takenWithin = Duration.seconds(2)
     /// Between two looks of the leader at deadlines.
     package var tickEvery = Duration.milliseconds(100)
     /// Between two looks at the revisions of all shards; what a lost hint costs at most.

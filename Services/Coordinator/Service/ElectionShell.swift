@@ -60,10 +60,11 @@ final class ElectionShell: Sendable {
     /// A fenced write has learned that somebody else leads.
     func deposed(_ epoch: Epoch) { self.enqueue.yield(.deposed(epoch)) }
 
-    /// Steps down, gives the lease back, and ends `run`.
+    /// Steps down, gives the lease back, and ends `run`; a takeover on its way is waited for, so that it can be given back.
     func stop() { self.enqueue.yield(.stop) }
 
     /// Takes part in the election until `stop`, or until the task is cancelled. `onChange` must return soon.
+    /// After `stop` it takes as long as a takeover whose answer is awaited, but `settings.takenWithin` at most.
     func run(onChange: @escaping @Sendable (Change) async -> Void) async {
         await withDiscardingTaskGroup { group in
             group.addTask {
@@ -72,6 +73,7 @@ final class ElectionShell: Sendable {
                     do { try await self.clocks.sleep(for: self.settings.tickEvery) } catch { return }
                 }
             }
+            var isStopping = false
             for await event in self.events {
                 let now = self.clocks.monotonicNow()
                 let actions = self.state.withLock { $0.receive(event, now: now) }
@@ -93,7 +95,14 @@ final class ElectionShell: Sendable {
                     case .release(let epoch): await self.release(epoch)
                     }
                 }
-                if event == .stop { break }
+                if event == .stop {
+                    isStopping = true
+                    group.addTask {
+                        do { try await self.clocks.sleep(for: self.settings.takenWithin) } catch { return }
+                        self.enqueue.finish()
+                    }
+                }
+                if isStopping, !self.state.withLock({ $0.election.isTaking }) { break }
             }
             group.cancelAll()
         }

@@ -119,6 +119,15 @@ func incarnation(_ number: UInt64) -> Incarnation { Incarnation(UID(high: 0, low
         #expect(self.election.ledEpoch(at: instant(4100)) == nil)
     }
 
+    @Test mutating func `a renewal that is answered after the trust ran out ends the term before any tick`() {
+        self.lead()
+        #expect(self.send(.tick, at: 3500) == [.renew(Epoch(7))])
+        #expect(self.election.ledEpoch(at: instant(4000)) == nil)
+        #expect(
+            self.send(.renewed(Epoch(7), sentAt: instant(3500)), at: 4001) == [.stepDown(Epoch(7), .unrenewed)])
+        #expect(self.election.ledEpoch(at: instant(4002)) == nil, "no second time in one term")
+    }
+
     @Test mutating func `a refused renewal ends the term at once`() {
         self.lead()
         _ = self.send(.tick, at: 1003)
@@ -156,7 +165,9 @@ func incarnation(_ number: UInt64) -> Incarnation { Incarnation(UID(high: 0, low
         _ = self.send(.tick, at: 0)
         _ = self.send(.observed(self.row(6, 0, nil)), at: 0)
         #expect(self.send(.stop, at: 1) == [])
+        #expect(self.election.isTaking)
         #expect(self.send(.took(Epoch(7), sentAt: instant(0)), at: 5) == [.release(Epoch(7))])
+        #expect(!self.election.isTaking)
     }
 
     /// Two candidates against one row, with lost answers and clocks of different rates: never two at once.

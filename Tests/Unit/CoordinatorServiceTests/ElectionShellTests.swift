@@ -46,6 +46,28 @@ import WireProtocol
         }
     }
 
+    @Test(arguments: [1, 60]) func `a takeover under way at the stop is given back, or not waited for`(
+        seconds: Int
+    ) async throws {
+        try await Harness.run { harness in
+            let first = harness.coordinator(1)
+            try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
+            let second = harness.coordinator(2)
+            second.reachability.slowDown("takeLeadership", by: .seconds(seconds))
+            await harness.pass(.seconds(2))
+            await harness.kill(first)
+            try await harness.until("the second is in the row") {
+                try await harness.store.observeLeader().epoch == Epoch(2)
+            }
+            #expect(second.coordinator.ledEpoch == nil, "it has not heard of that")
+            await second.stop()
+            await harness.pass(.seconds(3))
+            #expect(await second.task.value == nil)
+            let row = try await harness.store.observeLeader()
+            #expect((row.holder == nil) == (seconds == 1))
+        }
+    }
+
     @Test func `a leader that loses its database says goodbye and is replaced`() async throws {
         try await Harness.run { harness in
             let first = harness.coordinator(1)

@@ -18,13 +18,26 @@ final class Harness: Sendable {
     /// One coordinator's way to the database, which can be cut.
     final class Reachability: StoreConditions {
         private let isReachable = Atomic<Bool>(true)
+        private let slow = Mutex<(operation: String, delay: Duration)?>(nil)
+        private let clocks: any Clocks
+
+        init(clocks: any Clocks) { self.clocks = clocks }
+
+        /// From now on `operation` is done at once, and answered after `delay`.
+        func slowDown(_ operation: String, by delay: Duration) { self.slow.withLock { $0 = (operation, delay) } }
+
         func set(_ value: Bool) { self.isReachable.store(value, ordering: .sequentiallyConsistent) }
 
         func before(_ operation: String) async throws(StoreError) {
             guard !self.isReachable.load(ordering: .sequentiallyConsistent) else { return }
             throw StoreError(.unavailable, operation: operation, detail: "cut off")
         }
-        func after(_ operation: String) async throws(StoreError) {}
+        func after(_ operation: String) async throws(StoreError) {
+            guard let slow = self.slow.withLock({ $0 }), slow.operation == operation else { return }
+            do { try await self.clocks.sleep(for: slow.delay) } catch {
+                throw StoreError(.unavailable, operation: operation, detail: "cancelled")
+            }
+        }
     }
 
     /// A coordinator that runs.
@@ -76,7 +89,7 @@ final class Harness: Sendable {
         let node = NodeID("coordinator-\(number)")
         let address = PeerAddress(host: node.name, port: 7400)
         let identity = PeerIdentity(cluster: Self.cluster, role: .coordinator, node: node)
-        let reachability = Reachability()
+        let reachability = Reachability(clocks: self.clocks)
         let store = InMemoryStore(sharing: self.store, conditions: reachability)
         let observability = Observability(
             identity: ProcessIdentity(role: "coordinator", instance: node.name, cluster: Self.cluster), level: .debug,
