@@ -55,7 +55,8 @@ package struct LeaderTerm: Sendable {
         package var rebalanceWindow: Duration
         /// How long after a join balance waits for further ones: a rolling update must not shuffle everything.
         package var joinBatch: Duration
-        /// How long items that nobody ever owned wait for further members at the start of a cluster.
+        /// How long items wait for further members when nobody owns any: at the start of a cluster, and after all
+        /// members were lost.
         package var gather: Duration
 
         package init(
@@ -78,6 +79,8 @@ package struct LeaderTerm: Sendable {
     private let limits: Limits
     private var lastJoinAt: [AssignedKind: MonotonicInstant] = [:]
     private var firstUpAt: [AssignedKind: MonotonicInstant] = [:]
+    /// Members that died since there was anybody to give their work to: the first to come back must not get everything.
+    private var lost: [AssignedKind: Set<NodeID>] = [:]
     private var rebalances: [AssignedKind: (count: Int, since: MonotonicInstant)] = [:]
     private var rebalancesNow: Set<AssignedKind> = []
     private var isSettled = false
@@ -122,6 +125,7 @@ package struct LeaderTerm: Sendable {
     /// Takes one event; returns what the shell has to do, in order.
     package mutating func receive(_ event: Event, now: MonotonicInstant) -> [Action] {
         var actions: [Action] = []
+        self.membership.pass(to: now)
         switch event {
         case .joined(let identity):
             guard let kind = Self.kind(ownedBy: identity.role) else { return [] }
@@ -207,12 +211,15 @@ package struct LeaderTerm: Sendable {
             actions.append(.memberChanged(change, identity))
             switch change.to {
             case .up: if self.firstUpAt[kind] == nil { self.firstUpAt[kind] = now }
-            case .dead: actions += self.pass(.ownerLost(change.incarnation, reason: "dead"), to: kind, now)
+            case .dead:
+                self.lost[kind, default: []].insert(identity.node)
+                actions += self.pass(.ownerLost(change.incarnation, reason: "dead"), to: kind, now)
             case .gone: actions += self.pass(.ownerLost(change.incarnation, reason: "left"), to: kind, now)
             case .joining, .suspect, .leaving: break
             }
             switch change.to {
             case .dead, .gone:
+                if self.membership.members(of: identity.role).isEmpty { self.firstUpAt[kind] = nil }
                 self.identities[change.incarnation] = nil
                 self.paths.forget(change.incarnation)
             case .joining, .up, .suspect, .leaving: self.identities[change.incarnation] = identity
@@ -229,6 +236,7 @@ package struct LeaderTerm: Sendable {
         var actions = self.giveUpStrangers(kind, now)
         let members = self.membership.members(of: kind.owner)
         guard members.contains(where: { $0.state == .up }), self.isGathered(kind, now) else { return actions }
+        self.lost[kind] = nil
         // Who cannot or shall not work is emptied while somebody else can; when nobody can, moving helps nobody.
         let isAnyoneWell = members.contains { $0.state == .up && $0.complaint.isEmpty && !$0.isDrained }
         let candidates = members.map { member in
@@ -297,10 +305,14 @@ package struct LeaderTerm: Sendable {
             number: step.number, to: step.to, reason: reason, isPrepared: kind == .shard && canPrepare)
     }
 
-    /// Whether the first members of a new cluster have had a moment to appear.
+    /// Whether the first members of a new cluster, or of one that had lost all, have had a moment to appear.
     private func isGathered(_ kind: AssignedKind, _ now: MonotonicInstant) -> Bool {
-        let isNew = self.assignments(of: kind).states.allSatisfy { $0 == .unowned(last: .none) }
-        guard isNew else { return true }
+        let states = self.assignments(of: kind).states
+        guard states.allSatisfy({ if case .unowned = $0 { true } else { false } }) else { return true }
+        if !states.allSatisfy({ $0 == .unowned(last: .none) }) {
+            let present = self.membership.members(of: kind.owner).filter { $0.state == .up }.map(\.identity.node)
+            guard let lost = self.lost[kind], !lost.isSubset(of: present) else { return true }
+        }
         return self.firstUpAt[kind].map { now.duration(since: $0) >= self.limits.gather } ?? false
     }
 

@@ -10,12 +10,18 @@ package struct MembershipTiming: Equatable, Sendable {
     package var reconnectWithin: Duration
     /// How long a new leader waits for the owners it has not heard of.
     package var settle: Duration
+    /// A leader that did nothing at all for longer than this was deaf itself: what it did not hear in that time proves
+    /// nothing. Several times the distance of two ticks.
+    package var deafAfter: Duration
 
     package init(
         suspectAfter: Duration = .milliseconds(1500), deadAfter: Duration = .seconds(3),
-        reconnectWithin: Duration = .milliseconds(500), settle: Duration = .seconds(3)
+        reconnectWithin: Duration = .milliseconds(500), settle: Duration = .seconds(3),
+        deafAfter: Duration = .seconds(1)
     ) {
         precondition(suspectAfter < deadAfter, "suspect after \(suspectAfter), dead after \(deadAfter)")
+        precondition(deafAfter < deadAfter, "deaf after \(deafAfter), dead after \(deadAfter)")
+        self.deafAfter = deafAfter
         self.suspectAfter = suspectAfter
         self.deadAfter = deadAfter
         self.reconnectWithin = reconnectWithin
@@ -30,7 +36,7 @@ package struct MembershipTiming: Equatable, Sendable {
 ///
 /// Invariants: what is `dead` or `gone` is forgotten, so a process that was only paused joins like a new
 /// one, without what it owned; a node has at most one member, and its earlier runs are over; while the leader settles nobody is declared
-/// dead for silence.
+/// dead for silence; nobody is declared dead for a silence in which the leader stood still itself.
 package struct Membership: Sendable {
     package enum Event: Equatable, Sendable {
         /// A member introduced itself; the same incarnation again when it reconnects.
@@ -100,7 +106,9 @@ package struct Membership: Sendable {
     /// The names of the awaited owners, as far as the store knows them.
     private let names: [Incarnation: Owner]
     private let timing: MembershipTiming
-    private let settleUntil: MonotonicInstant
+    private var settleUntil: MonotonicInstant
+    /// When the leader did anything last.
+    private var awakeAt: MonotonicInstant
 
     /// - Parameters:
     ///   - owners: incarnations that the store names as owners when the term begins.
@@ -113,6 +121,7 @@ package struct Membership: Sendable {
         self.names = names
         self.timing = timing
         self.settleUntil = now.advanced(by: timing.settle)
+        self.awakeAt = now
     }
 
     /// Whether the leader knows enough to declare anyone dead: every awaited owner has reported, or the
@@ -132,8 +141,23 @@ package struct Membership: Sendable {
         self.members[incarnation] != nil || self.awaited.contains(incarnation) && !self.isSettled(at: now)
     }
 
+    /// Time has come to `now`. A process that was stopped, or a machine that stood still, finds the heartbeats of that
+    /// time waiting: until it has read them, the time counts for nobody.
+    package mutating func pass(to now: MonotonicInstant) {
+        let gap = now.duration(since: self.awakeAt)
+        guard gap > .zero else { return }
+        defer { self.awakeAt = now }
+        guard gap > self.timing.deafAfter else { return }
+        if !self.isSettled(at: self.awakeAt) { self.settleUntil = self.settleUntil.advanced(by: gap) }
+        for (incarnation, member) in self.members {
+            self.members[incarnation]?.heardAt = member.heardAt.advanced(by: gap)
+            self.members[incarnation]?.closedAt = member.closedAt?.advanced(by: gap)
+        }
+    }
+
     /// Takes one event; returns the changes of state, in order of node name within a tick.
     package mutating func receive(_ event: Event, now: MonotonicInstant) -> [Change] {
+        self.pass(to: now)
         switch event {
         case .joined(let identity): return self.join(identity, now)
         case .heard(let incarnation, let report): return self.hear(incarnation, report, now)

@@ -46,6 +46,53 @@ import TestSupport
         #expect(harness.count(2) >= 3)
     }
 
+    @Test func `a leader that stood still takes nothing from anybody`() {
+        var harness = TermHarness(shards: 16, lanes: 4)
+        harness.join(1)
+        harness.join(2)
+        harness.join(11, .dispatcher)
+        harness.run(2500)
+        harness.handovers = [:]
+        harness.now += 3900
+        harness.run(10_000)
+        #expect(harness.handovers.isEmpty)
+        #expect([harness.count(1), harness.count(2), harness.count(11)] == [8, 8, 4])
+    }
+
+    @Test func `after all tickers were lost the first to come back does not get everything`() {
+        var harness = TermHarness(shards: 16, lanes: 1)
+        harness.join(1)
+        harness.join(2)
+        harness.run(2500)
+        harness.silent = [incarnation(1), incarnation(2)]
+        harness.run(3500)
+        #expect(harness.term.membership.members.isEmpty)
+        harness.silent = []
+        harness.held = [:]
+        harness.join(1)
+        harness.run(500)
+        harness.join(2)
+        harness.run(700)
+        #expect([harness.count(1), harness.count(2)] == [8, 8])
+    }
+
+    @Test func `a lone ticker that comes back waits for nobody, others for a second`() {
+        for lost in [[incarnation(1)], [incarnation(1), incarnation(2)]] {
+            var harness = TermHarness(shards: 4, lanes: 1)
+            for member in lost { harness.join(member.uid.low) }
+            harness.run(2500)
+            harness.silent = Set(lost)
+            harness.run(3500)
+            harness.silent = []
+            harness.held = [:]
+            harness.join(1)
+            harness.run(700)
+            #expect(harness.count(1) == (lost.count == 1 ? 4 : 0))
+            harness.run(1000)
+            #expect(harness.count(1) == 4)
+        }
+    }
+
     @Test func `a join is followed by planned moves, batched and bounded`() {
         var harness = TermHarness(shards: 64, lanes: 1)
         harness.join(1)

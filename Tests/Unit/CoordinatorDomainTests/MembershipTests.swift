@@ -11,9 +11,15 @@ func identity(_ number: UInt64, _ role: Role = .ticker, node: String? = nil, wei
 @Suite struct MembershipTests {
     private var membership = Membership(owners: [], now: instant(0))
     private let a = incarnation(1)
+    private var sentAt = 0
 
+    /// Sends `event`, after the ticks that a leader has until then; all changes.
     private mutating func send(_ event: Membership.Event, at milliseconds: Int) -> [Membership.Change] {
-        self.membership.receive(event, now: instant(milliseconds))
+        let ticks = stride(from: self.sentAt + 100, to: milliseconds, by: 100).flatMap {
+            self.membership.receive(.tick, now: instant($0))
+        }
+        self.sentAt = milliseconds
+        return ticks + self.membership.receive(event, now: instant(milliseconds))
     }
 
     /// Member 1 is up at 0 ms.
@@ -131,11 +137,37 @@ func identity(_ number: UInt64, _ role: Role = .ticker, node: String? = nil, wei
     }
 
     @Test func `nobody is declared dead before the leader has settled`() {
-        var membership = Membership(
+        var tests = MembershipTests()
+        tests.membership = Membership(
             owners: [incarnation(7)], timing: MembershipTiming(settle: .seconds(10)), now: instant(0))
-        _ = membership.receive(.joined(identity(1)), now: instant(0))
-        _ = membership.receive(.heard(incarnation(1), Membership.Report()), now: instant(0))
-        #expect(membership.receive(.tick, now: instant(5000)).map(\.to) == [.suspect])
-        #expect(membership.receive(.tick, now: instant(10_000)).map(\.to) == [.dead])
+        tests.up()
+        #expect(tests.send(.tick, at: 5000).map(\.to) == [.suspect])
+        #expect(tests.send(.tick, at: 10_000).map(\.to) == [.dead])
+    }
+
+    @Test mutating func `a leader that stood still itself blames nobody for the silence`() {
+        self.up()
+        _ = self.send(.joined(identity(2)), at: 200)
+        _ = self.send(.heard(incarnation(2), Membership.Report()), at: 400)
+        _ = self.send(.closed(incarnation(2), goodbye: false), at: 500)
+        // Stopped for 3.9 s: still leading, and the tick comes before what waits to be read.
+        self.sentAt = 4400
+        #expect(self.send(.tick, at: 4400) == [])
+        #expect(self.send(.heard(self.a, Membership.Report()), at: 4410) == [])
+        #expect(self.send(.joined(identity(2)), at: 4420) == [])
+        #expect(self.send(.heard(self.a, Membership.Report()), at: 5900) == [])
+        #expect(self.send(.heard(self.a, Membership.Report()), at: 7300) == [])
+        #expect(
+            self.send(.tick, at: 7420) == [Membership.Change(incarnation(2), from: .suspect, to: .dead)],
+            "who stays away from then on is given up as ever")
+    }
+
+    @Test func `a new leader that stood still waits the rest of its window afterwards`() {
+        var membership = Membership(owners: [incarnation(1), incarnation(2)], now: instant(0))
+        _ = membership.receive(.tick, now: instant(100))
+        _ = membership.receive(.tick, now: instant(3600))
+        #expect(!membership.isSettled(at: instant(3600)))
+        for time in stride(from: 3700, through: 6500, by: 100) { _ = membership.receive(.tick, now: instant(time)) }
+        #expect(membership.isSettled(at: instant(6500)))
     }
 }
