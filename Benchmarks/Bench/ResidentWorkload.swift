@@ -10,7 +10,7 @@ import TickerDomain
 /// a minute, at which a sixtieth of the schedules fires.
 ///
 /// The ticker's core as it runs in the product, all shards in it; the lane answers each batch at once. Payloads are
-/// one and the same, so that the memory seen is that of the timers. The workload's clock is set when everything is
+/// one and the same, so that the memory seen is that of the timers, unless each is to have one of its own. The workload's clock is set when everything is
 /// loaded, so that loading may take what it takes.
 struct ResidentWorkload: ~Copyable {
     private static let shardCount = 256
@@ -24,6 +24,8 @@ struct ResidentWorkload: ~Copyable {
     private let timers: Int
     private let schedules: Int
     private let payload = [UInt8](repeating: 120, count: 64)
+    /// Bytes of a payload, of which then none is like another; `nil` for one that all share.
+    private let distinctBytes: Int?
     private var core: TickerCore<[UInt8]>
     private var random = SplitMix(state: 7)
     private var revisions = [UInt64](repeating: 1, count: Self.shardCount)
@@ -34,11 +36,13 @@ struct ResidentWorkload: ~Copyable {
     /// From the machine's clock to the workload's, in nanoseconds.
     private var offset: Int64 = 0
 
-    init(timers: Int, schedules: Int) {
+    init(timers: Int, schedules: Int, distinctBytes: Int? = nil) {
+        self.distinctBytes = distinctBytes
         self.timers = timers
         self.schedules = schedules
         self.core = TickerCore(
-            configuration: .init(horizon: .seconds(7200), timersMax: .max, lead: .seconds(1800)), laneCount: 1,
+            configuration: .init(horizon: .seconds(7200), timersMax: .max, payloadBytesMax: .max, lead: .seconds(1800)),
+            laneCount: 1,
             now: Self.start.advanced(by: .milliseconds(-1000)))
     }
 
@@ -57,8 +61,8 @@ struct ResidentWorkload: ~Copyable {
                     ScheduleEntry(
                         uid: uid, generation: 1, kind: .cron, createdRevision: Revision(1), replaces: false,
                         from: Self.start, endedRevision: nil, until: nil,
-                        plan: plans[Int(workload.random.next() % UInt64(plans.count))], payload: workload.payload,
-                        payloadBytes: 64))
+                        plan: plans[Int(workload.random.next() % UInt64(plans.count))], payload: workload.nextPayload(),
+                        payloadBytes: workload.distinctBytes ?? 64))
             }
             // Complete, so that it is planned; timers follow as those of a later horizon do.
             _ = self.core.page(ShardID(UInt16(shard)), epoch: Epoch(1), [], revision: Revision(1), last: true)
@@ -73,7 +77,8 @@ struct ResidentWorkload: ~Copyable {
         let full = Measuring.residentBytes()
         emit(
             .record([
-                "w": "resident", "timers": .integer(self.timers), "schedules": .integer(self.schedules),
+                "w": "resident", "distinct_payload_bytes": self.distinctBytes.map { .integer($0) },
+                "timers": .integer(self.timers), "schedules": .integer(self.schedules),
                 "bytes_per_schedule": Self.ratio(withSchedules - empty, self.schedules),
                 "bytes_per_timer": Self.ratio(full - withSchedules, self.timers),
                 "load_schedules_s": Self.seconds(scheduled - began), "load_timers_s": Self.seconds(loaded - continued),
@@ -155,7 +160,7 @@ struct ResidentWorkload: ~Copyable {
                     timers.append(
                         TimerEntry(
                             uid: self.nextUID(), revision: Revision(1), due: due, expireAfterMilliseconds: 0,
-                            payload: self.payload, payloadBytes: 64))
+                            payload: self.nextPayload(), payloadBytes: self.distinctBytes ?? 64))
                 }
                 rest -= size
                 _ = self.core.horizonPage(shard, epoch: Epoch(1), timers, through: through, last: rest == 0)
@@ -163,6 +168,16 @@ struct ResidentWorkload: ~Copyable {
         }
         guard self.core.timerCount == self.timers / Self.shardCount * Self.shardCount else {
             throw BenchError("\(self.core.timerCount) timers in memory")
+        }
+    }
+
+    private mutating func nextPayload() -> [UInt8] {
+        guard let distinctBytes else { return self.payload }
+        let number = self.random.next()
+        return [UInt8](unsafeUninitializedCapacity: distinctBytes) { bytes, count in
+            bytes.initialize(repeating: 120)
+            withUnsafeBytes(of: number) { UnsafeMutableRawBufferPointer(bytes).copyBytes(from: $0) }
+            count = distinctBytes
         }
     }
 
@@ -219,12 +234,13 @@ struct ResidentWorkload: ~Copyable {
         let shard = Int(self.random.next() % UInt64(Self.shardCount))
         let uid = self.nextUID()
         let due = now.advanced(by: .milliseconds(60_000 + Int64(self.random.next() % 600_000)))
-        let payload = self.payload
+        let payload = self.nextPayload()
+        let payloadBytes = payload.count
         self.delta(shard) { revision in
             .timer(
                 TimerEntry(
                     uid: uid, revision: revision, due: due, expireAfterMilliseconds: 0, payload: payload,
-                    payloadBytes: 64))
+                    payloadBytes: payloadBytes))
         }
         self.created.append((shard, uid, due))
         let chosen = Int(self.random.next() % UInt64(self.created.count))

@@ -17,10 +17,10 @@ let usage = """
       wheel [--rounds R] [N...]
                                W1 to W4 and the herd, wheel and heap in turn, as a table of medians and as
                                JSON lines; N is 1000000 and 10000000 unless given
-      resident [TIMERS [SCHEDULES]]
+      resident [TIMERS [SCHEDULES [BYTES]]]
                                a ticker with 10000000 timers and 1000000 cron schedules: bytes and time to load
                                each; lateness of 10 000 fires/s at rest, while 5 000 timers/s come and go, and over
-                               the start of a minute
+                               the start of a minute; with BYTES each has a payload of its own of so many
       refire [SCHEDULES]       a shard with 10000 schedules of every second: processor time of a refire; fails when
                                one allocates
       fuzz-cron [--seconds N] [--seed S]
@@ -85,7 +85,8 @@ do {
             return count
         }
         var workload = ResidentWorkload(
-            timers: counts.first ?? 10_000_000, schedules: counts.dropFirst().first ?? 1_000_000)
+            timers: counts.first ?? 10_000_000, schedules: counts.dropFirst().first ?? 1_000_000,
+            distinctBytes: counts.dropFirst(2).first.map { max(8, $0) })
         try workload.run()
     case "refire":
         guard let count = Int(Array(arguments).dropFirst().first ?? "10000"), (1...1_000_000).contains(count) else {

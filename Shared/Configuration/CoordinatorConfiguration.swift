@@ -91,11 +91,17 @@ package struct TickerConfiguration: ReadableConfiguration {
     package var horizon: Duration
     /// One-shots in memory at which loading pauses.
     package var timersMax: Int
+    /// Bytes of payloads in memory at which loading pauses.
+    package var payloadBytesMax: Int
 
-    package init(common: CommonConfiguration, horizon: Duration = .seconds(900), timersMax: Int = 10_000_000) {
+    package init(
+        common: CommonConfiguration, horizon: Duration = .seconds(900), timersMax: Int = 10_000_000,
+        payloadBytesMax: Int = 2 << 30
+    ) {
         self.common = common
         self.horizon = horizon
         self.timersMax = timersMax
+        self.payloadBytesMax = payloadBytesMax
     }
 
     package init(reading reader: inout ConfigurationReader) {
@@ -104,5 +110,7 @@ package struct TickerConfiguration: ReadableConfiguration {
             "ESCAPEMENT_TICKER_HORIZON", default: self.horizon, in: .seconds(60)...(.seconds(86_400)))
         self.timersMax = reader.integer(
             "ESCAPEMENT_TICKER_TIMERS_MAX", default: self.timersMax, in: 10_000...1_000_000_000)
+        self.payloadBytesMax = reader.integer(
+            "ESCAPEMENT_TICKER_PAYLOAD_BYTES_MAX", default: self.payloadBytesMax, in: 1 << 20...1 << 40)
     }
 }

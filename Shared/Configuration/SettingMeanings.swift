@@ -130,9 +130,12 @@ enum SettingMeanings {
             "Source revision of the image, shown in `escapement_build_info`.",
         "ESCAPEMENT_TICKER_HORIZON":
             "How far ahead of its due instant a one-shot is loaded into memory, 1 minute to 1 day.",
+        "ESCAPEMENT_TICKER_PAYLOAD_BYTES_MAX":
+            "Bytes of the payloads of schedules and one-shots in a ticker's memory at which loading pauses likewise, 1 MiB to "
+            + "1 TiB; with names, labels and headers each has some 200 more than what was given.",
         "ESCAPEMENT_TICKER_TIMERS_MAX":
             "One-shots in a ticker's memory at which loading pauses, 10000 to 1000000000; it goes on when a quarter is "
-            + "free. About 90 bytes each, and their payloads. What is due within a minute is loaded all the same.",
+            + "free. About 85 bytes each, and their payloads with 90 more for each distinct one. What is due within a minute is loaded all the same.",
         "ESCAPEMENT_TLS_CA_FILE":
             "The authority that signs all members, PEM.",
         "ESCAPEMENT_TLS_CERT_FILE":

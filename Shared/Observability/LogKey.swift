@@ -45,6 +45,7 @@ package enum LogKey {
     package static let errorType = "error_type"
     package static let error = "error"
     package static let count = "count"
+    package static let bytes = "bytes"
     package static let address = "address"
     package static let port = "port"
     package static let path = "path"

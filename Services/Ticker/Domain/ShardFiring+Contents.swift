@@ -19,6 +19,7 @@ extension ShardFiring {
         self.timers.removeAll()
         self.plans.removeAll()
         self.payloads.removeAll()
+        self.payloadBytes = 0
         self.rarities.removeAll()
         self.forgetPlans()
         for index in self.inFlight.indices { self.inFlight[index].timers = 0 }
@@ -74,7 +75,7 @@ extension ShardFiring {
             guard self.timers.number(of: entry.uid) == nil,
                 entry.due <= max(self.horizon, self.requestedHorizon ?? .distantPast)
             else { return nil }
-            let payload = self.payloads.take(SizedPayload(payload: entry.payload, bytes: entry.payloadBytes))
+            let payload = self.take(SizedPayload(payload: entry.payload, bytes: entry.payloadBytes))
             return .timer(self.timers.insert(HeldTimer(entry, payload: payload)))
         case .timerCancelled(let uid, let due):
             self.cancel(uid, due: due)
@@ -88,7 +89,7 @@ extension ShardFiring {
         let number = self.schedules.insert(
             HeldSchedule(
                 entry, plan: self.plans.take(SharedPlan(plan: entry.plan)),
-                payload: self.payloads.take(SizedPayload(payload: entry.payload, bytes: entry.payloadBytes)),
+                payload: self.take(SizedPayload(payload: entry.payload, bytes: entry.payloadBytes)),
                 hasRarities: isRare))
         if isRare { self.rarities[number] = rarities }
         return number
@@ -97,15 +98,29 @@ extension ShardFiring {
     private mutating func forgetSchedule(_ number: UInt32) {
         guard let schedule = self.schedules[number] else { return }
         self.plans.release(schedule.plan)
-        self.payloads.release(schedule.payload)
+        self.release(payload: schedule.payload)
         if schedule.hasRarities { self.rarities[number] = nil }
         self.schedules.remove(number)
     }
 
     mutating func forgetTimer(_ number: UInt32) {
         guard let timer = self.timers[number] else { return }
-        self.payloads.release(timer.payload)
+        self.release(payload: timer.payload)
         self.timers.remove(number)
+    }
+
+    private mutating func take(_ payload: SizedPayload) -> UInt32 {
+        let before = self.payloads.count
+        let number = self.payloads.take(payload)
+        if self.payloads.count > before { self.payloadBytes += payload.bytes }
+        return number
+    }
+
+    private mutating func release(payload number: UInt32) {
+        let bytes = self.payloads[number]?.bytes ?? 0
+        let before = self.payloads.count
+        self.payloads.release(number)
+        if self.payloads.count < before { self.payloadBytes -= bytes }
     }
 
     func payload(_ number: UInt32) -> SizedPayload {

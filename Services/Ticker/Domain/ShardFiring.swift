@@ -53,6 +53,8 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
     var timers = Slab<HeldTimer>()
     var plans = SharedValues<SharedPlan>()
     var payloads = SharedValues<SizedPayload>()
+    /// Of all distinct payloads.
+    package internal(set) var payloadBytes = 0
     var rarities: [UInt32: HeldSchedule.Rarities] = [:]
     // What is due. Apart, because each has a watermark of its own: a herd of one does not stand before the other.
     var readySchedules = Heap<ReadyRecord>()

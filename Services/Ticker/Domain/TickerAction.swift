@@ -29,8 +29,8 @@ package enum TickerNote: Hashable, Sendable {
     case shardLost(ShardID, Epoch, seen: Epoch)
     case laneRefused(ShardID, Epoch, detail: String)
     /// Memory is full: timers are loaded no further ahead than they must be.
-    case loadingPaused(timers: Int)
-    case loadingResumed(timers: Int)
+    case loadingPaused(timers: Int, payloadBytes: Int)
+    case loadingResumed(timers: Int, payloadBytes: Int)
 }
 
 /// Why the lane refused.

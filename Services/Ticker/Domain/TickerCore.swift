@@ -14,6 +14,8 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
         /// Loading pauses while there are so many timers in memory, of all shards, and goes on at three quarters of it.
         /// What is due within twice the lead is loaded all the same.
         package var timersMax: Int
+        /// The same for the bytes of payloads, of schedules and timers.
+        package var payloadBytesMax: Int
         /// How far ahead timers are in memory at least.
         package var lead: Duration
         /// How long to wait before a refused shard is opened again.
@@ -22,12 +24,15 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
         package var keepPrepared: Duration
 
         package init(
-            horizon: Duration = .seconds(900), timersMax: Int = 10_000_000, lead: Duration = .seconds(30),
-            reopenAfter: Duration = .milliseconds(200), keepPrepared: Duration = .seconds(30)
+            horizon: Duration = .seconds(900), timersMax: Int = 10_000_000, payloadBytesMax: Int = 2 << 30,
+            lead: Duration = .seconds(30), reopenAfter: Duration = .milliseconds(200),
+            keepPrepared: Duration = .seconds(30)
         ) {
             precondition(timersMax > 0 && lead > .zero, "at most \(timersMax) timers, \(lead) ahead")
+            precondition(payloadBytesMax > 0, "at most \(payloadBytesMax) bytes of payloads")
             self.horizon = horizon
             self.timersMax = timersMax
+            self.payloadBytesMax = payloadBytesMax
             self.lead = lead
             self.reopenAfter = reopenAfter
             self.keepPrepared = keepPrepared

@@ -39,6 +39,7 @@ struct TickerAssembly {
                     laneCount: UInt32(common.cluster.laneCount), build: BuildInformation.version, zone: common.zone,
                     instance: common.instance),
                 horizon: self.configuration.horizon, timersMax: self.configuration.timersMax,
+                payloadBytesMax: self.configuration.payloadBytesMax,
                 drainTimeout: common.drainLimit, seed: random.next()),
             connector: TransportConnector(
                 cluster: common.cluster.name, contexts: contexts.client,

@@ -16,6 +16,8 @@ package struct TickerSettings: Sendable {
     package var horizon: Duration
     /// One-shots in memory at which loading pauses.
     package var timersMax: Int
+    /// Bytes of payloads in memory at which loading pauses.
+    package var payloadBytesMax: Int
     /// How long a stop may take to hand its shards over.
     package var drainTimeout: Duration
     /// Of the jitter between attempts; different in every process.
@@ -23,11 +25,12 @@ package struct TickerSettings: Sendable {
 
     package init(
         member: MemberDescription, horizon: Duration = .seconds(900), timersMax: Int = 10_000_000,
-        drainTimeout: Duration = .seconds(40), seed: UInt64
+        payloadBytesMax: Int = 2 << 30, drainTimeout: Duration = .seconds(40), seed: UInt64
     ) {
         self.member = member
         self.horizon = horizon
         self.timersMax = timersMax
+        self.payloadBytesMax = payloadBytesMax
         self.drainTimeout = drainTimeout
         self.seed = seed
     }
@@ -74,7 +77,8 @@ package final class TickerNode: Sendable {
         self.drive = drive
         self.translator = ScheduleTranslator(zones: zones)
         self.engine = TickerEngine(
-            configuration: .init(horizon: settings.horizon, timersMax: settings.timersMax),
+            configuration: .init(
+                horizon: settings.horizon, timersMax: settings.timersMax, payloadBytesMax: settings.payloadBytesMax),
             laneCount: Int(settings.member.laneCount),
             clocks: clocks, metrics: metrics, logger: logger,
             onLoaded: { health.set(Self.loadedCondition, .ok) },

@@ -42,12 +42,14 @@ struct TickerNoteLog {
             var metadata = Self.metadata(shard, epoch)
             metadata[LogKey.reason] = .string(detail)
             self.logger.debug("lane refused", event: "lane_refused", metadata)
-        case .loadingPaused(let timers):
+        case .loadingPaused(let timers, let bytes):
             self.logger.info(
                 "memory is full: timers are loaded shortly before they are due", event: "loading_paused",
-                [LogKey.count: .number(timers)])
-        case .loadingResumed(let timers):
-            self.logger.info("timers are loaded ahead again", event: "loading_resumed", [LogKey.count: .number(timers)])
+                [LogKey.count: .number(timers), LogKey.bytes: .number(bytes)])
+        case .loadingResumed(let timers, let bytes):
+            self.logger.info(
+                "timers are loaded ahead again", event: "loading_resumed",
+                [LogKey.count: .number(timers), LogKey.bytes: .number(bytes)])
         }
     }
 

@@ -17,8 +17,12 @@ import TickerDomain
     }
 
     /// Horizon 900 s, what is due within 60 s in any case.
-    private func core(timersMax: Int, _ snapshot: [TimerEntry<Int>] = []) -> TickerCore<Int> {
-        var core = TickerCore<Int>(configuration: .init(timersMax: timersMax), laneCount: 1, now: self.at(0))
+    private func core(
+        timersMax: Int, payloadBytesMax: Int = 1 << 30, _ snapshot: [TimerEntry<Int>] = []
+    ) -> TickerCore<Int> {
+        var core = TickerCore<Int>(
+            configuration: .init(timersMax: timersMax, payloadBytesMax: payloadBytesMax), laneCount: 1,
+            now: self.at(0))
         _ = core.feedReachable()
         _ = core.laneReachable(LaneID(0))
         _ = core.assigned(self.shard, epoch: Epoch(1))
@@ -108,6 +112,24 @@ import TickerDomain
         #expect(fired == Array(1...1800))
         #expect((100...100 + self.pageSize).contains(most), "\(most) timers in memory at most")
         #expect(asked < 200, "\(asked) questions: loading goes on in larger pieces than it stops")
+    }
+
+    /// One timer a second for half an hour, of which the payloads of 100 fit.
+    @Test func `payloads that are large pause loading before the number of timers does`() {
+        let store = (1...1800).map { self.entry($0, due: self.at(Int64($0))) }
+        var core = self.core(timersMax: 100_000, payloadBytesMax: 1000, store.filter { $0.due <= self.at(60) })
+        #expect(core.payloadBytes == 600)
+        var fired: [Int] = []
+        var most = 0
+        for second in 0...1800 {
+            if let question = self.turn(&core, now: self.at(Int64(second)), fired: &fired) {
+                self.serve(question, from: store, to: &core)
+            }
+            most = max(most, core.payloadBytes)
+        }
+        #expect(fired == Array(1...1800))
+        #expect((1000...1000 + self.pageSize * 10).contains(most), "\(most) bytes in memory at most")
+        #expect(core.payloadBytes == 0)
     }
 
     @Test func `what is due within a minute is loaded beyond the limit`() throws {
