@@ -19,7 +19,8 @@ struct EndToEndCommand: AsyncParsableCommand {
         discussion: """
             Creates timers in batches through the API of the stack of ./dev up, waits until they have fired, and \
             reports what its processes say: lateness from due instant to Kafka's acknowledgement, throughput, \
-            processor time a fire, memory. One JSON line a run, and a table.
+            processor time a fire, memory. One JSON line a run, and a table. With --schedules the fires are those of \
+            schedules that fire every second, as many as the rate; they are deleted afterwards.
             """)
 
     @Option(help: "Fires a second, one run each, separated by commas; empty for none.")
@@ -29,7 +30,10 @@ struct EndToEndCommand: AsyncParsableCommand {
     var seconds = 10
 
     @Option(help: "Timers due at one instant; 0 for no such run.")
-    var herd = 100_000
+    var herd = 500_000
+
+    @Flag(help: "Schedules of every second instead of one-shots; no herd.")
+    var schedules = false
 
     @Option(help: "Bytes of each payload.")
     var payloadBytes = 64
@@ -62,17 +66,44 @@ struct EndToEndCommand: AsyncParsableCommand {
         }
         try await self.client.run { api in
             var results: [BenchResult] = []
-            for rate in self.parsedRates ?? [] {
+            for rate in self.parsedRates ?? [] where self.schedules {
+                results.append(try await self.measureSchedules(rate, stack, api))
+            }
+            for rate in self.parsedRates ?? [] where !self.schedules {
                 results.append(
                     try await self.measure("\(rate)/s", count: rate * self.seconds, over: self.seconds, stack, api))
             }
-            if self.herd > 0 {
+            if self.herd > 0, !self.schedules {
                 results.append(try await self.measure("herd \(self.herd)", count: self.herd, over: 0, stack, api))
             }
             for result in results { print(result.json.text) }
             print(BenchResult.table(results))
         }
         await stack.shutdown()
+    }
+
+    /// Follows `rate` schedules of every second for `seconds`.
+    private func measureSchedules(
+        _ rate: Int, _ stack: BenchStack, _ api: APIClient
+    ) async throws -> BenchResult {
+        let clocks = SystemClocks()
+        let load = BenchLoad(payloadBytes: self.payloadBytes)
+        Console.tell("\(rate)/s: creating \(rate) schedules")
+        let created = clocks.monotonicNow()
+        try await load.createSchedules(rate, api)
+        let creation = clocks.monotonicNow().duration(since: created)
+        // What was late because it was just made is over by then.
+        try await clocks.sleep(for: .seconds(5))
+        let start = clocks.wallNow()
+        let before = try await stack.sample()
+        try await clocks.sleep(for: .seconds(self.seconds))
+        let after = try await stack.sample()
+        Console.tell("\(rate)/s: deleting \(rate) schedules")
+        try await load.deleteSchedules(rate, api)
+        return BenchResult(
+            name: "\(rate)/s, schedules", expected: rate * self.seconds,
+            createdPerSecond: Double(rate) / creation.inSeconds, start: start, seconds: self.seconds, before: before,
+            after: after)
     }
 
     /// Creates `count` timers, due evenly over `seconds` or, with 0, at one instant, and follows them.

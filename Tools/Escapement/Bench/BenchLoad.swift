@@ -5,8 +5,10 @@ import HTTPClient
 struct BenchLoad: Sendable {
     /// Timers of one request; the API takes no more.
     private static let batchMax = 10_000
-    /// Requests at a time.
+    /// Requests with batches at a time.
     private static let requestsMax = 4
+    /// Requests with one schedule at a time.
+    private static let schedulesAtOnce = 64
 
     /// Bytes of each payload.
     let payloadBytes: Int
@@ -18,7 +20,7 @@ struct BenchLoad: Sendable {
     func create(_ count: Int, from start: WallInstant, over seconds: Int, _ api: APIClient) async throws {
         let payload = String(repeating: "x", count: self.payloadBytes)
         let bodies = stride(from: 0, to: count, by: Self.batchMax)
-        func body(_ first: Int) -> [UInt8] {
+        @Sendable func body(_ first: Int) -> [UInt8] {
             var text = #"{"defaults":{"target":{"action":"/guest/bench","payload":{"filler":"\#(payload)"}}}}"# + "\n"
             for index in first..<min(first + Self.batchMax, count) {
                 let offset = Int64(index) * Int64(seconds) * 1000 / Int64(count)
@@ -26,19 +28,47 @@ struct BenchLoad: Sendable {
             }
             return Array(text.utf8)
         }
+        try await Self.each(bodies, atOnce: Self.requestsMax) { first in
+            _ = try await api.send(
+                .post, "\(api.home)/timers/batch", query: [("mode", "atomic")], body: body(first),
+                contentType: "application/x-ndjson", compresses: true)
+        }
+    }
+
+    /// Makes `count` schedules that fire every second, evenly over it.
+    func createSchedules(_ count: Int, _ api: APIClient) async throws {
+        let payload = String(repeating: "x", count: self.payloadBytes)
+        try await Self.each(0..<count, atOnce: Self.schedulesAtOnce) { number in
+            let anchor = WallInstant(milliseconds: Int64(number) * 1000 / Int64(count))
+            _ = try await api.send(
+                .put, "\(api.home)/schedules/\(Self.name(number))",
+                body: Array(
+                    (#"{"when":{"every":"1s","anchor":"\#(anchor)"},"#
+                        + #""target":{"action":"/guest/bench","payload":{"filler":"\#(payload)"}}}"#).utf8))
+        }
+    }
+
+    func deleteSchedules(_ count: Int, _ api: APIClient) async throws {
+        try await Self.each(0..<count, atOnce: Self.schedulesAtOnce) { number in
+            _ = try await api.send(.delete, "\(api.home)/schedules/\(Self.name(number))")
+        }
+    }
+
+    private static func name(_ number: Int) -> String { "bench-\(number)" }
+
+    /// Runs `body` for all, at most `limit` at a time.
+    private static func each(
+        _ numbers: some Sequence<Int>, atOnce limit: Int, _ body: @escaping @Sendable (Int) async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             var running = 0
-            for first in bodies {
-                if running >= Self.requestsMax {
+            for number in numbers {
+                if running >= limit {
                     try await group.next()
                     running -= 1
                 }
                 running += 1
-                group.addTask {
-                    _ = try await api.send(
-                        .post, "\(api.home)/timers/batch", query: [("mode", "atomic")], body: body(first),
-                        contentType: "application/x-ndjson", compresses: true)
-                }
+                group.addTask { try await body(number) }
             }
             try await group.waitForAll()
         }
