@@ -106,6 +106,37 @@ import TickerDomain
         #expect(wheel.filedCount < 6000, "100 000 timers came and went; the wheel never held more than 2 000")
     }
 
+    /// More than one block of memory holds of generations, entries and freed ids.
+    @Test func `a wheel of several blocks is sound, and everything in it expires once and in order`() {
+        let count = 600_000
+        var random = SeededRandom(seed: 5)
+        var wheel = TimerWheel(now: self.instant(0), phase: 77)
+        var handles: [TimerWheel.Handle] = []
+        for token in 0..<UInt32(count) {
+            let due = Int64.random(in: 1...600_000, using: &random)
+            handles.append(wheel.insert(due: self.instant(due), token: token))
+        }
+        for (index, handle) in handles.enumerated() where index % 2 == 0 { wheel.remove(handle) }
+        wheel.checkInvariants()
+        let left = wheel.count
+        #expect(left == count / 2)
+        var expired: [TimerWheel.Expired] = []
+        wheel.advance(to: self.instant(300_000), expired: &expired)
+        wheel.checkInvariants()
+        // Those that come now take the places of those that went.
+        for token in 0..<UInt32(left / 2) {
+            _ = wheel.insert(due: self.instant(400_000 + Int64(token % 1000)), token: UInt32(count) + token)
+        }
+        wheel.checkInvariants()
+        wheel.advance(to: self.instant(600_000), expired: &expired)
+        wheel.checkInvariants()
+        #expect(wheel.count == 0)
+        #expect(expired.count == left + left / 2)
+        #expect(Set(expired.map(\.token)).count == expired.count)
+        let dues = expired.map { wheel.due(of: $0) }
+        #expect(zip(dues, dues.dropFirst()).allSatisfy { $0 <= $1 })
+    }
+
     @Test func `an idle wheel is asked for nothing`() {
         var wheel = TimerWheel(now: self.instant(0))
         #expect(wheel.nextDue == nil)
