@@ -33,6 +33,8 @@ package struct ClusterTopics: Sendable {
         let kept: [KafkaClientSettings.Property] =
             safe + [
                 .init("cleanup.policy", "delete"), .init("retention.ms", "\(Self.journalRetentionMilliseconds)"),
+                // A broker's own bound would cut what nobody has read yet.
+                .init("retention.bytes", "-1"),
             ]
         self.all = [
             Topic(

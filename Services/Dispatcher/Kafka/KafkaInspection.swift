@@ -187,6 +187,13 @@ package struct KafkaInspection: Sendable {
                     "\(name): retention.ms is \(kept): an outage of Elasticsearch may last no longer; "
                         + "set \(ClusterTopics.journalRetentionMilliseconds)"))
         }
+        if topic.isExact, let bytes = settings["retention.bytes"].flatMap({ Int($0) }), bytes >= 0 {
+            findings.append(
+                Finding(
+                    .problem,
+                    "\(name): retention.bytes is \(bytes): beyond it outcomes and waiting fires vanish before they are read; "
+                        + "set -1"))
+        }
         if findings.isEmpty {
             findings.append(
                 Finding(.ok, "\(name): \(found.partitionCount) partitions, \(found.replicaCount) copies"))

@@ -62,4 +62,22 @@ import Testing
         #expect(findings.map(\.level) == [level])
         #expect(findings.allSatisfy { finding in settings.values.contains { finding.text.contains($0) } })
     }
+
+    @Test(arguments: [
+        (["retention.bytes": "1000000"], KafkaInspection.Finding.Level.problem), (["retention.bytes": "-1"], .ok),
+        (["retention.ms": "86400000"], .warning), (["cleanup.policy": "compact"], .problem),
+        (["unclean.leader.election.enable": "true"], .problem),
+    ])
+    func `settings under which the journal loses records are named`(
+        settings: [String: String], level: KafkaInspection.Finding.Level
+    ) async throws {
+        try await KafkaFixture.with { fixture in
+            let journal = try #require(fixture.topics.all.first)
+            let admin = try fixture.connection.makeAdmin()
+            let found = try #require(try await admin.metadata(topic: journal.name, timeout: .seconds(5)).topics.first)
+            let findings = KafkaInspection.judge(journal, found, settings: settings, name: "the journal")
+            #expect(findings.map(\.level) == [level], "\(findings.map(\.text))")
+            await admin.close()
+        }
+    }
 }
