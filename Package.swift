@@ -298,7 +298,9 @@ let testTargets: [Target] = [
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],
         resources: [.copy("Vectors")]),
-    tests("LiveTests", "Tests/Live/Kafka", ["KafkaClient", "DevKafka", "TLS", logging]),
+    tests(
+        "LiveTests", "Tests/Live/Kafka",
+        ["KafkaClient", "DispatcherKafka", "ServiceConfiguration", "DevKafka", "TLS", logging]),
     tests(
         "IntegrationTests", "Tests/Integration",
         [

@@ -1,14 +1,16 @@
 import DevKafka
+import DispatcherKafka
 import EscapementModel
 import Foundation
 import KafkaClient
 import Logging
+import ServiceConfiguration
 import TLS
 
 /// The Kafka that the live suite runs against: the one that the environment names, or dev Kafka in this process.
 ///
-/// `KAFKA_BOOTSTRAP_SERVERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`,
-/// `KAFKA_SASL_PASSWORD` or `_FILE`, and `KAFKA_SSL_CA_FILE`. Topics are created and deleted under a random name, so
+/// By the variables that a dispatcher takes: `KAFKA_BOOTSTRAP_SERVERS`, `KAFKA_SECURITY_PROTOCOL`,
+/// `KAFKA_SASL_MECHANISM`, certificates, `KAFKA_PROPERTY_…` and the rest of docs/configuration-reference.md. Topics are created and deleted under a random name, so
 /// the account needs the rights to do so.
 final class LiveKafka: Sendable {
     /// How long a call may take before the test fails.
@@ -21,14 +23,12 @@ final class LiveKafka: Sendable {
 
     /// Dev Kafka, when it is the one.
     let dev: DevKafkaCluster?
-    private let properties: [KafkaClientSettings.Property]
-    private let password: String?
+    private let base: KafkaClientSettings
     private let run = UUID().uuidString.lowercased().prefix(8)
 
-    private init(dev: DevKafkaCluster?, properties: [KafkaClientSettings.Property], password: String?) {
+    private init(dev: DevKafkaCluster?, _ base: KafkaClientSettings) {
         self.dev = dev
-        self.properties = properties
-        self.password = password
+        self.base = base
     }
 
     /// Runs `body` against Kafka with a topic of one partition, which is deleted afterwards.
@@ -92,20 +92,11 @@ final class LiveKafka: Sendable {
     }
 
     private static func named() throws -> LiveKafka {
-        let environment = ProcessInfo.processInfo.environment
-        var properties: [KafkaClientSettings.Property] = []
-        for (variable, name) in [
-            ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers"), ("KAFKA_SECURITY_PROTOCOL", "security.protocol"),
-            ("KAFKA_SASL_MECHANISM", "sasl.mechanism"), ("KAFKA_SASL_USERNAME", "sasl.username"),
-            ("KAFKA_SSL_CA_FILE", "ssl.ca.location"),
-        ] {
-            if let value = environment[variable] { properties.append(.init(name, value)) }
-        }
-        var password = environment["KAFKA_SASL_PASSWORD"]
-        if let file = environment["KAFKA_SASL_PASSWORD_FILE"] {
-            password = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)
-        }
-        return LiveKafka(dev: nil, properties: properties, password: password)
+        let sources = ConfigurationSources(environment: ProcessInfo.processInfo.environment)
+        let named = try KafkaToolConfiguration.load(from: sources).model.kafka
+        var settings = KafkaClientSettings(named)
+        settings.tokens = KafkaTokens.source(for: named, clocks: SystemClocks())
+        return LiveKafka(dev: nil, settings)
     }
 
     private static func own(in folder: String) async throws -> LiveKafka {
@@ -129,11 +120,12 @@ final class LiveKafka: Sendable {
             logger: Self.logger)
         return LiveKafka(
             dev: cluster,
-            properties: [
-                .init("bootstrap.servers", await cluster.bootstrapServers), .init("security.protocol", "SASL_SSL"),
-                .init("sasl.mechanism", "SCRAM-SHA-512"), .init("sasl.username", Self.user),
-                .init("ssl.ca.location", file),
-            ], password: Self.password)
+            KafkaClientSettings(
+                properties: [
+                    .init("bootstrap.servers", await cluster.bootstrapServers), .init("security.protocol", "SASL_SSL"),
+                    .init("sasl.mechanism", "SCRAM-SHA-512"), .init("sasl.username", Self.user),
+                    .init("ssl.ca.location", file),
+                ], secrets: { [.init("sasl.password", Self.password)] }))
     }
 
     // MARK: - Clients
@@ -143,14 +135,14 @@ final class LiveKafka: Sendable {
     /// The mechanisms with passwords that can be tried: all where we made the broker, else the one that is named.
     var mechanisms: [String] {
         if self.dev != nil { return ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] }
-        let named = self.properties.last { $0.name == "sasl.mechanism" }?.value
+        let named = self.base.value(of: "sasl.mechanism")
         return named.map { ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains($0) ? [$0] : [] } ?? []
     }
 
     /// Settings that log in with a bearer token; dev Kafka only.
     func bearerSettings(token: String? = nil) -> KafkaClientSettings {
         var settings = KafkaClientSettings(
-            properties: self.properties.filter { $0.name != "sasl.username" }
+            properties: self.base.properties.filter { $0.name != "sasl.username" }
                 + [.init("sasl.mechanism", "OAUTHBEARER")])
         let expiry = SystemClocks().wallNow().advanced(by: .seconds(3600)).milliseconds
         settings.tokens = { _ in
@@ -163,10 +155,12 @@ final class LiveKafka: Sendable {
     func settings(
         password: String? = nil, _ more: [KafkaClientSettings.Property] = []
     ) -> KafkaClientSettings {
-        let password = password ?? self.password
-        return KafkaClientSettings(properties: self.properties + more) {
-            password.map { [.init("sasl.password", $0)] } ?? []
+        var settings = self.base
+        settings.properties += more
+        if let password {
+            settings.secrets = { [base = self.base] in try base.secrets() + [.init("sasl.password", password)] }
         }
+        return settings
     }
 
     func monitor(_ settings: KafkaClientSettings) -> KafkaHealthMonitor {
