@@ -99,24 +99,25 @@ extension PostgresStore {
         return try self.read(operation) { () throws(PostgresFailure) in try result.map(StoredTimer.init(row:)) }
     }
 
-    package func removeSettled(limit: Int) async throws(StoreError) -> Int {
+    package func removeSettled(limit: Int, leaderEpoch: Epoch) async throws(StoreError) -> Int {
         let operation = "remove settled"
         let grace = PostgresValue.int(StoreRules.settledGrace.wholeMilliseconds)
+        let epoch = try self.signed(leaderEpoch.rawValue, operation)
         var left = max(0, limit)
-        let fired = try await self.run(operation, self.timers.removeFired(grace, .int(Int64(left))))[0]
+        let fired = try await self.run(operation, self.timers.removeFired(grace, .int(Int64(left)), epoch))[0]
         left -= fired.changedCount
-        let cancelled = try await self.run(operation, self.timers.removeCancelled(grace, .int(Int64(left))))[0]
+        let cancelled = try await self.run(operation, self.timers.removeCancelled(grace, .int(Int64(left)), epoch))[0]
         left -= cancelled.changedCount
         let retention = PostgresValue.int(StoreRules.endedVersionRetention.wholeMilliseconds)
         let versions = try await self.run(
-            operation, self.schedules.removeVersions(retention, .int(Int64(left))),
-            self.schedules.removeEnded(retention))[0]
+            operation, self.schedules.removeVersions(retention, .int(Int64(left)), epoch),
+            self.schedules.removeEnded(retention, epoch))[0]
         left -= versions.changedCount
         let rows = PostgresValue.int(Int64(max(0, limit)))
         let others = try await self.run(
-            operation, self.audit.removeKeys(.int(StoreRules.idempotencyRetention.wholeMilliseconds), rows),
-            self.audit.removeLines(.int(StoreRules.auditRetention.wholeMilliseconds), rows),
-            self.audit.removeAssignments(.int(StoreRules.assignmentRetention.wholeMilliseconds), rows))
+            operation, self.audit.removeKeys(.int(StoreRules.idempotencyRetention.wholeMilliseconds), rows, epoch),
+            self.audit.removeLines(.int(StoreRules.auditRetention.wholeMilliseconds), rows, epoch),
+            self.audit.removeAssignments(.int(StoreRules.assignmentRetention.wholeMilliseconds), rows, epoch))
         return max(max(0, limit) - left, others.map(\.changedCount).max() ?? 0)
     }
 }

@@ -54,7 +54,7 @@ extension PostgresStore {
                 before.successor(change, origin: origin, namespacePause: pause, revision: revision)
             }
             guard let planned = next(.none) else { return .unchanged(before) }
-            let call = try self.changing(before, to: planned, change.action, origin, operation)
+            let call = try self.changing(before, to: planned, change.action, origin, nil, operation)
             guard let result = try await self.runKeyed(operation, key: origin.key, call) else { return .repeated }
             if let revision = try self.revision(in: result, operation), let after = next(revision) {
                 return .changed(before: before, after: after)
@@ -86,7 +86,7 @@ extension PostgresStore {
     }
 
     package func settleNamespace(
-        _ name: String, limit: Int, origin: ChangeOrigin
+        _ name: String, limit: Int, origin: ChangeOrigin, leaderEpoch: Epoch?
     ) async throws(StoreError) -> [ShardID] {
         let operation = "settle namespace"
         let pause = try await self.namespace(name).pause
@@ -106,7 +106,8 @@ extension PostgresStore {
                 let after = before.successor(change, origin: origin, namespacePause: holding, revision: .none)
             else { continue }
             calls.append(
-                try self.changing(before, to: after, after.pause == nil ? .resume : .pause, origin, operation))
+                try self.changing(
+                    before, to: after, after.pause == nil ? .resume : .pause, origin, leaderEpoch, operation))
             changed.append(before)
         }
         guard !changed.isEmpty else { return [] }
@@ -125,11 +126,13 @@ extension PostgresStore {
 
     private func changing(
         _ before: StoredSchedule, to after: StoredSchedule, _ action: AuditAction, _ origin: ChangeOrigin,
-        _ operation: String
+        _ leaderEpoch: Epoch?, _ operation: String
     ) throws(StoreError) -> PostgresCall {
-        PostgresCall(
+        let epoch = try leaderEpoch.map { epoch throws(StoreError) in try self.signed(epoch.rawValue, operation) }
+        return PostgresCall(
             statement: self.schedules.change,
-            values: try self.values(after, before: before, action: action, origin: origin, operation: operation))
+            values: try self.values(after, before: before, action: action, origin: origin, operation: operation)
+                + [epoch ?? .int(Int64?.none)])
     }
 
     private func revision(

@@ -15,6 +15,15 @@ enum SQL {
     /// it, and it for a take-over. `$1` is the leader's epoch.
     static let fence = "SELECT epoch FROM leader WHERE name = 'coordinator' AND epoch = $1::bigint FOR SHARE"
 
+    /// The same as a condition, once for a statement; true also when no epoch is given: then a request wants the change,
+    /// whoever leads.
+    static func isFenced(by epoch: String) -> String {
+        """
+        (\(epoch)::bigint IS NULL OR EXISTS (
+            SELECT FROM leader WHERE name = 'coordinator' AND epoch = \(epoch)::bigint FOR SHARE))
+        """
+    }
+
     /// In a row of `shard_ckpt`: `$1` ms before its checkpoint. A shard that has settled nothing stands at the earliest
     /// instant of all, from which nothing can be taken away.
     static let settledBefore = "GREATEST(settled_through_ms, 0) - $1::bigint"

@@ -83,10 +83,13 @@ package protocol NamespaceStore: Sendable {
         _ name: String, _ change: NamespaceChange, ifGeneration: UInt64?, origin: ChangeOrigin
     ) async throws(StoreError) -> ChangeOutcome<NamespaceSettings>
     /// Pauses schedules that a pause of their namespace has not reached, and resumes those that one held when it is
-    /// over; at most `limit` (and `StoreRules.settledAtOnceMax`), in one transaction.
+    /// over; at most `limit` (and `StoreRules.settledAtOnceMax`), in one transaction. With `leaderEpoch` nothing when
+    /// somebody else leads by now; without, a request wants it.
     ///
     /// - Returns: the shards that were changed, one for each schedule; empty when all is in line.
-    func settleNamespace(_ name: String, limit: Int, origin: ChangeOrigin) async throws(StoreError) -> [ShardID]
+    func settleNamespace(
+        _ name: String, limit: Int, origin: ChangeOrigin, leaderEpoch: Epoch?
+    ) async throws(StoreError) -> [ShardID]
     /// Counts, each up to `limit`.
     func usage(of namespace: String, upTo limit: Int) async throws(StoreError) -> NamespaceUsage
 }

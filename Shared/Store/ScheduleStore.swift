@@ -101,8 +101,9 @@ package protocol ScheduleStore: NamespaceStore, AuditStore, AnswerStore {
     /// Removes timers that are settled by their shard's checkpoint, or cancelled, for longer than
     /// `StoreRules.settledGrace`, and versions that ended `StoreRules.endedVersionRetention` before it and are not
     /// the current one, and what else is older than it is to be kept; at most `limit` rows of each kind. The number
-    /// removed of timers and versions, or of what else there was more: `limit` when there may be more to remove.
-    func removeSettled(limit: Int) async throws(StoreError) -> Int
+    /// removed of timers and versions, or of what else there was more: `limit` when there may be more to remove. Nothing
+    /// when somebody else leads by now.
+    func removeSettled(limit: Int, leaderEpoch: Epoch) async throws(StoreError) -> Int
 
     // Access.
 

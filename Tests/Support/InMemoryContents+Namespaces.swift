@@ -31,8 +31,9 @@ extension InMemoryContents {
     }
 
     mutating func settleNamespace(
-        _ name: String, limit: Int, origin: ChangeOrigin
+        _ name: String, limit: Int, origin: ChangeOrigin, leaderEpoch: Epoch?
     ) throws(StoreError) -> [ShardID] {
+        if let leaderEpoch, self.leader.epoch != leaderEpoch { return [] }
         var shards: [ShardID] = []
         let limit = min(limit, StoreRules.settledAtOnceMax)
         let schedules = self.currentSchedules(namespace: name, matching: ScheduleFilter(), after: nil, limit: .max)

@@ -269,7 +269,8 @@ extension InMemoryContents {
             last: through == current)
     }
 
-    mutating func removeSettled(limit: Int, now: WallInstant) -> Int {
+    mutating func removeSettled(limit: Int, leaderEpoch: Epoch, now: WallInstant) -> Int {
+        guard self.leader.epoch == leaderEpoch else { return 0 }
         func isOver(_ instant: WallInstant, _ kept: Duration) -> Bool { instant.advanced(by: kept) <= now }
         self.answers = self.answers.filter { !isOver($0.value.at, StoreRules.idempotencyRetention) }
         self.audit.removeAll { isOver($0.at, StoreRules.auditRetention) }

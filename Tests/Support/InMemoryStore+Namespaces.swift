@@ -19,10 +19,10 @@ extension InMemoryStore {
     }
 
     package func settleNamespace(
-        _ name: String, limit: Int, origin: ChangeOrigin
+        _ name: String, limit: Int, origin: ChangeOrigin, leaderEpoch: Epoch?
     ) async throws(StoreError) -> [ShardID] {
         try await self.perform("settleNamespace") { contents throws(StoreError) in
-            try contents.settleNamespace(name, limit: limit, origin: origin)
+            try contents.settleNamespace(name, limit: limit, origin: origin, leaderEpoch: leaderEpoch)
         }
     }
 

@@ -287,9 +287,11 @@ package final class InMemoryStore: LockStore, ScheduleStore {
         }
     }
 
-    package func removeSettled(limit: Int) async throws(StoreError) -> Int {
+    package func removeSettled(limit: Int, leaderEpoch: Epoch) async throws(StoreError) -> Int {
         let now = self.clocks.wallNow()
-        return try await self.perform("removeSettled") { $0.removeSettled(limit: limit, now: now) }
+        return try await self.perform("removeSettled") {
+            $0.removeSettled(limit: limit, leaderEpoch: leaderEpoch, now: now)
+        }
     }
 
     package func checkSchema() async throws(StoreError) -> SchemaState {

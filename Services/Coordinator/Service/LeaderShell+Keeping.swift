@@ -61,7 +61,8 @@ extension LeaderShell {
                 let limit = self.environment.settings.cleanRowsMax
                 var removed = limit
                 while removed == limit, self.environment.leads(), !Task.isCancelled {
-                    removed = try await self.environment.schedules.removeSettled(limit: limit)
+                    removed = try await self.environment.schedules.removeSettled(
+                        limit: limit, leaderEpoch: self.epoch)
                 }
                 try await self.settleNamespaces()
             } catch {

@@ -19,7 +19,8 @@ extension LeaderShell {
                     at: self.environment.clocks.wallNow(), by: "leader", reason: namespace.pause?.reason)
                 while self.environment.leads(), !Task.isCancelled,
                     try await !store.settleNamespace(
-                        namespace.namespace, limit: StoreRules.settledAtOnceMax, origin: origin
+                        namespace.namespace, limit: StoreRules.settledAtOnceMax, origin: origin,
+                        leaderEpoch: self.epoch
                     ).isEmpty
                 {}
             }

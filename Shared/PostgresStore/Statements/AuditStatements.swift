@@ -50,7 +50,7 @@ struct AuditStatements: Sendable {
         WHERE namespace = $1::text AND key = $2::text AND digest = $3::bytea AND answer IS NULL
         """)
 
-    // What is older than it is to be kept (`$1` ms), at most `$2` rows.
+    // What is older than it is to be kept (`$1` ms), at most `$2` rows, by the leader under epoch `$3`.
 
     let removeKeys = Self.remove("idempotency_key", older: "at_ms <= \(Self.now) - $1::bigint")
     let removeLines = Self.remove("audit_trail", older: "at_ms <= \(Self.now) - $1::bigint")
@@ -64,7 +64,8 @@ struct AuditStatements: Sendable {
             "remove_\(table)",
             """
             DELETE FROM \(table) WHERE ctid = ANY (ARRAY(
-                SELECT ctid FROM \(table) WHERE \(older) LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
+                SELECT ctid FROM \(table) WHERE \(older)
+                AND \(SQL.isFenced(by: "$3")) LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
             """)
     }
 }

@@ -159,7 +159,8 @@ struct ScheduleStatements: Sendable {
         "schedule_remove_versions",
         """
         DELETE FROM schedule_version AS v USING (
-            SELECT d.* FROM (SELECT shard_id, \(SQL.settledBefore) AS cutoff FROM shard_ckpt) AS c
+            SELECT d.* FROM (SELECT shard_id, \(SQL.settledBefore) AS cutoff FROM shard_ckpt
+                WHERE \(SQL.isFenced(by: "$3"))) AS c
             CROSS JOIN LATERAL (
                 SELECT v.shard_id, v.uid, v.generation FROM schedule_version AS v
                 WHERE v.shard_id = c.shard_id AND v.until_ms <= c.cutoff AND NOT EXISTS (
@@ -176,6 +177,7 @@ struct ScheduleStatements: Sendable {
         DELETE FROM schedule AS s
         WHERE s.ended_at_ms <= (SELECT max(\(SQL.settledBefore)) FROM shard_ckpt) AND NOT EXISTS (
             SELECT FROM schedule_version AS v WHERE v.shard_id = s.shard_id AND v.uid = s.uid)
+        AND \(SQL.isFenced(by: "$2"))
         """)
 
     init(usesTimeline: Bool) {
@@ -197,7 +199,7 @@ struct ScheduleStatements: Sendable {
             """
             WITH s AS (UPDATE schedule SET generation = $5::bigint
                 WHERE shard_id = $2::bigint AND uid = $1::uuid AND generation = $5::bigint - 1
-                AND ended_at_ms IS NULL RETURNING uid, shard_id),
+                AND ended_at_ms IS NULL AND \(SQL.isFenced(by: "$32")) RETURNING uid, shard_id),
             r AS (UPDATE shard_rev AS r SET rev = \(next) FROM s WHERE r.shard_id = s.shard_id RETURNING r.rev),
             e AS (UPDATE schedule_version AS v SET ended_rev = r.rev, until_ms = GREATEST(v.from_ms, $8::bigint)
                 FROM s, r WHERE v.shard_id = s.shard_id AND v.uid = s.uid AND v.generation = $5::bigint - 1

@@ -155,7 +155,8 @@ struct TimerStatements: Sendable {
             "timer_remove_\(name)",
             """
             DELETE FROM timer AS t USING (
-                SELECT d.* FROM (SELECT shard_id, \(SQL.settledBefore) AS cutoff FROM shard_ckpt) AS c
+                SELECT d.* FROM (SELECT shard_id, \(SQL.settledBefore) AS cutoff FROM shard_ckpt
+                    WHERE \(SQL.isFenced(by: "$3"))) AS c
                 CROSS JOIN LATERAL (
                     SELECT shard_id, due_ms, uid FROM timer WHERE shard_id = c.shard_id AND \(condition)
                     LIMIT $2::bigint FOR UPDATE SKIP LOCKED) AS d

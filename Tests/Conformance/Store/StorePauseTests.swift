@@ -112,7 +112,8 @@ struct StorePauseTests {
             #expect(born.isEmpty && born.pause?.scope == .namespace && born.pause?.reason == "freeze")
 
             var shards: [ShardID] = []
-            while case let some = try await store.settleNamespace("guest", limit: 3, origin: Rows.origin(12)),
+            while case let some = try await store.settleNamespace(
+                "guest", limit: 3, origin: Rows.origin(12), leaderEpoch: nil),
                 !some.isEmpty
             { shards += some }
             #expect(shards.map(\.rawValue).sorted() == [0, 1, 2, 3])
@@ -124,7 +125,8 @@ struct StorePauseTests {
             #expect(resumedWithin.isPaused(at: Rows.at(15)), "a namespace's pause holds for all")
 
             _ = try await store.changeNamespace("guest", .resume, ifGeneration: nil, origin: Rows.origin(20))
-            while case let some = try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(21)),
+            while case let some = try await store.settleNamespace(
+                "guest", limit: 100, origin: Rows.origin(21), leaderEpoch: nil),
                 !some.isEmpty
             {}
             let left = try await store.schedules(
@@ -143,12 +145,17 @@ struct StorePauseTests {
             _ = try await self.change(store, .pause(until: Rows.at(50)), 5)
             _ = try await store.changeNamespace(
                 "guest", .pause(until: Rows.at(80)), ifGeneration: nil, origin: Rows.origin(10))
-            #expect(try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(11)).count == 2)
-            #expect(try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(12)) == [])
+            #expect(
+                try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(11), leaderEpoch: nil).count
+                    == 2)
+            #expect(
+                try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(12), leaderEpoch: nil) == [])
             let both = try await store.schedule(namespace: "guest", name: "a")
             #expect(both?.from == Rows.at(80) && both?.pause?.until == Rows.at(50))
             _ = try await store.changeNamespace("guest", .resume, ifGeneration: nil, origin: Rows.origin(20))
-            #expect(try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(21)).count == 2)
+            #expect(
+                try await store.settleNamespace("guest", limit: 100, origin: Rows.origin(21), leaderEpoch: nil).count
+                    == 2)
             #expect(try await store.schedule(namespace: "guest", name: "a")?.from == Rows.at(50))
             #expect(try await store.schedule(namespace: "guest", name: "b")?.from == Rows.at(21))
         }

@@ -138,19 +138,21 @@ struct StoreTimerTests {
                 Rows.timer("elsewhere", due: 100, shard: 2),
             ])
             _ = try await store.cancelTimer(namespace: "guest", name: "cancelled", origin: Rows.origin(200))
-            #expect(try await store.removeSettled(limit: 100) == 0)
             let record = try await store.observeLeader()
             let epoch = try #require(
                 try await store.takeLeadership(
                     from: record, holder: Incarnation(UID(high: 1, low: 1)), node: NodeID("c"), address: "c:1"))
+            #expect(try await store.removeSettled(limit: 100, leaderEpoch: epoch) == 0)
             try await store.checkpoint([ShardID(1): Rows.at(4500)], leaderEpoch: epoch)
             try await store.checkpoint([ShardID(1): Rows.at(100)], leaderEpoch: epoch)
             // A shard that has never settled anything keeps no other from being cleaned.
             try await store.checkpoint([ShardID(3): .distantPast], leaderEpoch: epoch)
             let listed = try await store.timers(namespace: "guest", after: nil, limit: 10).map(\.name)
             #expect(listed == ["elsewhere", "far"], "what the checkpoint settles is not listed")
-            #expect(try await store.removeSettled(limit: 1) == 1)
-            #expect(try await store.removeSettled(limit: 100) == 1)
+            #expect(try await store.removeSettled(limit: 100, leaderEpoch: record.epoch) == 0, "not by a leader of old")
+            #expect(try await store.timer(namespace: "guest", name: "old") != nil)
+            #expect(try await store.removeSettled(limit: 1, leaderEpoch: epoch) == 1)
+            #expect(try await store.removeSettled(limit: 100, leaderEpoch: epoch) == 1)
             for name in ["old", "cancelled"] {
                 #expect(try await store.timer(namespace: "guest", name: name) == nil)
             }
@@ -175,9 +177,9 @@ struct StoreTimerTests {
                     from: try await store.observeLeader(), holder: Incarnation(UID(high: 1, low: 1)),
                     node: NodeID("c"), address: "c:1"))
             try await store.checkpoint([ShardID(1): Rows.at(7 * 86_400)], leaderEpoch: epoch)
-            #expect(try await store.removeSettled(limit: 100) == 0)
+            #expect(try await store.removeSettled(limit: 100, leaderEpoch: epoch) == 0)
             try await store.checkpoint([ShardID(1): Rows.at(7 * 86_400 + 10)], leaderEpoch: epoch)
-            #expect(try await store.removeSettled(limit: 100) == 2)
+            #expect(try await store.removeSettled(limit: 100, leaderEpoch: epoch) == 2)
             let left = try await store.versions(namespace: "guest", name: "a", before: nil, limit: 9)
             #expect(left.map(\.generation) == [2], "a paused schedule is not forgotten")
             #expect(try await store.versions(namespace: "guest", name: "gone", before: nil, limit: 9) == [])

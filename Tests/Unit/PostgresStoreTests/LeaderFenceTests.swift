@@ -74,6 +74,69 @@ struct LeaderFenceTests {
         }
     }
 
+    @Test func `of two that believe they lead one removes and settles`() async throws {
+        try await self.withCluster { database, first, second in
+            func origin(_ milliseconds: Int64) -> ChangeOrigin {
+                ChangeOrigin(at: WallInstant(milliseconds: milliseconds), by: "test")
+            }
+            func timer(_ name: String) -> NewTimer {
+                var random = SystemRandomNumberGenerator()
+                return NewTimer(
+                    uid: ShardPlacement.timerUID(shard: ShardID(1), using: &random), namespace: "guest", name: name,
+                    due: WallInstant(milliseconds: 1000), expireAfterMilliseconds: 0, template: [1], document: [2],
+                    contentDigest: [3], createdAt: WallInstant(milliseconds: 1000), createdBy: "test")
+            }
+            let body = ScheduleBody(
+                kind: .cron, when: [1], misfirePolicy: 1, misfireToleranceMilliseconds: 1000,
+                misfireWindowMilliseconds: 1000, misfireLimit: 1, template: [1], document: [2])
+            _ = try await first.createTimers([timer("settled")])
+            _ = try await first.createSchedule(
+                NewSchedule(
+                    uid: UID(high: 2, low: 2), shard: ShardID(1), namespace: "guest", name: "a",
+                    createdAt: WallInstant(milliseconds: 1000), createdBy: "test", body: body))
+            _ = try await first.changeNamespace(
+                "guest", .pause(until: nil), ifGeneration: nil, origin: origin(2000))
+            // An assignment of long ago, which nobody keeps any longer.
+            let old = try await self.lead(first, self.a)
+            _ = try await first.claim(.shard, [self.claim(1, .none, "t-1")], leaderEpoch: old)
+            try await first.checkpoint([ShardID(1): WallInstant(milliseconds: 90_000_000)], leaderEpoch: old)
+            try await database.run("UPDATE assignment_history SET at = at - interval '10 years'")
+            let new = try await self.lead(second, self.b)
+
+            #expect(try await first.removeSettled(limit: 100, leaderEpoch: old) == 0)
+            #expect(
+                try await first.settleNamespace("guest", limit: 10, origin: origin(3000), leaderEpoch: old) == [])
+            #expect(try await second.timer(namespace: "guest", name: "settled") != nil)
+            #expect(try await second.schedule(namespace: "guest", name: "a")?.pause == nil)
+            #expect(try await second.assignmentHistory(AssignmentFilter(), before: nil, limit: 9).count == 1)
+
+            #expect(try await second.removeSettled(limit: 100, leaderEpoch: new) > 0)
+            #expect(
+                try await second.settleNamespace("guest", limit: 10, origin: origin(3000), leaderEpoch: new)
+                    == [ShardID(1)])
+            #expect(try await second.timer(namespace: "guest", name: "settled") == nil)
+            #expect(try await second.schedule(namespace: "guest", name: "a")?.pause?.scope == .namespace)
+            #expect(try await second.assignmentHistory(AssignmentFilter(), before: nil, limit: 9) == [])
+        }
+    }
+
+    @Test func `a removal that meets a take-over waits for it and then removes nothing`() async throws {
+        try await self.withCluster { database, first, second in
+            let old = try await self.lead(first, self.a)
+            _ = try await first.claim(.shard, [self.claim(1, .none, "t-1")], leaderEpoch: old)
+            try await database.run("UPDATE assignment_history SET at = at - interval '10 years'")
+            let taker = database.connection()
+            try await taker.run(PostgresStatement(once: "BEGIN")())
+            try await taker.run(PostgresStatement(once: "UPDATE leader SET epoch = epoch + 1, beat = beat + 1")())
+            async let removed = first.removeSettled(limit: 100, leaderEpoch: old)
+            try await database.untilBlocked(named: "\(database.schema)-1")
+            try await taker.run(PostgresStatement(once: "COMMIT")())
+            await taker.close()
+            #expect(try await removed == 0)
+            #expect(try await second.assignmentHistory(AssignmentFilter(), before: nil, limit: 9).count == 1)
+        }
+    }
+
     @Test func `a take-over that meets a fenced write waits for it and then succeeds`() async throws {
         try await self.withCluster { database, first, second in
             let old = try await self.lead(first, self.a)

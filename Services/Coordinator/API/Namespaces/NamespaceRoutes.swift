@@ -143,7 +143,7 @@ extension APIServer {
     private func settle(_ namespace: String, _ origin: ChangeOrigin) async throws {
         for _ in 0..<Self.settleRoundsMax {
             let shards = try await self.store.settleNamespace(
-                namespace, limit: StoreRules.settledAtOnceMax, origin: origin)
+                namespace, limit: StoreRules.settledAtOnceMax, origin: origin, leaderEpoch: nil)
             if shards.isEmpty { return }
             for shard in Set(shards).sorted() { self.cluster.changed(shard) }
         }
