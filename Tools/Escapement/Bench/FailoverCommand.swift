@@ -10,7 +10,8 @@ struct FailoverCommand: AsyncParsableCommand {
             Starts a cluster of its own, real processes with the stand-ins for Kafka and Elasticsearch, and schedules that \
             fire every second, evenly spread. For each fault and each shard that it touches: by how much the latest fire \
             was later than usual when a read_committed consumer had it. At the end every instant of every schedule is \
-            looked for. A table, and one JSON line for each kind of fault. Exits with 1 when a fire is missed or doubled.
+            looked for. A table, and one JSON line for each kind of fault. Exits with 1 when a fire is missed or \
+            doubled, or a budget is exceeded.
             """)
 
     @Option(
@@ -114,7 +115,13 @@ struct FailoverCommand: AsyncParsableCommand {
                     "w": "failover", "expected": .integer(count.expected), "missed": .integer(count.missed),
                     "doubled": .integer(count.doubled),
                 ]).text)
-            return count.missed == 0 && count.doubled == 0
+            let exceeded = results.filter { !$0.isWithinBudget }
+            for result in exceeded {
+                Console.tell(
+                    "over its budget: \(result.fault.title), p99 \(Int(result.p99)) ms of \(Int(result.fault.budget)) ms"
+                )
+            }
+            return count.missed == 0 && count.doubled == 0 && exceeded.isEmpty
         }
     }
 }

@@ -12,9 +12,15 @@ final class FailoverLedger: Sendable {
         var lateness: Int64
     }
 
+    private struct Occurrence: Hashable {
+        var schedule: Int
+        var dueMilliseconds: Int64
+    }
+
     private struct State {
         var arrivals: [Arrival] = []
         var ids: Set<String> = []
+        var occurrences: Set<Occurrence> = []
         var doubled = 0
         var failure: String?
         /// By schedule: the last due instant seen.
@@ -61,7 +67,10 @@ final class FailoverLedger: Sendable {
         guard let due = WallInstant(text: text(message.header("ce_time"))),
             let schedule = Int(text(message.key).dropFirst(self.prefix.count))
         else { return }
-        guard state.ids.insert(text(message.header("ce_id"))).inserted else {
+        let isNewID = state.ids.insert(text(message.header("ce_id"))).inserted
+        // An occurrence under two ids is no repetition that a consumer could recognise: as bad as one.
+        let isNew = state.occurrences.insert(Occurrence(schedule: schedule, dueMilliseconds: due.milliseconds)).inserted
+        guard isNewID, isNew else {
             state.doubled += 1
             return
         }
@@ -71,7 +80,7 @@ final class FailoverLedger: Sendable {
         state.latest[schedule] = max(state.latest[schedule] ?? 0, due.milliseconds)
     }
 
-    /// Records that were there twice.
+    /// Records whose id or whose occurrence had been there before.
     var doubled: Int { self.state.withLock { $0.doubled } }
     var failure: String? { self.state.withLock { $0.failure } }
 
