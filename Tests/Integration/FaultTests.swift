@@ -38,6 +38,39 @@ import Testing
         }
     }
 
+    @Test func `a leader stopped beyond its lease steps down when it wakes, and follows`() async throws {
+        try await self.survive { stack in
+            let victim = try await stack.leader()
+            kill(victim.pid, SIGSTOP)
+            let other = try await Eventually.value("the other coordinator leads") {
+                for process in try stack.processes(.coordinator) where process.name != victim.name {
+                    if try await stack.metric("escapement_leader", of: process) == 1 { return process }
+                }
+                return nil
+            }
+            kill(victim.pid, SIGCONT)
+            try await Eventually.holds("the woken one knows who leads") {
+                let leads = try await stack.metric("escapement_leader", of: victim)
+                let status = try? await stack.call(.get, "/v1/cluster", of: victim)
+                return leads == 0 && status?.body["leader"]?["id"]?.stringValue == other.name
+            }
+            #expect(try await stack.metric("escapement_leader", of: other) == 1, "and nobody takes it from the other")
+        }
+    }
+
+    /// Waits until a member that was woken has got work again, which it can only as a member like any other.
+    private func rejoined(_ victim: Stack.Process, _ stack: Stack, owned metric: String, of all: Double) async throws {
+        let role: Role = victim.role == Role.ticker.rawValue ? .ticker : .dispatcher
+        try await Eventually.holds("\(victim.name) works again") {
+            _ = try? await stack.call(.post, "/v1/cluster/rebalance")
+            var owned: [String: Double] = [:]
+            for process in try stack.processes(role) {
+                owned[process.name] = try await stack.metric(metric, of: process)
+            }
+            return owned[victim.name] ?? 0 > 0 && owned.values.reduce(0, +) == all
+        }
+    }
+
     @Test func `a ticker stopped beyond every lease is fenced when it wakes`() async throws {
         try await self.survive { stack in
             let victim = try #require(try stack.processes(.ticker).first)
@@ -50,6 +83,7 @@ import Testing
                 return false
             }
             kill(victim.pid, SIGCONT)
+            try await self.rejoined(victim, stack, owned: "escapement_shards_owned", of: 16)
         }
     }
 
@@ -65,6 +99,7 @@ import Testing
                 return false
             }
             kill(victim.pid, SIGCONT)
+            try await self.rejoined(victim, stack, owned: "escapement_lanes_owned", of: 4)
         }
     }
 

@@ -2,18 +2,20 @@ import EscapementModel
 import HTTPClient
 import Testing
 
-/// Schedules that tick every second, and one-shots over half a minute: what must arrive, and no more.
+/// A schedule that ticks every second in each shard, and one-shots over half a minute: what must arrive, and no more.
 struct Load: Sendable {
-    static let schedules = 8
     static let timers = 40
 
     let stack: Stack
+    /// One in each shard.
+    let schedules: [String]
     let reader: TopicReader
 
     /// Makes the load and waits until every schedule ticks.
     static func begin(_ stack: Stack) async throws -> Load {
-        let load = Load(stack: stack, reader: try await stack.consumer())
-        for number in 0..<self.schedules { try await load.create("tick-\(number)") }
+        let load = Load(
+            stack: stack, schedules: Self.names(shardCount: stack.shardCount), reader: try await stack.consumer())
+        for name in load.schedules { try await load.create(name) }
         for number in 0..<self.timers {
             try await stack.insist(
                 .post, "/v1/namespaces/guest/timers",
@@ -21,6 +23,18 @@ struct Load: Sendable {
         }
         try await load.tick("every schedule ticks", since: WallInstant(milliseconds: 0))
         return load
+    }
+
+    /// For each shard the first name of the row that lies in it.
+    private static func names(shardCount: Int) -> [String] {
+        var names: [ShardID: String] = [:]
+        for number in 0... {
+            let name = "tick-\(number)"
+            let shard = ShardPlacement.shard(namespace: "guest", name: name, shardCount: shardCount)
+            if names[shard] == nil { names[shard] = name }
+            if names.count == shardCount { break }
+        }
+        return names.sorted { $0.key < $1.key }.map(\.value)
     }
 
     func create(_ name: String) async throws {
@@ -36,7 +50,7 @@ struct Load: Sendable {
     func tick(_ what: String, since instant: WallInstant) async throws {
         try await self.reader.until(what) { fires in
             let later = fires.filter { WallInstant(text: $0.time).map { $0 > instant } ?? false }
-            return Set(later.map(\.key)).count { $0.hasPrefix("guest/tick-") } == Self.schedules
+            return Set(later.map(\.key)).count { $0.hasPrefix("guest/tick-") } == self.schedules.count
         }
     }
 
@@ -60,16 +74,17 @@ struct Load: Sendable {
             let mayRepeat = repeatsSince.flatMap { since in due.map { $0 >= since } } ?? false
             #expect(mayRepeat, "\(fire.key) of \(fire.time) is there twice")
         }
-        for number in 0..<Self.schedules {
-            let ticks = fires.filter { $0.key == "guest/tick-\(number)" }
+        let byKey = Dictionary(grouping: fires, by: \.key)
+        for name in self.schedules {
+            let ticks = byKey["guest/\(name)"] ?? []
             let seconds = Set(ticks.compactMap { WallInstant(text: $0.time) }.map { $0.milliseconds / 1000 }).sorted()
             guard let first = seconds.first, let last = seconds.last else {
-                Issue.record("tick-\(number) never ticked")
+                Issue.record("\(name) never ticked")
                 continue
             }
             let missing = Set(first...last).subtracting(seconds)
-            #expect(missing.isEmpty, "tick-\(number) missed \(missing.sorted())")
-            #expect(Set(ticks.map(\.id)).count == seconds.count, "tick-\(number) has two ids for one second")
+            #expect(missing.isEmpty, "\(name) missed \(missing.sorted())")
+            #expect(Set(ticks.map(\.id)).count == seconds.count, "\(name) has two ids for one second")
         }
     }
 }

@@ -14,6 +14,7 @@ final class Stack: Sendable {
     /// How long anything that must happen may take before a test says that it did not.
     static let patience = Duration.seconds(60)
 
+    private static let shards = 16
     private let files: TemporaryFolder
     var folder: String { self.files.path }
     let surroundings: Surroundings
@@ -43,7 +44,8 @@ final class Stack: Sendable {
         try await Command(
             "escapement",
             [
-                "dev", "up", "--detach", "--data-dir", folder, "--cluster-name", surroundings.name, "--shards", "16",
+                "dev", "up", "--detach", "--data-dir", folder, "--cluster-name", surroundings.name, "--shards",
+                "\(Self.shards)",
                 "--lanes", "4",
             ] + options, environment: Command.inherited.merging(surroundings.variables) { $1 }
         ).succeed()
@@ -97,6 +99,12 @@ final class Stack: Sendable {
             "ESCAPEMENT_TOKEN_FILE": try #require(api["tokenFile"]?.stringValue),
             "ESCAPEMENT_TLS_CA": try #require(api["caFile"]?.stringValue),
         ]
+    }
+
+    /// The last one given counts, as for the command.
+    var shardCount: Int {
+        let index = self.options.lastIndex(of: "--shards").map { $0 + 1 } ?? self.options.endIndex
+        return index < self.options.endIndex ? Int(self.options[index]) ?? Self.shards : Self.shards
     }
 
     /// Where fires go that name no topic.
@@ -223,13 +231,13 @@ final class Stack: Sendable {
 
     // MARK: The API
 
-    /// Sends a request to a coordinator that answers; the status and the document.
+    /// Sends a request to a coordinator that answers, or to the one given; the status and the document.
     func call(
         _ method: HTTPMethod, _ path: String, _ body: String? = nil, contentType: String = "application/json",
-        headers: [(String, String)] = []
+        headers: [(String, String)] = [], of coordinator: Process? = nil
     ) async throws -> (status: Int, body: JSONValue) {
         var last: (any Error)?
-        for process in try self.processes(.coordinator) {
+        for process in try coordinator.map({ [$0] }) ?? self.processes(.coordinator) {
             guard let url = process.apiURL else { continue }
             var request = HTTPRequest(method, "\(url)\(path)", timeout: .seconds(20))
             request.headers.add("Authorization", "Bearer \(self.token)")
