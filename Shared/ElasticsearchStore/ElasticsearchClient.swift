@@ -1,3 +1,4 @@
+package import EscapementModel
 package import HTTPClient
 package import JSON
 import Synchronization
@@ -24,6 +25,8 @@ package struct ElasticsearchClient: Sendable {
         package var status: Int
         /// `version_conflict_engine_exception`; empty when it was stored.
         package var errorType: String
+        /// What Elasticsearch says of it. May quote the document: not for logs.
+        package var errorReason: String
     }
 
     /// One hit of a search.
@@ -49,6 +52,11 @@ package struct ElasticsearchClient: Sendable {
 
     /// How long a request may take.
     private static let timeout = Duration.seconds(30)
+    /// How long an attempt of a search may take: somebody waits for it.
+    private static let searchTimeout = Duration.seconds(4)
+    /// How long a search may take with all its attempts; below what a coordinator waits for a dispatcher's answer, so that
+    /// a store that hangs is told from a dispatcher that does.
+    package static let searchMax = Duration.seconds(6)
     private static let answerBytesMax = 32 * 1024 * 1024
     /// Of a bulk request, what is compressed at a time: fits into a processor's cache.
     private static let pieceBytes = 64 * 1024
@@ -72,10 +80,16 @@ package struct ElasticsearchClient: Sendable {
         self.assumed = assumed
     }
 
+    /// When a search that begins now has to have ended.
+    package func searchDeadline() -> MonotonicInstant { self.pool.deadline(after: Self.searchMax) }
+
     /// What answers; asked at the first use, then remembered.
-    package func server() async throws(ElasticsearchError) -> StoreServer {
+    ///
+    /// - Parameter deadline: of the search that needs to know.
+    package func server(by deadline: MonotonicInstant? = nil) async throws(ElasticsearchError) -> StoreServer {
         if let server = self.known.server.withLock({ $0 }) { return server }
-        let response = try await self.send(HTTPRequest(.get, "/", timeout: Self.timeout))
+        let timeout = deadline == nil ? Self.timeout : Self.searchTimeout
+        let response = try await self.send(HTTPRequest(.get, "/", timeout: timeout), by: deadline)
         guard response.isSuccess else { throw Self.fault(response, "asking for the version") }
         let server = try StoreServer(answer: Self.parse(response), assumed: self.assumed)
         self.known.server.withLock { $0 = server }
@@ -122,17 +136,24 @@ package struct ElasticsearchClient: Sendable {
                 throw ElasticsearchError(status: response.status, detail: "Elasticsearch left out a document's status")
             }
             results.append(
-                Result(status: Int(status), errorType: item["create"]?["error"]?["type"]?.stringValue ?? ""))
+                Result(
+                    status: Int(status), errorType: item["create"]?["error"]?["type"]?.stringValue ?? "",
+                    errorReason: item["create"]?["error"]?["reason"]?.stringValue ?? ""))
         }
         return results
     }
 
     /// Searches the indices that match `pattern`; an index that does not exist holds nothing.
-    package func search(_ pattern: String, _ body: JSONValue) async throws(ElasticsearchError) -> Answer {
+    ///
+    /// - Parameter deadline: of `searchDeadline`; `nil` counts from now.
+    package func search(
+        _ pattern: String, _ body: JSONValue, by deadline: MonotonicInstant? = nil
+    ) async throws(ElasticsearchError) -> Answer {
         let response = try await self.send(
             HTTPRequest(
                 .post, "/\(pattern)/_search?\(Self.searchOptions)", headers: Self.jsonHeaders, body: body.bytes,
-                timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
+                timeout: Self.searchTimeout, responseByteCountMax: Self.answerBytesMax),
+            by: deadline ?? self.searchDeadline())
         guard response.isSuccess else { throw Self.fault(response, "searching") }
         let answer = try Self.parse(response)
         // A page of some shards would be a wrong page. Shards without any copy are not among those that failed.
@@ -175,13 +196,14 @@ package struct ElasticsearchClient: Sendable {
     private static let searchOptions =
         "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false"
     private static let jsonHeaders: HTTPHeaders = ["Content-Type": "application/json"]
-    private static let bulkPath = "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type"
+    private static let bulkPath =
+        "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 
     private func send(
-        _ request: HTTPRequest, through pool: HTTPNodePool? = nil
+        _ request: HTTPRequest, through pool: HTTPNodePool? = nil, by deadline: MonotonicInstant? = nil
     ) async throws(ElasticsearchError) -> HTTPResponse {
         do {
-            return try await (pool ?? self.pool).send(request)
+            return try await (pool ?? self.pool).send(request, deadline: deadline)
         } catch {
             throw ElasticsearchError(error)
         }

@@ -31,6 +31,11 @@ package final class HTTPNodePool: Sendable {
         self.state = Mutex(State(roster: NodeRoster(count: baseURLs.count), random: random))
     }
 
+    /// The instant after `duration`, for `send`.
+    package func deadline(after duration: Duration) -> MonotonicInstant {
+        self.clocks.monotonicNow().advanced(by: duration)
+    }
+
     /// How many servers are not resting after a failure.
     package var wellNodeCount: Int {
         let now = self.clocks.monotonicNow()
@@ -42,8 +47,8 @@ package final class HTTPNodePool: Sendable {
     /// Tries again after 429, 502, 503, 504 and after errors that are retriable, within the policy. The last answer
     /// is returned whatever its status.
     ///
-    /// - Parameter deadline: no attempt begins later; `nil` leaves it to the policy. Each attempt has the request's
-    ///   own time-out.
+    /// - Parameter deadline: no attempt begins later, and none goes on for longer; `nil` leaves it to the policy. Each
+    ///   attempt has the request's own time-out, cut at the deadline.
     /// - Throws: `HTTPClientError` of the last attempt; `cancelled` also when cancelled between attempts.
     package func send(
         _ request: HTTPRequest, deadline: MonotonicInstant? = nil
@@ -57,6 +62,11 @@ package final class HTTPNodePool: Sendable {
             tried.insert(node)
             var absolute = request
             absolute.url = self.baseURLs[node] + request.url
+            if let deadline {
+                // A deadline that has passed still gets an answer from libcurl: that the time is up.
+                let left = max(deadline.duration(since: beginning), .milliseconds(1))
+                absolute.timeout = min(request.timeout, left)
+            }
             let result = await self.attempt(absolute)
             let outcome = try Self.outcome(of: result)
             let now = self.clocks.monotonicNow()

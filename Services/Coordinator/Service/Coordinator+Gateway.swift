@@ -44,7 +44,7 @@ extension Coordinator {
         case .following(let session):
             let query = ActivationQuery(document: ByteBuffer(bytes: document))
             guard let answer = await session.ask(query, within: self.settings.queryWithin) else {
-                throw ClusterError.noLeader
+                throw ClusterError(ClusterError.activationStoreUnavailable, "the leader did not answer in time")
             }
             return try ClusterAnswers.activations(answer)
         case .waiting: throw ClusterError.noLeader

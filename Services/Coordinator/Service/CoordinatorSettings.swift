@@ -40,8 +40,11 @@ package struct CoordinatorSettings: Sendable {
     package var helloWithin = Duration.seconds(2)
     /// How long the leader may take to say what the cluster looks like.
     package var statusWithin = Duration.seconds(2)
-    /// How long a question about activations may take, end to end.
-    package var queryWithin = Duration.seconds(10)
+    /// How long a dispatcher may take for a question about activations: longer than it gives its store or the journal,
+    /// which is six seconds, so that it can say which is away.
+    package var dispatcherWithin = Duration.seconds(8)
+    /// How long the leader may take for a question about activations: for two dispatchers, one after the other.
+    package var queryWithin = Duration.seconds(18)
     /// How long the shard's owner may take to say what became of a timer.
     package var settledWithin = Duration.seconds(2)
     /// Reads for tickers at one time: the database also has requests to serve.

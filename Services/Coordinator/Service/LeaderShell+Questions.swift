@@ -37,7 +37,7 @@ extension LeaderShell {
         }
     }
 
-    /// Asks a dispatcher, and one more when the first has gone.
+    /// Asks a dispatcher, and one more when the first has gone or does not answer.
     func activations(_ document: [UInt8]) async throws(ClusterError) -> [UInt8] {
         let query = ActivationQuery(document: ByteBuffer(bytes: document))
         for _ in 0..<2 {
@@ -46,7 +46,7 @@ extension LeaderShell {
                     ClusterError.activationStoreUnavailable, "no dispatcher is up that could ask the activation store")
             }
             let answer = await dispatcher.ask(
-                query, within: self.environment.settings.queryWithin, clocks: self.environment.clocks)
+                query, within: self.environment.settings.dispatcherWithin, clocks: self.environment.clocks)
             if let answer { return try ClusterAnswers.activations(answer) }
         }
         throw ClusterError(ClusterError.activationStoreUnavailable, "no dispatcher answered in time")

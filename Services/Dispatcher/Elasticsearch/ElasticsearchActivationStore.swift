@@ -58,16 +58,17 @@ package actor ElasticsearchActivationStore: ActivationStore {
         let results = try await self.using { client throws(ElasticsearchError) in
             try await client.create(documents.map { .init(index: $0.index, id: $0.id, body: $0.body) })
         }
-        return results.map { ActivationWriteResult(status: $0.status, errorType: $0.errorType) }
+        return results.map { ActivationWriteResult($0) }
     }
 
     package func search(_ search: ActivationSearch) async throws(ActivationStoreError) -> ActivationPage {
         let form = self.form
         let body = SearchBody(search: search, prefix: form.fieldPrefix)
         let answer = try await self.using { client throws(ElasticsearchError) in
-            let server = try await client.server()
+            let deadline = client.searchDeadline()
+            let server = try await client.server(by: deadline)
             return try await client.search(
-                form.indices(of: search.namespace), body.page(countsToBound: server.countsUpToBound))
+                form.indices(of: search.namespace), body.page(countsToBound: server.countsUpToBound), by: deadline)
         }
         let items = answer.hits.compactMap { form.native($0.source) }
         let next =
@@ -88,10 +89,11 @@ package actor ElasticsearchActivationStore: ActivationStore {
         let form = self.form
         let body = SearchBody(search: search, prefix: form.fieldPrefix)
         let answer = try await self.using { client throws(ElasticsearchError) in
-            let server = try await client.server()
+            let deadline = client.searchDeadline()
+            let server = try await client.server(by: deadline)
             return try await client.search(
                 form.indices(of: search.namespace),
-                body.summary(every: interval, fixedInterval: server.hasFixedIntervals))
+                body.summary(every: interval, fixedInterval: server.hasFixedIntervals), by: deadline)
         }
         guard let buckets = SearchBody.buckets(answer.aggregations) else {
             throw ActivationStoreError("Elasticsearch's answer has no buckets")
@@ -120,24 +122,6 @@ package actor ElasticsearchActivationStore: ActivationStore {
             throw ActivationStoreError(
                 error.detail, isTooLarge: error.isTooLarge, isOverloaded: error.isOverloaded,
                 retryAfter: error.retryAfter)
-        }
-    }
-}
-
-extension ActivationWriteResult {
-    /// What a document's status in a bulk answer means.
-    ///
-    /// 403 is a missing right (`security_exception`) or a block (`cluster_block_exception`; since Elasticsearch 7.7 a full
-    /// disk is 429), 404 an index that may not be made: neither is the document's fault.
-    init(status: Int, errorType: String) {
-        let why = "HTTP \(status) \(errorType)"
-        switch status {
-        case 200..<300: self = .stored
-        case 409: self = .known
-        case 429, 502, 503, 504: self = .busy(why)
-        case 401, 403, 404: self = .blocked(why)
-        case 500...: self = .failed(why)
-        default: self = .refused(why)
         }
     }
 }

@@ -115,6 +115,63 @@ import Testing
         }
     }
 
+    @Test(arguments: ["elasticsearch-7.4", "elasticsearch-8.17", "opensearch-2.11"])
+    func `no room for another index and a closed one are not the documents' fault`(dialect: String) async throws {
+        try await self.with(dialect) { under in
+            try await History.native(under) { history in
+                func send(_ method: HTTPMethod, _ path: String, _ body: String? = nil) async throws {
+                    let answer = try await under.http.send(
+                        HTTPRequest(
+                            method, path, headers: ["Content-Type": "application/json"],
+                            body: body.map { Array($0.utf8) }))
+                    #expect(answer.status == 200, "\(answer.text)")
+                }
+                let first = history.outcome(1)
+                let index = try history.document(first).index
+                try await send(.put, "/_cluster/settings", #"{"persistent":{"cluster.max_shards_per_node":1}}"#)
+                #expect(
+                    try await history.write([first]) == [
+                        .blocked(
+                            "HTTP 400 validation_exception, the cluster is at its limit of shards "
+                                + "(cluster.max_shards_per_node)")
+                    ])
+                try await send(.put, "/_cluster/settings", #"{"persistent":{"cluster.max_shards_per_node":null}}"#)
+                #expect(try await history.write([first]) == [.stored])
+                try await send(.post, "/\(index)/_close")
+                #expect(
+                    try await history.store.create([try history.document(history.outcome(2))]) == [
+                        .blocked("HTTP 400 index_closed_exception")
+                    ])
+                try await send(.post, "/\(index)/_open")
+                #expect(try await history.write([history.outcome(2)]) == [.stored])
+            }
+        }
+    }
+
+    @Test func `a store that hangs is given up, known or not, before anybody gives up the question`() async throws {
+        try await self.with("elasticsearch-8.17") { under in
+            try await History.native(under) { history in
+                try await history.write([history.outcome(1)])
+                #expect(try await history.search { _ in }.items.count == 1)
+                // Longer than a coordinator waits for a dispatcher: who waited so long here would have an answer.
+                under.dev?.faults.plan.delayMilliseconds = 9_000
+                // It has to ask first what answers there.
+                let stranger = History(under, history.form, namespace: "guest", setupName: history.setupName)
+                await withTaskGroup { group in
+                    for asked in [history, stranger] {
+                        group.addTask {
+                            let error = await #expect(throws: ActivationStoreError.self) {
+                                _ = try await asked.search { _ in }
+                            }
+                            #expect(error?.detail.hasPrefix("Elasticsearch does not answer") == true)
+                        }
+                    }
+                }
+                under.dev?.faults.plan = Faults.Plan()
+            }
+        }
+    }
+
     @Test func `a page without one of the shards is no page`() async throws {
         try await self.with("elasticsearch-8.17") { under in
             try await History.native(under) { history in

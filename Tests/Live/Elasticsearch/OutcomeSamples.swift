@@ -35,7 +35,7 @@ struct History: Sendable {
         try await history.run(body)
     }
 
-    private init(_ under: StoreUnderTest, _ form: ActivationForm, namespace: String, setupName: String) {
+    init(_ under: StoreUnderTest, _ form: ActivationForm, namespace: String, setupName: String) {
         self.under = under
         self.form = form
         self.namespace = namespace

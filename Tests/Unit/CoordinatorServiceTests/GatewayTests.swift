@@ -29,6 +29,15 @@ import WireProtocol
         return (first, second, dispatcher)
     }
 
+    private func failure(of coordinator: Coordinator) async -> String? {
+        do throws(ClusterError) {
+            _ = try await coordinator.activations(Array("{}".utf8))
+            return nil
+        } catch {
+            return error.code
+        }
+    }
+
     @Test func `activations are asked of a dispatcher, by the leader and through it`() async throws {
         try await Harness.run { harness in
             let (first, second, _) = try await self.cluster(harness)
@@ -49,6 +58,24 @@ import WireProtocol
                 await #expect(throws: ClusterError("ACTIVATION_STORE_UNAVAILABLE", "Elasticsearch is away")) {
                     try await coordinator.activations([])
                 }
+            }
+        }
+    }
+
+    @Test func `a dispatcher that hangs is no leader that is missing, whoever is asked`() async throws {
+        try await Harness.run { harness in
+            let first = harness.coordinator(1)
+            try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
+            let second = harness.coordinator(2)
+            try await harness.until("the second is linked") {
+                String(decoding: try await second.coordinator.status(), as: UTF8.self).contains("coordinator-2")
+            }
+            let dispatcher = try await harness.join(.dispatcher, "dispatcher-1", incarnation: 11, first)
+            try await harness.until("it owns the lanes") { dispatcher.held.count == Harness.laneCount }
+            for coordinator in [first.coordinator, second.coordinator] {
+                async let code = self.failure(of: coordinator)
+                await harness.pass(.seconds(20))
+                #expect(await code == ClusterError.activationStoreUnavailable)
             }
         }
     }

@@ -100,6 +100,17 @@ private final class SkippingClocks: Clocks {
         #expect(clocks.sleeps.count <= 3)
     }
 
+    @Test func `no attempt goes on beyond the deadline`() async throws {
+        try await ScriptedServer.with([.silence]) { server in
+            let deadline = clocks.monotonicNow().advanced(by: .milliseconds(50))
+            let error = await #expect(throws: HTTPClientError.self) {
+                _ = try await pool([server.url]).send(
+                    HTTPRequest(.get, "/", timeout: .seconds(600)), deadline: deadline)
+            }
+            #expect(error?.code == .timeout)
+        }
+    }
+
     @Test func `no attempt begins after the deadline`() async throws {
         try await ScriptedServer.with([.status(503, headers: ["Retry-After": "5"]), .status(200)]) { server in
             let deadline = clocks.monotonicNow().advanced(by: .seconds(4))

@@ -105,6 +105,7 @@ extension Node {
     private func apply(_ write: Write, _ state: inout State) throws(ElasticsearchError) -> (Int, JSONValue) {
         let name = try self.target(write, &state)
         guard var index = state.indices[name] else { throw .indexNotFound(write.index) }
+        if state.closed.contains(name) { throw .indexClosed(name, uuid: index.uuid) }
         if let block = index.settings.writeBlock(index: name, fullDiskStatus: self.dialect.fullDiskStatus) {
             // Deleting is what makes room.
             if write.operation != "delete" || block.status == 403 { throw block }

@@ -33,6 +33,14 @@ extension Node {
                 if let index = state.indices[name] { try self.flush(index.log) }
             }
             return .acknowledged
+        case .closeIndex, .openIndex:
+            let closes = endpoint == .closeIndex
+            for name in try self.resolve(request.capture("index"), request, state) {
+                if closes { state.closed.insert(name) } else { state.closed.remove(name) }
+                try self.note("closed", name, closes ? true : .null)
+            }
+            return .acknowledged
+        case .putClusterSettings: return try self.putClusterSettings(request, &state)
         case .getAlias: return try self.getAliases(request, state)
         case .putAlias:
             let body: JSONValue = request.body.isEmpty ? [:] : .object(try request.object())
@@ -85,6 +93,30 @@ extension Node {
         try self.flush(self.cluster)
     }
 
+    /// `cluster.max_shards_per_node` alone.
+    private func putClusterSettings(
+        _ request: RESTRequest, _ state: inout State
+    ) throws(ElasticsearchError) -> RESTResponse {
+        let body = JSONValue.object(try request.object())
+        for member in (body["persistent"] ?? body["transient"])?.objectValue ?? [] {
+            guard member.name == "cluster.max_shards_per_node" else {
+                throw .illegalArgument("persistent setting [\(member.name)], not recognized")
+            }
+            guard member.value != .null else {
+                state.shardsMax = Self.shardsMaxDefault
+                try self.note("shards-max", member.name, .null)
+                continue
+            }
+            guard let number = member.value.integerValue, number > 0 else {
+                throw .illegalArgument(
+                    "Failed to parse value [\(member.value.text)] for setting [\(member.name)] must be >= 1")
+            }
+            state.shardsMax = Int(number)
+            try self.note("shards-max", member.name, .integer(number))
+        }
+        return .acknowledged
+    }
+
     private func describe(
         _ request: RESTRequest, _ state: State, _ show: (IndexStore) -> JSONValue
     ) throws(ElasticsearchError) -> RESTResponse {
@@ -102,6 +134,7 @@ extension Node {
         }
         for name in try self.resolve(expression, request, state) {
             state.indices.removeValue(forKey: name)?.log.remove()
+            if state.closed.remove(name) != nil { try self.note("closed", name, .null) }
         }
         return .acknowledged
     }

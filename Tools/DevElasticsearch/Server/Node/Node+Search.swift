@@ -157,7 +157,7 @@ extension Node {
         _ body: JSONValue, _ request: RESTRequest, _ state: inout State
     ) throws(ElasticsearchError) -> (indices: [IndexStore], pointInTime: String?) {
         guard let pit = body["pit"] else {
-            let names = try self.resolve(request.capture("index"), request, state)
+            let names = try self.openIndices(request, state)
             return (names.compactMap { state.indices[$0] }, nil)
         }
         guard request.captures["index"] == nil else {
@@ -235,7 +235,7 @@ extension Node {
 
     func count(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
         let query = try self.onlyQuery(request)
-        let indices = try self.resolve(request.capture("index"), request, state).compactMap { state.indices[$0] }
+        let indices = try self.openIndices(request, state).compactMap { state.indices[$0] }
         let found = try self.rows(query, nil, indices, request).matched
         let shards = Int64(indices.count)
         return RESTResponse(
@@ -246,8 +246,17 @@ extension Node {
             ])
     }
 
-    func refresh(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
+    /// The indices that a request names, none of which may be closed.
+    private func openIndices(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> [String] {
         let names = try self.resolve(request.capture("index"), request, state)
+        for name in names where state.closed.contains(name) {
+            throw .indexClosed(name, uuid: state.indices[name]?.uuid ?? "")
+        }
+        return names
+    }
+
+    func refresh(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
+        let names = try self.openIndices(request, state)
         for name in names { state.indices[name]?.refresh() }
         let count = Int64(names.count)
         return RESTResponse(200, ["_shards": ["total": .integer(count), "successful": .integer(count), "failed": 0]])
@@ -255,7 +264,7 @@ extension Node {
 
     func deleteByQuery(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
         guard let query = try self.onlyQuery(request) else { throw .validation("query is missing") }
-        let names = try self.resolve(request.capture("index"), request, state)
+        let names = try self.openIndices(request, state)
         let rows = try self.rows(query, nil, names.compactMap { state.indices[$0] }, request).matched
         let now = self.clocks.monotonicNow()
         var deleted = 0
@@ -279,7 +288,7 @@ extension Node {
         guard let text = request.parameters["keep_alive"], let keepAlive = TimeValue.parse(text) else {
             throw .validation("[keep_alive] is not specified")
         }
-        let names = try self.resolve(request.capture("index"), request, state)
+        let names = try self.openIndices(request, state)
         let id = UID.random(using: &state.random).hex + UID.random(using: &state.random).hex
         state.pointsInTime[id] = PointInTime(
             indices: names.compactMap { state.indices[$0] },

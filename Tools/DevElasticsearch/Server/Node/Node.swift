@@ -16,12 +16,18 @@ package final class Node: Sendable {
     /// From the first unseen change to the refresh that shows it, unless the index says otherwise.
     static let refreshInterval = Duration.seconds(1)
 
+    static let shardsMaxDefault = 1000
+
     struct State: Sendable {
         var indices: [String: IndexStore] = [:]
         var templates: [String: JSONValue] = [:]
         var legacyTemplates: [String: JSONValue] = [:]
         /// Of either kind: `policy`, and `sequence` for those of OpenSearch.
         var policies: [String: JSONValue] = [:]
+        /// Names of indices that neither take nor show documents.
+        var closed: Set<String> = []
+        /// `cluster.max_shards_per_node`; this cluster has one node.
+        var shardsMax = Node.shardsMaxDefault
         var pointsInTime: [String: PointInTime] = [:]
         var random: SplitMix64
     }
@@ -56,6 +62,9 @@ package final class Node: Sendable {
             case "template": state.templates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "legacy-template": state.legacyTemplates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "policy": state.policies[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
+            case "closed":
+                if header["value"] == true { state.closed.insert(name) } else { state.closed.remove(name) }
+            case "shards-max": state.shardsMax = header["value"]?.integerValue.map { Int($0) } ?? Self.shardsMaxDefault
             default: return
             }
         }
@@ -183,11 +192,14 @@ package final class Node: Sendable {
             if part == "_all" || Wildcard.isPattern(part) {
                 let pattern = Wildcard(part == "_all" ? "*" : part)
                 let names = state.indices.values.filter { index in
-                    pattern.matches(index.name) || index.aliases.keys.contains { pattern.matches($0) }
+                    // Patterns stand for open indices, unless a request says otherwise.
+                    !state.closed.contains(index.name)
+                        && (pattern.matches(index.name) || index.aliases.keys.contains { pattern.matches($0) })
                 }.map(\.name).sorted()
                 if names.isEmpty, !allowsNone { throw .indexNotFound(part) }
                 found += names
             } else if state.indices[part] != nil {
+                if ignores, state.closed.contains(part) { continue }
                 found.append(part)
             } else {
                 let aliased = state.indices.values.filter { $0.aliases[part] != nil }.map(\.name).sorted()
@@ -220,6 +232,15 @@ package final class Node: Sendable {
         }
         for template in Self.templates(for: name, state) { try add(template) }
         try add(body)
+        let added = settings.shardCount * (1 + settings.replicaCount)
+        let present = state.indices.values.filter { !state.closed.contains($0.name) }
+            .reduce(0) { $0 + $1.settings.shardCount * (1 + $1.settings.replicaCount) }
+        if present + added > state.shardsMax {
+            throw ElasticsearchError(
+                400, "validation_exception",
+                "Validation Failed: 1: this action would add [\(added)] \(self.dialect.shardsAdded), but this cluster "
+                    + "currently has [\(present)]/[\(state.shardsMax)] \(self.dialect.shardsOpen);")
+        }
         let uuid = UID.random(using: &state.random).hex
         do {
             let index = try IndexStore(

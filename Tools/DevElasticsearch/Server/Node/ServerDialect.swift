@@ -103,6 +103,11 @@ package struct ServerDialect: Hashable, Sendable {
 
     // MARK: Answers
 
+    /// How an answer words that there may be no more shards.
+    var shardsAdded: String { self.countsNormalShards ? "shards" : "total shards" }
+    var shardsOpen: String { self.countsNormalShards ? "maximum normal shards open" : "maximum shards open" }
+    private var countsNormalShards: Bool { self.product == .elasticsearch && self.isAtLeast(7, 15) }
+
     /// A disk that is full: 403 became 429.
     var fullDiskStatus: Int { self.isSince(7, 7) ? 429 : 403 }
 

@@ -68,6 +68,12 @@ extension ElasticsearchError {
             ])
     }
 
+    static func indexClosed(_ name: String, uuid: String) -> ElasticsearchError {
+        ElasticsearchError(
+            400, "index_closed_exception", "closed",
+            details: [JSONMember("index_uuid", .string(uuid)), JSONMember("index", .string(name))])
+    }
+
     static func versionConflict(_ reason: String, index: String, uuid: String) -> ElasticsearchError {
         ElasticsearchError(
             409, "version_conflict_engine_exception", reason,

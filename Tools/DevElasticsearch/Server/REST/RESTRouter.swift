@@ -6,6 +6,7 @@ enum Endpoint: Sendable {
     case bulk, createDocument, indexDocument, getDocument, getSource, deleteDocument, updateDocument, multiGet
     case search, count, refresh, deleteByQuery, openPointInTime, closePointInTime
     case createIndex, getIndex, deleteIndex, getMapping, putMapping, getSettings, putSettings
+    case closeIndex, openIndex, putClusterSettings
     case getAlias, putAlias, deleteAlias, updateAliases
     case putIndexTemplate, getIndexTemplate, deleteIndexTemplate
     case putLegacyTemplate, getLegacyTemplate, deleteLegacyTemplate
@@ -118,6 +119,9 @@ enum RESTRouter {
         Route("GET HEAD", "/_alias/{name}", .getAlias, "\(indexOptions) local master_timeout"),
         Route("GET HEAD", "/{index}/_alias", .getAlias, "\(indexOptions) local master_timeout"),
         Route("GET HEAD", "/{index}/_alias/{name}", .getAlias, "\(indexOptions) local master_timeout"),
+        Route("POST", "/{index}/_close", .closeIndex, "\(indexOptions) \(timeouts) wait_for_active_shards"),
+        Route("POST", "/{index}/_open", .openIndex, "\(indexOptions) \(timeouts) wait_for_active_shards"),
+        Route("PUT", "/_cluster/settings", .putClusterSettings, "flat_settings \(timeouts)"),
         Route("PUT POST", "/{index}/_alias/{name}", .putAlias, timeouts),
         Route("DELETE", "/{index}/_alias/{name}", .deleteAlias, timeouts),
         Route("POST", "/_aliases", .updateAliases, timeouts),
