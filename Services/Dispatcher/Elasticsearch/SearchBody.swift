@@ -70,6 +70,8 @@ struct SearchBody {
             }
         return .record([
             "size": .integer(search.pageSize), "query": self.query,
+            // Payloads may be large, and a list shows none: whoever wants one asks for its record.
+            "_source": search.showsPayloads ? nil : ["excludes": [.string(self.field("payload"))]],
             "sort": [
                 .object([JSONMember(self.field("scheduled_at"), order)]),
                 .object([JSONMember(self.field("activation_id"), idOrder)]),

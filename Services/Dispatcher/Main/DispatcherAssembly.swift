@@ -136,7 +136,8 @@ struct DispatcherAssembly {
                 }), payloads: PayloadRecording(rawValue: configuration.payloadStorage.rawValue) ?? .digest,
             spans: FireSpans(self.observability.spans))
         let deadLetters = ActivationDeadLetters(
-            connection: kafka, topic: configuration.deadLetterTopic, clocks: self.clocks, logger: logger)
+            producer: SharedProducer(connection: kafka), topic: configuration.deadLetterTopic, clocks: self.clocks,
+            logger: logger)
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
                 connection: kafka, cluster: common.cluster.name,
@@ -161,7 +162,7 @@ struct DispatcherAssembly {
                     logger: self.observability.logger("elasticsearch")),
                 listener: listener, connector: connector, coordinators: { await discovery.addresses() },
                 form: ActivationForm(configuration.activations), health: self.observability.health, logger: logger,
-                kafkaTrouble: { kafka.trouble }, deadLetter: { await deadLetters.keep($0, because: $1) }))
+                kafkaTrouble: { kafka.trouble }, deadLetter: { try await deadLetters.keep($0, because: $1) }))
     }
 }
 

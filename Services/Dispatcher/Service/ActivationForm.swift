@@ -65,7 +65,7 @@ package enum ActivationForm: Hashable, Sendable {
     package func native(_ source: JSONValue) -> JSONValue? {
         switch self {
         case .native: source
-        case .openWhisk: source["annotations"]?["escapement"]
+        case .openWhisk: OpenWhiskDocument.native(in: source)
         }
     }
 }

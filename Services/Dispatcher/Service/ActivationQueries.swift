@@ -7,6 +7,9 @@ package import WireProtocol
 /// Answers searches for activation records: from the store, or, while that is away, from what this process
 /// remembers.
 package struct ActivationQueries: Sendable {
+    /// Bytes of an answer at most; the rest of the frame is its header's.
+    package static let answerBytesMax = Frame.payloadMax - 1024
+
     private let store: any ActivationStore
     private let journal: JournalSearch
     private let recent: RecentOutcomes
@@ -43,8 +46,8 @@ package struct ActivationQueries: Sendable {
             if let interval {
                 return .success(Self.answer(try await self.store.summary(search, every: interval), storeAvailable: nil))
             }
-            let page = try await self.store.search(search)
-            return .success(Self.answer(page, storeAvailable: nil))
+            let page = try await self.store.search(search).cut()
+            return Self.bounded(Self.answer(page, storeAvailable: nil))
         } catch {
             return self.remembered(search, every: interval, because: error)
         }
@@ -63,7 +66,7 @@ package struct ActivationQueries: Sendable {
                     "settled": found.isSettled.map { .bool($0) }, "complete": .bool(found.isComplete),
                 ]),
             ]
-            return .success(ActivationAnswer(document: ByteBuffer(bytes: document.bytes)))
+            return Self.bounded(ActivationAnswer(document: ByteBuffer(bytes: document.bytes)))
         } catch {
             return .failure(
                 ActivationQueryFailure(code: "JOURNAL_UNAVAILABLE", detail: "the journal cannot be read: \(error)"))
@@ -84,9 +87,28 @@ package struct ActivationQueries: Sendable {
             let buckets = ActivationBucket.summary(of: Array(matching), every: interval)
             return buckets.isEmpty ? .failure(unavailable) : .success(Self.answer(buckets, storeAvailable: false))
         }
-        let items = Array(matching.prefix(search.pageSize))
+        let items: [JSONValue] = Array(matching.prefix(search.pageSize)).map {
+            search.showsPayloads ? $0 : Self.withoutPayload($0)
+        }
         if items.isEmpty { return .failure(unavailable) }
-        return .success(Self.answer(ActivationPage(items: items, next: nil), storeAvailable: false))
+        var page = ActivationPage(items: items, next: nil).cut()
+        page.next = nil
+        return Self.bounded(Self.answer(page, storeAvailable: false))
+    }
+
+    private static func withoutPayload(_ document: JSONValue) -> JSONValue {
+        .object((document.objectValue ?? []).filter { $0.name != "payload" })
+    }
+
+    /// An answer that no frame can hold would cost the link to the leader.
+    private static func bounded(_ answer: ActivationAnswer) -> Result<ActivationAnswer, ActivationQueryFailure> {
+        let bytes = answer.document.readableBytes
+        guard bytes > Self.answerBytesMax else { return .success(answer) }
+        return .failure(
+            ActivationQueryFailure(
+                code: "ANSWER_TOO_LARGE",
+                detail: "the record has \(bytes) bytes, more than the \(Self.answerBytesMax) that can be shown: "
+                    + "read it from the activation store itself"))
     }
 
     private static func answer(_ page: ActivationPage, storeAvailable: Bool?) -> ActivationAnswer {

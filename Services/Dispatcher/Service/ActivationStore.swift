@@ -1,5 +1,6 @@
 package import EscapementModel
 package import JSON
+import WireProtocol
 
 /// Keeps activation documents and searches them. Adapters: Elasticsearch, test doubles.
 package protocol ActivationStore: Sendable {
@@ -31,12 +32,20 @@ package struct ActivationDocument: Equatable, Sendable {
     /// The document without what people wrote: labels, error text, payload. For a store that refused the whole.
     /// `nil` when it has none of them.
     package var withoutFreeText: ActivationDocument? {
-        guard case .object(let members)? = try? JSONParser.parse(self.body) else { return nil }
-        let kept = members.filter { !["labels", "error", "payload"].contains($0.name) }
-        if kept.count == members.count { return nil }
+        guard let whole = try? JSONParser.parse(self.body),
+            let less = OpenWhiskDocument.native(in: whole) == nil
+                ? Self.withoutFreeText(whole) : OpenWhiskDocument.withoutFreeText(whole)
+        else { return nil }
         var document = self
-        document.body = JSONValue.object(kept).bytes
+        document.body = less.bytes
         return document
+    }
+
+    /// Our own document without what people wrote; `nil` when it has nothing of that.
+    static func withoutFreeText(_ native: JSONValue) -> JSONValue? {
+        guard case .object(let members) = native else { return nil }
+        let kept = members.filter { !["labels", "error", "payload"].contains($0.name) }
+        return kept.count == members.count ? nil : .object(kept)
     }
 
     package init(index: String, id: String, body: [UInt8]) {
@@ -136,6 +145,9 @@ package struct ActivationSearch: Equatable, Sendable {
     /// How far to count all matches; `nil` does not count.
     package var countBound: Int?
 
+    /// Whether documents come with their payloads: only where a single one is asked for.
+    package var showsPayloads: Bool { self.activationID != nil }
+
     package init() {}
 }
 
@@ -144,6 +156,8 @@ package struct ActivationPage: Equatable, Sendable {
     package var items: [JSONValue]
     /// Where the next page begins; `nil` at the end.
     package var next: ActivationSearch.Position?
+    /// Bytes of the items of one page at most, as text: half of what a frame between two members may have.
+    package static let itemBytesMax = Frame.payloadMax / 2
     /// How many match, when it was asked.
     package var total: ActivationTotal?
 
@@ -151,6 +165,20 @@ package struct ActivationPage: Equatable, Sendable {
         self.items = items
         self.next = next
         self.total = total
+    }
+
+    /// As many of the first items as fit into `bytesMax`, and at least one; the next page begins behind them.
+    package func cut(to bytesMax: Int = Self.itemBytesMax) -> ActivationPage {
+        var bytes = 0
+        let fitting = self.items.prefix { item in
+            bytes += item.bytes.count + 1
+            return bytes <= bytesMax
+        }
+        let count = max(fitting.count, min(1, self.items.count))
+        if count == self.items.count { return self }
+        let kept = Array(self.items[..<count])
+        return ActivationPage(
+            items: kept, next: kept.last.flatMap { ActivationSearch.Position(document: $0) }, total: self.total)
     }
 }
 

@@ -24,15 +24,15 @@ package final class Dispatcher: Sendable {
         package var logger: Logger
         /// Why Kafka cannot be used, and since when; `nil` while it can.
         package var kafkaTrouble: @Sendable () -> (reason: String, since: MonotonicInstant)?
-        /// Keeps a document that the store refuses for ever.
-        package var deadLetter: @Sendable (ActivationDocument, String) async -> Void
+        /// Keeps a document that the store refuses for ever: returns when it is kept.
+        package var deadLetter: @Sendable (ActivationDocument, String) async throws -> Void
 
         package init(
             lanes: LaneShell.Environment, feed: any JournalFeed, store: any ActivationStore,
             listener: any MessageListener, connector: any MessageConnector,
             coordinators: @escaping @Sendable () async -> [PeerAddress], form: ActivationForm, health: Health,
             logger: Logger, kafkaTrouble: @escaping @Sendable () -> (reason: String, since: MonotonicInstant)?,
-            deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+            deadLetter: @escaping @Sendable (ActivationDocument, String) async throws -> Void
         ) {
             self.lanes = lanes
             self.feed = feed

@@ -18,8 +18,8 @@ package struct DispatcherMetrics: Sendable {
     package let documentsKnown: Counter
     package let documentsRefused: Counter
     package let documentsPending: Gauge
-    package let oldestPending: Gauge
     package let dropped: Counter
+    private let registry: MetricsRegistry
     package let lanesOwned: Gauge
     package let lanesHalted: Gauge
     private let refusals: MetricFamily<Counter>
@@ -43,6 +43,7 @@ package struct DispatcherMetrics: Sendable {
     private static let skipReasons: [Reason] = [.coalesced, .catchupWindow, .catchupLimit, .expired, .quota]
 
     package init(_ registry: MetricsRegistry) {
+        self.registry = registry
         let fires = registry.counters(
             "escapement_fires_total", "Final outcomes of due instants.", labels: ["kind", "outcome"])
         var byKey: [Key: Counter] = [:]
@@ -94,11 +95,10 @@ package struct DispatcherMetrics: Sendable {
         self.documentsRefused = writes.series("refused")
         self.documentsPending = registry.gauge(
             "escapement_activation_pending", "Activation documents read from the journal and not stored yet.")
-        self.oldestPending = registry.gauge(
-            "escapement_activation_oldest_pending_seconds", "Age of the oldest of them.")
         self.dropped = registry.counters(
-            "escapement_activation_dropped_total", "Activation documents that were given up.", labels: ["reason"]
-        ).series("refused")
+            "escapement_activation_dropped_total", "Journal records that were gone before they were recorded.",
+            labels: ["reason"]
+        ).series("retention")
         self.lanesOwned = registry.gauge("escapement_lanes_owned", "Lanes that this dispatcher publishes.")
         self.lanesHalted = registry.gauge(
             "escapement_lanes_halted", "Lanes that publish nothing, because Kafka has lost what it acknowledged.")
@@ -119,6 +119,14 @@ package struct DispatcherMetrics: Sendable {
             "escapement_canary_lateness_seconds", "Due instant to acknowledgement by Kafka, of that fire.")
         self.producersRecycled = registry.counter(
             "escapement_producers_recycled_total", "Transactional producers replaced after a doubt.")
+    }
+
+    /// Shows how old the oldest document is that waits, asked on every scrape: while the store takes nothing, nobody would
+    /// set it.
+    package func observeOldestPending(_ age: @escaping @Sendable () -> Duration) {
+        self.registry.observedGauge("escapement_activation_oldest_pending_seconds", "Age of the oldest of them.") {
+            age() / .seconds(1)
+        }
     }
 
     /// The schedule that proves that fires go all the way round, when an operator has made it.

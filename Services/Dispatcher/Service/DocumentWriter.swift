@@ -24,13 +24,13 @@ package struct DocumentWriter {
         package var logger: Logger
         /// Told why the store takes no documents, although it answers.
         package var blocked: @Sendable (String) -> Void
-        /// Keeps a document that the store refuses for ever.
-        package var deadLetter: @Sendable (ActivationDocument, String) async -> Void
+        /// Keeps a document that the store refuses for ever: returns when it is kept.
+        package var deadLetter: @Sendable (ActivationDocument, String) async throws -> Void
 
         package init(
             store: any ActivationStore, clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger,
             blocked: @escaping @Sendable (String) -> Void = { _ in },
-            deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+            deadLetter: @escaping @Sendable (ActivationDocument, String) async throws -> Void
         ) {
             self.store = store
             self.clocks = clocks
@@ -80,7 +80,7 @@ package struct DocumentWriter {
     ///
     /// - Parameter answered: called after each request that the store answered.
     /// - Throws: `ActivationStoreError` when the store does not answer: write the same documents again later.
-    ///   `CancellationError`.
+    ///   `CancellationError`, and what the keeper of dead letters throws.
     package mutating func write(_ documents: [ActivationDocument], answered: @Sendable () -> Void = {}) async throws {
         var rest = documents[...]
         var history = History()
@@ -93,7 +93,7 @@ package struct DocumentWriter {
             for answer in await self.send(self.groups(of: &rest)) {
                 switch answer {
                 case .results(let group, let results):
-                    let rest = await self.settle(group, results, &history)
+                    let rest = try await self.settle(group, results, &history)
                     if let block = rest.block { self.environment.blocked(block) } else { answered() }
                     if rest.isBusy { self.pace.overloaded() } else { self.pace.succeeded() }
                     if rest.isBusy || rest.block != nil || rest.hasFailures { waits = true }
@@ -105,7 +105,7 @@ package struct DocumentWriter {
                     again += group
                 case .failed(let group, let error) where error.isTooLarge:
                     if group.count == 1 {
-                        await self.refuse(group[0], "larger than the store takes")
+                        try await self.refuse(group[0], "larger than the store takes")
                     } else {
                         self.pace.tooLarge(byteCount: Self.size(of: group))
                         again += group
@@ -165,7 +165,7 @@ package struct DocumentWriter {
     /// Counts results; returns what must be tried again, and why.
     private mutating func settle(
         _ group: [ActivationDocument], _ results: [ActivationWriteResult], _ history: inout History
-    ) async -> Rest {
+    ) async throws -> Rest {
         var rest = Rest()
         for (document, result) in zip(group, results) {
             switch result {
@@ -183,28 +183,30 @@ package struct DocumentWriter {
                     rest.hasFailures = true
                     rest.again.append(document)
                 } else {
-                    await self.refuse(document, why)
+                    try await self.refuse(document, why)
                 }
             case .refused(let why):
                 if history.reduced.insert(document.id).inserted, let less = document.withoutFreeText {
                     rest.again.append(less)
                 } else {
-                    await self.refuse(document, why)
+                    try await self.refuse(document, why)
                 }
             }
         }
         return rest
     }
 
-    /// Parks a document of the next or the current `write`.
-    package mutating func refuse(_ document: ActivationDocument, _ why: String) async {
-        guard self.parked.insert(document.id).inserted else { return }
-        self.environment.metrics.documentsRefused.increment()
-        self.environment.metrics.dropped.increment()
+    /// Parks a document of the next or the current `write`; returns when it is kept.
+    ///
+    /// - Throws: what the keeper throws; the document is not kept then, and has to be brought again.
+    package mutating func refuse(_ document: ActivationDocument, _ why: String) async throws {
+        if self.parked.contains(document.id) { return }
         self.environment.logger.error(
             "the store refuses an activation document", event: "activation_refused",
             [LogKey.activationID: .string(document.id), LogKey.reason: .string(why)])
-        await self.environment.deadLetter(document, why)
+        try await self.environment.deadLetter(document, why)
+        self.environment.metrics.documentsRefused.increment()
+        self.parked.insert(document.id)
     }
 
     private static func size(of document: ActivationDocument) -> Int { document.body.count + Self.overheadBytes }

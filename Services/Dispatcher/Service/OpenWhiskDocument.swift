@@ -57,6 +57,26 @@ enum OpenWhiskDocument {
         ]
     }
 
+    /// Our own document within a stored one; `nil` when somebody else wrote it.
+    static func native(in document: JSONValue) -> JSONValue? { document["annotations"]?["escapement"] }
+
+    /// `document` without what people wrote, which is in our own part, and as the error in the result; `nil` when it has
+    /// nothing of that.
+    static func withoutFreeText(_ document: JSONValue) -> JSONValue? {
+        guard let native = self.native(in: document), let less = ActivationDocument.withoutFreeText(native) else {
+            return nil
+        }
+        var changed = document.replacing("annotations", "escapement", with: less)
+        if native["error"] != nil, let outcome = native["outcome"]?.stringValue {
+            let result = JSONValue.object([
+                JSONMember("error", .string("\(outcome), \(native["reason"]?.stringValue ?? "")"))
+            ]).text
+            changed = changed.replacing("response", "result", with: .string(result))
+                .replacing("response", "size", with: .integer(result.utf8.count))
+        }
+        return changed
+    }
+
     /// 0 success, 1 application error, 3 internal error of the platform.
     private static func statusCode(of outcome: Outcome) -> Int {
         switch outcome {
@@ -90,5 +110,16 @@ enum OpenWhiskDocument {
         guard let first = name.utf8.first, let last = name.utf8.last else { return false }
         return isWord(first) && last != UInt8(ascii: " ") && name.utf8.allSatisfy(isInner)
             && name.utf8.count <= self.nameCharactersMax
+    }
+}
+
+extension JSONValue {
+    /// The value with another member in one of its members; unchanged where there is no such object.
+    fileprivate func replacing(_ name: String, _ inner: String, with value: JSONValue) -> JSONValue {
+        func changed(_ object: JSONValue, _ name: String, _ change: (JSONValue) -> JSONValue) -> JSONValue {
+            guard case .object(let members) = object else { return object }
+            return .object(members.map { $0.name == name ? JSONMember(name, change($0.value)) : $0 })
+        }
+        return changed(self, name) { changed($0, inner) { _ in value } }
     }
 }

@@ -27,19 +27,22 @@ package final class Recorder: Sendable {
     private let seed: UInt64
     private let health: @Sendable (HealthStatus) -> Void
     private let newerOwner: @Sendable (LaneID, Epoch) -> Void
-    private let deadLetter: @Sendable (ActivationDocument, String) async -> Void
+    private let deadLetter: @Sendable (ActivationDocument, String) async throws -> Void
     private let wanted = Mutex<Set<LaneID>>([])
+    /// When the oldest outcome was settled that is read and not stored; `nil` when all are.
+    private let oldestPending = Mutex<WallInstant?>(nil)
 
     /// - Parameters:
     ///   - health: told whether the store answers.
     ///   - newerOwner: told of every lane epoch met in the journal; a lane of ours with a lower one is lost.
-    ///   - deadLetter: keeps a document that the store refuses for ever.
+    ///   - deadLetter: keeps a document that the store refuses for ever; returns when it is kept, for the offset is
+    ///     noted behind it.
     package init(
         feed: any JournalFeed, store: any ActivationStore, rules: PublishingRules, form: ActivationForm,
         clocks: any Clocks, metrics: DispatcherMetrics, logger: Logger, seed: UInt64,
         health: @escaping @Sendable (HealthStatus) -> Void,
         newerOwner: @escaping @Sendable (LaneID, Epoch) -> Void,
-        deadLetter: @escaping @Sendable (ActivationDocument, String) async -> Void
+        deadLetter: @escaping @Sendable (ActivationDocument, String) async throws -> Void
     ) {
         self.feed = feed
         self.store = store
@@ -52,6 +55,10 @@ package final class Recorder: Sendable {
         self.health = health
         self.newerOwner = newerOwner
         self.deadLetter = deadLetter
+        metrics.observeOldestPending { [weak self] in
+            guard let self, let oldest = self.oldestPending.withLock({ $0 }) else { return .zero }
+            return max(.zero, self.clocks.wallNow().duration(since: oldest))
+        }
     }
 
     /// Records these lanes from now on.
@@ -101,6 +108,7 @@ package final class Recorder: Sendable {
         let wanted = self.wanted.withLock { $0 }
         if Set(assemblers.keys) != wanted { try await self.refollow(wanted, &assemblers) }
         if wanted.isEmpty {
+            self.note(oldest: nil)
             try await self.clocks.sleep(for: Self.pollMax)
             return
         }
@@ -112,7 +120,11 @@ package final class Recorder: Sendable {
             if error.code == .outOfRange { try await self.skipToFirst(wanted) }
             throw error
         }
-        if records.isEmpty { return }
+        if records.isEmpty {
+            // Whatever waited before a failure belongs to lanes of others now.
+            self.note(oldest: nil)
+            return
+        }
         var documents: [ActivationDocument] = []
         var oldest: WallInstant?
         for (lane, stored) in records {
@@ -130,19 +142,21 @@ package final class Recorder: Sendable {
                             try self.form.document(
                                 of: outcome, cluster: self.rules.cluster, dispatcher: entry.dispatcher))
                     } catch {
-                        await writer.refuse(error.document, error.reason)
+                        try await writer.refuse(error.document, error.reason)
                     }
                 }
             }
             assemblers[lane] = assembler
         }
         self.metrics.documentsPending.set(documents.count)
-        if let oldest { self.metrics.oldestPending.set(self.clocks.wallNow().duration(since: oldest)) }
+        self.note(oldest: oldest)
         try await writer.write(documents) { self.health(.ok) }
         self.metrics.documentsPending.set(0)
-        self.metrics.oldestPending.set(0)
+        self.note(oldest: nil)
         try await self.feed.commit(assemblers.mapValues(\.resumeOffset))
     }
+
+    private func note(oldest: WallInstant?) { self.oldestPending.withLock { $0 = oldest } }
 
     private func refollow(_ wanted: Set<LaneID>, _ assemblers: inout [LaneID: JournalAssembler]) async throws {
         let committed = wanted.isEmpty ? [:] : try await self.feed.committed(wanted.sorted())
@@ -164,6 +178,7 @@ package final class Recorder: Sendable {
             self.logger.error(
                 "journal records were lost before they were recorded", event: "recorder_gap",
                 [LogKey.lane: .number(lane.rawValue), LogKey.count: .number(first - at)])
+            self.metrics.dropped.increment(by: Int(first - at))
             try await self.feed.commit([lane: first])
         }
     }

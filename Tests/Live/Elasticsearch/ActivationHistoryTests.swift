@@ -78,6 +78,21 @@ import Testing
         }
     }
 
+    @Test func `lists leave payloads out, and a single record has its own`() async throws {
+        try await Self.inBothForms { history in
+            var outcome = history.outcome(0)
+            outcome.payload = OutcomeRecord.PayloadDigest(
+                byteCount: 5, sha256: Array(repeating: 7, count: 32), text: "hello")
+            try await history.write([outcome, history.outcome(1)])
+            let list = try await history.search { _ in }.items
+            #expect(list.count == 2)
+            #expect(list.allSatisfy { $0["payload"] == nil })
+            #expect(list.last?["payload_bytes"] == 5)
+            let single = try await history.search { $0.activationID = outcome.id.description }
+            #expect(single.items.first?["payload"] == "hello")
+        }
+    }
+
     @Test func `a count goes up to its bound and says that there is more`() async throws {
         try await Self.inBothForms { history in
             try await history.write((0..<12).map { history.outcome($0) })

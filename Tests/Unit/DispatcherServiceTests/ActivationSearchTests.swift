@@ -20,6 +20,25 @@ struct AbsentStore: ActivationStore {
     ) async throws(ActivationStoreError) -> [ActivationBucket] { throw Self.fault }
 }
 
+/// A store whose documents are as large as a test says; pages as the real one makes them.
+private struct LargeStore: ActivationStore {
+    let documents: [JSONValue]
+
+    func prepare() async throws(ActivationStoreError) {}
+    func create(_ documents: [ActivationDocument]) async throws(ActivationStoreError) -> [ActivationWriteResult] { [] }
+    func search(_ search: ActivationSearch) async throws(ActivationStoreError) -> ActivationPage {
+        let found = self.documents.filter { search.matches($0) }
+        let items = Array(found.prefix(search.pageSize))
+        return ActivationPage(
+            items: items,
+            next: items.count == search.pageSize
+                ? items.last.flatMap { ActivationSearch.Position(document: $0) } : nil)
+    }
+    func summary(
+        _ search: ActivationSearch, every interval: ActivationInterval
+    ) async throws(ActivationStoreError) -> [ActivationBucket] { [] }
+}
+
 @Suite struct ActivationSearchTests {
     private let document = Samples.outcome().document(cluster: "c", dispatcher: NodeID("d"))
 
@@ -101,5 +120,50 @@ struct AbsentStore: ActivationStore {
         #expect(summary["buckets"]?[0]?["count"] == 2)
         let later = ActivationSearch.Position(scheduled: Samples.due, id: Samples.id.description).token
         #expect(await ask(["pageToken": .string(later)]) == .failure(unavailable))
+    }
+
+    private func queries(_ store: some ActivationStore) -> ActivationQueries {
+        ActivationQueries(
+            store: store, journal: JournalSearch(journal: FakeTopics(), laneCount: 4, clocks: SystemClocks()),
+            recent: RecentOutcomes(), cluster: "c", dispatcher: NodeID("d"))
+    }
+
+    private func ask(_ queries: ActivationQueries, _ document: JSONValue) async -> Result<
+        ActivationAnswer, ActivationQueryFailure
+    > { await queries.answer(ActivationQuery(document: ByteBuffer(bytes: document.bytes))) }
+
+    @Test func `a page is cut to what a frame holds, and the next one goes on behind it`() async throws {
+        let documents = (1...1000).reversed().map { number -> JSONValue in
+            var outcome = Samples.outcome(UInt64(number))
+            outcome.error = String(repeating: "x", count: 20_000)
+            return outcome.document(cluster: "c", dispatcher: NodeID("d"))
+        }
+        let queries = self.queries(LargeStore(documents: documents))
+        var seen: [String] = []
+        var token: String?
+        repeat {
+            let answer = try await self.ask(
+                queries, .record(["pageSize": 1000, "pageToken": token.map { .string($0) }])
+            ).get()
+            #expect(Frame(answer).payload.readableBytes <= Frame.payloadMax)
+            let page = try JSONParser.parse(answer.document.readableBytesView)
+            let items = page["items"]?.arrayValue ?? []
+            #expect(!items.isEmpty)
+            seen += items.compactMap { $0["activation_id"]?.stringValue }
+            token = page["nextPageToken"]?.stringValue
+        } while token != nil && seen.count <= documents.count
+        #expect(seen == documents.compactMap { $0["activation_id"]?.stringValue })
+    }
+
+    @Test func `a record that no frame holds is refused with a reason, and smaller ones are not`() async throws {
+        var document = Samples.outcome().document(cluster: "c", dispatcher: NodeID("d")).objectValue ?? []
+        document.append(JSONMember("payload", .string(String(repeating: "x", count: Frame.payloadMax))))
+        let queries = self.queries(LargeStore(documents: [.object(document)]))
+        let answer = await self.ask(queries, ["activationId": .string(Samples.outcome().id.description)])
+        guard case .failure(let failure) = answer else {
+            Issue.record("\(answer)")
+            return
+        }
+        #expect(failure.code == "ANSWER_TOO_LARGE")
     }
 }

@@ -148,6 +148,44 @@ private final class ScriptedStore: ActivationStore {
         #expect(self.parked.documents.withLock { $0.map(\.id) } == ["1", "1"])
     }
 
+    @Test func `a document that cannot be kept among the dead letters comes again`() async throws {
+        let store = ScriptedStore([{ documents in .success(documents.map { $0.id == "1" ? .refused("400") : .known }) }]
+        )
+        let attempts = Mutex(0)
+        var writer = DocumentWriter(
+            DocumentWriter.Environment(
+                store: store, clocks: self.clocks, metrics: DispatcherMetrics(MetricsRegistry()),
+                logger: Samples.logger,
+                deadLetter: { _, _ in
+                    let number = attempts.withLock { count in
+                        count += 1
+                        return count
+                    }
+                    if number == 1 { throw CancellationError() }
+                }), seed: 1)
+        await #expect(throws: CancellationError.self) { try await writer.write(self.documents(3)) }
+        try await writer.write(self.documents(3))
+        #expect(attempts.withLock { $0 } == 2)
+    }
+
+    @Test func `what people wrote is left out of OpenWhisk's form too, and the rest stays`() throws {
+        var outcome = Samples.outcome()
+        outcome.outcome = .failed
+        outcome.reason = .topicMissing
+        outcome.error = "a secret of theirs"
+        outcome.labels = [.init(name: "team", value: "theirs")]
+        let form = ActivationForm.openWhisk(indexPattern: "openwhisk-%s")
+        let whole = try form.document(of: outcome, cluster: "c", dispatcher: NodeID("d"))
+        let less = try #require(whole.withoutFreeText)
+        let text = String(decoding: less.body, as: UTF8.self)
+        #expect(!text.contains("theirs"))
+        let document = try JSONParser.parse(less.body)
+        #expect(document["activationId"]?.stringValue == outcome.id.description)
+        #expect(document["response"]?["result"]?.stringValue == "{\"error\":\"failed, TOPIC_MISSING\"}")
+        #expect(form.native(document)?["outcome"] == "failed")
+        #expect(less.withoutFreeText == nil)
+    }
+
     @Test func `a store that does not answer is the caller's affair`() async {
         let store = ScriptedStore([{ _ in .failure(ActivationStoreError("503")) }])
         var writer = self.writer(store)

@@ -190,6 +190,40 @@ private final class FakeStore: ActivationStore {
         #expect(kept == [self.id(2)])
     }
 
+    @Test func `nothing is noted before a refused document is kept`() async {
+        self.feed.append((1...3).map { Samples.outcome($0) })
+        self.store.state.withLock { $0.refused = [self.id(2)] }
+        let clocks = ManualClocks()
+        let registry = MetricsRegistry()
+        let (asked, continuation) = AsyncStream.makeStream(of: String.self)
+        let recorder = Recorder(
+            feed: self.feed, store: self.store, rules: Samples.rules, form: .native(indexPrefix: "a"), clocks: clocks,
+            metrics: DispatcherMetrics(registry), logger: Samples.logger, seed: 1, health: { _ in },
+            newerOwner: { _, _ in },
+            deadLetter: { document, _ in
+                continuation.yield(document.id)
+                // Until the process stops.
+                try await clocks.sleep(for: .seconds(3600))
+            })
+        recorder.follow([LaneID(0)])
+        let run = Task { await recorder.run() }
+        #expect(await asked.first { _ in true } == self.id(2))
+        await clocks.untilSleeping()
+        func age() -> Double? {
+            registry.exposition(.prometheusText).split(separator: "\n")
+                .first { $0.hasPrefix("escapement_activation_oldest_pending_seconds ") }
+                .flatMap { Double($0.split(separator: " ")[1]) }
+        }
+        clocks.advance(by: .seconds(1))
+        let before = age() ?? -1
+        clocks.advance(by: .seconds(600))
+        #expect(age() == before + 600, "it grows while nobody sets it")
+        run.cancel()
+        await run.value
+        #expect(self.feed.state.withLock { $0.committed } == nil)
+        #expect(self.store.state.withLock { $0.documents.count } == 2)
+    }
+
     @Test func `a request that is too large is halved`() async {
         self.feed.append((1...8).map { Samples.outcome($0) })
         self.store.state.withLock { $0.countMax = 2 }
