@@ -164,7 +164,7 @@ final class SimulatedCluster: @unchecked Sendable {
                 try await self.database.contents.snapshot(
                     of: ShardID(UInt16(shard)), cursor: .start, horizon: .distantFuture
                 ) { [oracle] page in
-                    oracle.saw(page)
+                    oracle.saw(page, of: ShardID(UInt16(shard)))
                     return true
                 }
             } catch {

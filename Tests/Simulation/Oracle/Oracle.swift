@@ -5,8 +5,13 @@ import Store
 import TestSupport
 import WireProtocol
 
-/// Watches the committed records and the database from outside and knows what must be true (invariants I1 to I13, and I14: order).
-/// Shares no code with what it judges but the values that are on the wire and in the journal.
+/// Watches the committed records and the database from outside and knows what must be true. Shares no code with what it
+/// judges but the values that are on the wire and in the journal.
+///
+/// With each committed record: I1 no duplicate, I3 chain, I4 and I5 fences of shards and lanes, I8 not early, I14 order.
+/// With each look at the database: I7 revisions. At the end, some time after everything has been mended: I2 no loss, which
+/// with that time as its bound is I12 progress as well, I6 leaders, I9 documents, I10 changes, I11 durability. Not here:
+/// I13, the bounds of queues, which the tests of each queue look at.
 final class Oracle: @unchecked Sendable {
     struct Violation: CustomStringConvertible {
         var invariant: String
@@ -70,6 +75,8 @@ final class Oracle: @unchecked Sendable {
     private var versions: [VersionKey: StoredSchedule] = [:]
     private var timers: [UID: StoredTimer] = [:]
     private var acknowledged: [UID: String] = [:]
+    /// By shard: the revision of the last look at the database, which has shown everything up to it.
+    private var shown: [ShardID: Revision] = [:]
 
     init(simulator: Simulator, journalTopic: String) {
         self.simulator = simulator
@@ -199,11 +206,35 @@ final class Oracle: @unchecked Sendable {
     func acknowledged(_ uid: UID, _ what: String) { self.acknowledged[uid] = what }
 
     /// What the database holds now, read past all faults.
-    func saw(_ page: ShardPage) {
+    func saw(_ page: ShardPage, of shard: ShardID) {
         for version in page.schedules {
-            self.versions[VersionKey(uid: version.uid, generation: version.generation)] = version
+            let key = VersionKey(uid: version.uid, generation: version.generation)
+            let known = self.versions.updateValue(version, forKey: key)
+            self.changed(
+                "\(version.name) (generation \(version.generation))", of: shard, in: page,
+                at: known == nil ? version.createdRevision : known?.endedRevision == nil ? version.endedRevision : nil)
         }
-        for timer in page.timers { self.timers[timer.uid] = timer }
+        for timer in page.timers {
+            let known = self.timers.updateValue(timer, forKey: timer.uid)
+            self.changed(
+                "timer \(timer.name)", of: shard, in: page,
+                at: known == nil ? timer.revision : known?.endedRevision == nil ? timer.endedRevision : nil)
+        }
+        guard page.last else { return }
+        let known = max(self.shown[shard] ?? .none, self.shards[shard]?.cursor.revision ?? .none)
+        self.expect(
+            page.revision >= known, "I7", "shard \(shard) is at revision \(page.revision) and was known at \(known)")
+        self.shown[shard] = page.revision
+    }
+
+    /// What is new to us was not there when the shard was shown last.
+    private func changed(_ what: String, of shard: ShardID, in page: ShardPage, at revision: Revision?) {
+        guard let revision else { return }
+        let shown = self.shown[shard] ?? .none
+        self.expect(
+            shown < revision && revision <= page.revision, "I7",
+            "\(what) changed at revision \(revision) of shard \(shard), which was shown at \(shown) without it, and "
+                + "now at \(page.revision)")
     }
 
     // MARK: At the end
