@@ -78,7 +78,10 @@ final class CurlTransfer: @unchecked Sendable {
         options.set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.wholeMillisecondsAtLeastOne)
         options.set(CURLOPT_MAXAGE_CONN, Int(configuration.idleConnectionTimeout.components.seconds))
         options.set(CURLOPT_MAXLIFETIME_CONN, Int(configuration.connectionLifetimeMax.components.seconds))
+        // A peer that is gone without a word is noticed after two minutes, also by an answer that goes on for hours.
         options.set(CURLOPT_TCP_KEEPALIVE, 1)
+        options.set(CURLOPT_TCP_KEEPIDLE, 30)
+        options.set(CURLOPT_TCP_KEEPINTVL, 10)
         options.set(
             CURLOPT_HTTP_VERSION,
             configuration.offersHTTP2 ? Int(CURL_HTTP_VERSION_2TLS) : Int(CURL_HTTP_VERSION_1_1))

@@ -13,8 +13,10 @@ import WireProtocol
         (try? frame.decode(ActivationQuery.self)).map { String(buffer: $0.document) } ?? ""
     }
 
-    /// A leader, a follower that is linked to it, and a dispatcher that answers searches.
-    private func cluster(_ harness: Harness) async throws -> (Harness.Running, Harness.Running, FakeMember) {
+    /// A leader, a follower that is linked to it, and a dispatcher that answers searches, or is silent.
+    private func cluster(
+        _ harness: Harness, answers: Bool = true
+    ) async throws -> (Harness.Running, Harness.Running, FakeMember) {
         let first = harness.coordinator(1)
         try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
         let second = harness.coordinator(2)
@@ -22,8 +24,10 @@ import WireProtocol
             String(decoding: try await second.coordinator.status(), as: UTF8.self).contains("coordinator-2")
         }
         let dispatcher = try await harness.join(.dispatcher, "dispatcher-1", incarnation: 11, first)
-        dispatcher.answer(.activationQuery) { frame in
-            Frame(ActivationAnswer(document: ByteBuffer(string: "answer to " + self.document(frame))))
+        if answers {
+            dispatcher.answer(.activationQuery) { frame in
+                Frame(ActivationAnswer(document: ByteBuffer(string: "answer to " + self.document(frame))))
+            }
         }
         try await harness.until("it owns the lanes") { dispatcher.held.count == Harness.laneCount }
         return (first, second, dispatcher)
@@ -64,14 +68,7 @@ import WireProtocol
 
     @Test func `a dispatcher that hangs is no leader that is missing, whoever is asked`() async throws {
         try await Harness.run { harness in
-            let first = harness.coordinator(1)
-            try await harness.until("the first leads") { first.coordinator.ledEpoch != nil }
-            let second = harness.coordinator(2)
-            try await harness.until("the second is linked") {
-                String(decoding: try await second.coordinator.status(), as: UTF8.self).contains("coordinator-2")
-            }
-            let dispatcher = try await harness.join(.dispatcher, "dispatcher-1", incarnation: 11, first)
-            try await harness.until("it owns the lanes") { dispatcher.held.count == Harness.laneCount }
+            let (first, second, _) = try await self.cluster(harness, answers: false)
             for coordinator in [first.coordinator, second.coordinator] {
                 async let code = self.failure(of: coordinator)
                 await harness.pass(.seconds(20))

@@ -38,8 +38,10 @@ private final class FakeReader: Sendable {
     private typealias Old = TranscriptOfVersion1.Ticker
 
     /// Replays one side of a link and keeps what the other says.
-    private func link(_ harness: Harness, _ address: PeerAddress) async throws -> any MessageLink {
-        let identity = PeerIdentity(cluster: Harness.cluster, role: .ticker, node: NodeID("old"))
+    private func link(
+        _ harness: Harness, _ address: PeerAddress, as role: Role = .ticker
+    ) async throws -> any MessageLink {
+        let identity = PeerIdentity(cluster: Harness.cluster, role: role, node: NodeID("old"))
         return try await harness.network.connector(as: identity).connect(to: address, expecting: .coordinator)
     }
 
@@ -59,6 +61,22 @@ private final class FakeReader: Sendable {
             try old.send(Old.snapshotRequest)
             try await harness.until("its shard is loaded") { old.count(.snapshotPage) == 1 }
             #expect(try old.first(SnapshotPage.self).last)
+            old.close()
+        }
+    }
+
+    @Test func `a dispatcher of version 1 is given lanes, in the words that it knows`() async throws {
+        try await Harness.run { harness in
+            harness.coordinator(1)
+            let leader = try await harness.leader()
+            // The role is in the certificate, not in the greeting.
+            let old = FakeReader(try await self.link(harness, leader.address, as: .dispatcher))
+            try old.send(Old.hello)
+            try await harness.until("it is accepted") { old.count(.helloAck) == 1 }
+            try old.send(Old.heartbeat)
+            try await harness.until("it is given all lanes") { old.count(.laneAssign) >= 2 }
+            #expect(
+                old.payloads(.laneAssign).contains([0x08, 1, 0x10, 1, 0x18, 1]), "lane 1 under epoch 1, by leader 1")
             old.close()
         }
     }

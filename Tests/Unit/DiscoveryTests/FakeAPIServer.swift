@@ -14,6 +14,8 @@ final class FakeAPIServer: Sendable {
     /// What goes wrong with the next request of a kind.
     enum Fault: Sendable {
         case status(Int, retryAfter: Int? = nil)
+        /// Nothing goes wrong with this request; the next one is meant.
+        case pass
         /// A watch says that its version is too old: as an event, and then ends.
         case gone
         /// A watch sends bytes that are no event.
@@ -216,7 +218,7 @@ final class FakeAPIServer: Sendable {
         case .cutLine:
             continuation.yield("{\"type\":\"ADDED\",\"object\":{\"ki")
             continuation.finish()
-        case .status, nil: break
+        case .status, .pass, nil: break
         }
         continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.watchers[id] = nil } }
         return Response(

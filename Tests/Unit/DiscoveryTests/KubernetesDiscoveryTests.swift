@@ -40,6 +40,18 @@ import Testing
         }
     }
 
+    @Test func `a list whose pages expire under way is begun anew`() async throws {
+        let server = FakeAPIServer()
+        server.setPageSize(2)
+        for number in 1...5 { server.put("pod-\(number)", ip: "10.0.0.\(number)") }
+        server.failNextList(.pass)
+        server.failNextList(.status(410))
+        try await KubernetesSubject.run(server) { discovery in
+            try await Self.until((1...5).map { "10.0.0.\($0)" }, discovery)
+            #expect(server.lists == 2)
+        }
+    }
+
     @Test func `a watch that ends is followed by one from the last version seen, a bookmark's too`() async throws {
         let server = FakeAPIServer()
         server.put("one", ip: "10.0.0.1")
@@ -98,6 +110,45 @@ import Testing
         try await KubernetesSubject.run(server) { discovery in
             try await Self.until(["10.0.0.1"], discovery)
         }
+    }
+
+    /// Nobody sleeps in it: it says how long each pause was to be, and stops after `count`.
+    private final class PauseRecorder: Clocks {
+        private let system = SystemClocks()
+        private let count: Int
+        private let noted = Mutex<[Duration]>([])
+
+        init(count: Int) { self.count = count }
+
+        var pauses: [Duration] { self.noted.withLock { $0 } }
+        func wallNow() -> WallInstant { self.system.wallNow() }
+        func monotonicNow() -> MonotonicInstant { self.system.monotonicNow() }
+        func sleep(for duration: Duration) async throws {
+            let isEnough = self.noted.withLock { pauses in
+                pauses.append(duration)
+                return pauses.count >= self.count
+            }
+            if isEnough { throw CancellationError() }
+        }
+    }
+
+    @Test func `attempts to reach a server that refuses connections follow in doubling, jittered pauses up to a bound`()
+        async throws
+    {
+        let clocks = PauseRecorder(count: 12)
+        let discovery = KubernetesDiscovery(
+            KubernetesDiscovery.Settings(
+                url: "https://127.0.0.1:1", namespace: "n", labelSelector: "app=a", port: 7400, tokenFile: nil,
+                authorityFile: nil), clocks: clocks, logger: quietLogger, seed: 3, readToken: { _ in "" })
+        await discovery.run()
+        var expected = Duration.milliseconds(200)
+        for pause in clocks.pauses {
+            #expect(pause >= expected / 2 && pause <= expected, "\(pause) of \(expected)")
+            expected = min(expected * 2, .seconds(30))
+        }
+        #expect(clocks.pauses.count == 12)
+        let shares = zip(clocks.pauses.suffix(4), repeatElement(Duration.seconds(30), count: 4)).map { $0 / $1 }
+        #expect(Set(shares).count > 1, "jittered: \(shares)")
     }
 
     @Test func `the token is read again for every request`() async throws {

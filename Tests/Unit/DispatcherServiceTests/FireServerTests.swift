@@ -15,12 +15,15 @@ import WireProtocol
     private let listener: InMemoryListener
     private let incarnation = Incarnation(UID(high: 1, low: 1))
 
-    init() {
+    init() { self.init(shardCount: 16, laneCount: 4) }
+
+    private init(shardCount: UInt32, laneCount: UInt32) {
         let address = PeerAddress(host: "d", port: 7400)
         self.board = ViewBoard(clocks: self.clocks)
         self.server = FireServer(
             identity: FireServer.Identity(
-                cluster: "test", shardCount: 16, laneCount: 4, incarnation: Incarnation(UID(high: 2, low: 2)),
+                cluster: "test", shardCount: shardCount, laneCount: laneCount,
+                incarnation: Incarnation(UID(high: 2, low: 2)),
                 build: "1"), board: self.board, clocks: self.clocks, metrics: DispatcherMetrics(MetricsRegistry()),
             logger: Samples.logger)
         self.listener = self.network.listen(
@@ -89,6 +92,23 @@ import WireProtocol
             let answer = try #require(await frames.next()).decode(FireRefused.self)
             #expect(answer.code == .notLaneOwner)
             #expect(answer.shard == ShardID(3))
+        }
+    }
+
+    /// A ticker of the first protocol version, whose part is replayed byte by byte.
+    @Test func `a ticker of version 1 is greeted and answered as it always was`() async throws {
+        let own = FireServerTests(shardCount: 8, laneCount: 2)
+        try await own.serving {
+            let link = try await own.connect()
+            link.send(try RecordedFrame.read(TranscriptOfVersion1.Ticker.hello))
+            var frames = link.frames.makeAsyncIterator()
+            #expect(try #require(await frames.next()).decode(HelloAck.self).version == 1)
+            link.send(try RecordedFrame.read(TranscriptOfVersion1.Lane.open))
+            await own.clocks.untilSleeping(2)
+            own.clocks.advance(by: FireServer.viewWaitMax)
+            let answer = try #require(await frames.next())
+            #expect(answer.kind == (try RecordedFrame.read(TranscriptOfVersion1.Lane.fireRefused)).kind)
+            #expect(try answer.decode(FireRefused.self).shard == ShardID(3))
         }
     }
 
