@@ -34,27 +34,24 @@ extension PostgresStore {
         while true {
             let requests = self.timerQueue.next()
             if requests.isEmpty { return }
-            let answers: [TimerQueue.Answer]
-            switch await self.attempt(requests) {
-            case .success(let outcomes): answers = outcomes.map { .success($0) }
-            case .failure(let error) where error.code == .refused && requests.count > 1:
-                // One of them is at fault; the others must not suffer for it.
-                var alone: [TimerQueue.Answer] = []
-                for request in requests { alone.append(await self.attempt(request)) }
-                answers = alone
-            case .failure(let error) where error.code == .refused && requests[0].isAtomic:
-                answers = [await self.withheld(requests[0], error)]
-            case .failure(let error): answers = requests.map { _ in .failure(error) }
+            for (request, answer) in zip(requests, await self.answers(to: requests)) {
+                request.completion.resume(returning: answer)
             }
-            for (request, answer) in zip(requests, answers) { request.completion.resume(returning: answer) }
         }
     }
 
-    private func attempt(_ request: TimerQueue.Request) async -> TimerQueue.Answer {
-        switch await self.attempt([request]) {
-        case .success(let outcomes): .success(outcomes[0])
-        case .failure(let error) where error.code == .refused && request.isAtomic: await self.withheld(request, error)
-        case .failure(let error): .failure(error)
+    private func answers(to requests: [TimerQueue.Request]) async -> [TimerQueue.Answer] {
+        do throws(StoreError) {
+            return try await self.insertTimers(requests).map { .success($0) }
+        } catch {
+            guard error.code == .refused else { return requests.map { _ in .failure(error) } }
+            if requests.count == 1 {
+                return [requests[0].isAtomic ? await self.withheld(requests[0], error) : .failure(error)]
+            }
+            // One of them is at fault; the others must not suffer for it.
+            var alone: [TimerQueue.Answer] = []
+            for request in requests { alone += await self.answers(to: [request]) }
+            return alone
         }
     }
 
@@ -78,16 +75,6 @@ extension PostgresStore {
             }
             let isExplained = outcomes.contains { if case .conflict = $0 { true } else { false } }
             return isExplained ? .success(.outcome(outcomes)) : .failure(error)
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    private func attempt(
-        _ requests: [TimerQueue.Request]
-    ) async -> Result<[Keyed<[CreateOutcome<StoredTimer>]>], StoreError> {
-        do throws(StoreError) {
-            return .success(try await self.insertTimers(requests))
         } catch {
             return .failure(error)
         }
