@@ -91,6 +91,9 @@ final class KafkaHandle: @unchecked Sendable {
     /// Notes a sign of that which the caller saw.
     func doubt(_ reason: String) { self.tap.doubt(reason) }
 
+    /// Topics that transactions may not write to, as far as the brokers said.
+    var forbiddenTopics: Set<String> { self.tap.forbiddenTopics }
+
     /// Why the instance refuses everything from now on, asked from librdkafka; `none` while it does not.
     var fatalCode: KafkaErrorCode { KafkaErrorCode(rd_kafka_fatal_error(self.pointer, nil, 0)) }
 
@@ -115,6 +118,11 @@ final class KafkaHandle: @unchecked Sendable {
         var credentials = credentials
         while !self.isStopping.load(ordering: .acquiring) {
             self.serveOne(Self.pollMilliseconds, deliveries)
+            // The transaction can only be aborted; what still waits for it would wait until it expires.
+            if self.tap.takeRefusal() {
+                rd_kafka_purge(
+                    self.pointer, Int32(RD_KAFKA_PURGE_F_QUEUE) | Int32(RD_KAFKA_PURGE_F_NON_BLOCKING))
+            }
             credentials.refresh(self.pointer, self.tap)
             if let reason = self.tokens.settle(self.pointer, self.tap) {
                 let text = self.tap.redacted(reason)

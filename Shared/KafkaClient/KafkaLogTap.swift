@@ -11,6 +11,7 @@ final class KafkaLogTap: Sendable {
     private let logger: Logger
     private let secrets: Mutex<Set<String>>
     private let firstDoubt = Mutex<String?>(nil)
+    private let refused = Mutex<(topics: Set<String>, isNews: Bool)>(([], false))
 
     init(logger: Logger, secrets: [String]) {
         self.logger = logger
@@ -25,6 +26,18 @@ final class KafkaLogTap: Sendable {
 
     /// Notes a sign. The first one stays.
     func doubt(_ reason: String) { self.firstDoubt.withLock { $0 = $0 ?? reason } }
+
+    /// Topics that the producer may not write to, as far as the brokers said when a transaction began to use them. The
+    /// reports of records do not tell: those of the topic and all others of the request expire, or are purged.
+    var forbiddenTopics: Set<String> { self.refused.withLock { $0.topics } }
+
+    /// Whether a transaction was refused a partition since this was asked last: nothing more of it is sent.
+    func takeRefusal() -> Bool {
+        self.refused.withLock { refused in
+            defer { refused.isNews = false }
+            return refused.isNews
+        }
+    }
 
     func redacted(_ text: String) -> String {
         self.secrets.withLock { $0.contains { text.contains($0) } } ? "(a line that held a secret)" : text
@@ -46,6 +59,12 @@ final class KafkaLogTap: Sendable {
     private func take(facility: String, text: String) {
         let text = self.redacted(text)
         if Self.isDoubt(facility: facility, text: text) { self.doubt("\(facility): \(text)") }
+        if let (topic, isForbidden) = Self.refusedPartition(facility: facility, text: text) {
+            self.refused.withLock { refused in
+                refused.isNews = true
+                if isForbidden { refused.topics.insert(topic) }
+            }
+        }
         self.logger.debug(
             "librdkafka",
             metadata: ["event": "kafka_log", "facility": "\(facility)", "detail": "\(text)"])
@@ -59,5 +78,13 @@ final class KafkaLogTap: Sendable {
         case "FAIL": !(text.contains("Connect to ") || text.contains("Failed to resolve "))
         default: false
         }
+    }
+
+    /// The topic, and whether it is forbidden, in `…: Failed to add partition "T" [3] to transaction: Broker: …`.
+    static func refusedPartition(facility: String, text: String) -> (topic: String, isForbidden: Bool)? {
+        guard facility == "ADDPARTS" else { return nil }
+        let parts = text.split(separator: "\"", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].hasSuffix("Failed to add partition ") else { return nil }
+        return (String(parts[1]), parts[2].hasSuffix(KafkaErrorCode.topicAuthorizationFailed.text))
     }
 }

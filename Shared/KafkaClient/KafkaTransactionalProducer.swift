@@ -88,8 +88,18 @@ package final class KafkaTransactionalProducer: Sendable {
         try await self.call { rd_kafka_begin_transaction($0) }
     }
 
-    /// As `KafkaProducer.produce`, within the transaction.
-    package func produce(_ batch: KafkaRecordBatch) async -> [KafkaDelivery] { await self.producer.produce(batch) }
+    /// As `KafkaProducer.produce`, within the transaction. A record whose topic may not be written to is reported as
+    /// `topicAuthorizationFailed`; the others of its transaction are then not taken either.
+    package func produce(_ batch: KafkaRecordBatch) async -> [KafkaDelivery] {
+        var deliveries = await self.producer.produce(batch)
+        let forbidden = self.producer.handle.forbiddenTopics
+        if forbidden.isEmpty { return deliveries }
+        for (index, record) in batch.records.enumerated()
+        where !deliveries[index].isDelivered && forbidden.contains(batch.topics[record.topic]) {
+            deliveries[index] = KafkaDelivery(code: .topicAuthorizationFailed)
+        }
+        return deliveries
+    }
 
     /// Commits. All records must have been reported.
     ///

@@ -39,11 +39,12 @@ extension RecordDelivery {
 }
 
 extension RecordRefusal {
-    /// `nil` for codes that say nothing about the record.
+    /// `nil` for codes that say nothing about the record. That a topic is not known says nothing either: brokers forget one
+    /// for a moment, and whether it stays away is found out while its fires wait.
     init?(_ code: KafkaErrorCode) {
         switch code {
         case .messageTooLarge, .batchTooLarge: self = .tooLarge
-        case .unknownTopic, .unknownTopicOrPartition, .unknownPartition, .invalidTopic: self = .unknownTopic
+        case .unknownPartition, .invalidTopic: self = .unknownTopic
         case .topicAuthorizationFailed: self = .forbiddenTopic
         case .invalidRecord, .policyViolation, .invalidArgument: self = .invalid
         default: return nil

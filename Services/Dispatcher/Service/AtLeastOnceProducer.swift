@@ -41,13 +41,19 @@ package struct AtLeastOnceProducer: LaneProducer {
         publication.handedOver()
         // Journal entries follow each other as their rounds do.
         guard await publication.turn() else { throw .stopped }
-        let settlement = publication.settle(fates)
+        var settlement = publication.settle(fates)
         var following = publication
         following.handedOver = {}
         // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
         following.records = settlement.deadLetters
         following.fallback = { _ in .stays }
-        _ = try await self.deliver(following)
+        for fate in try await self.deliver(following) {
+            switch fate {
+            case .delivered: continue
+            case .refused(let refusal, let detail, _): settlement.lostLetters.append("\(refusal): \(detail)")
+            case .parked: settlement.lostLetters.append("the topic is away")
+            }
+        }
         following.records = settlement.journal
         following.fallback = { _ in .none }
         for fate in try await self.deliver(following) {

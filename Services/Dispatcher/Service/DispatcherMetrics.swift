@@ -72,7 +72,7 @@ package struct DispatcherMetrics: Sendable {
         ).series("fires")
         self.errors = registry.counters(
             "escapement_dispatch_errors_total", "Publishing that failed, by class of error.", labels: ["error"])
-        for name in ["unavailable", "refused", "fenced", "journal"] { _ = self.errors.series(name) }
+        for name in ["unavailable", "refused", "fenced", "journal", "dead_letter_lost"] { _ = self.errors.series(name) }
         self.inFlight = registry.gauge("escapement_dispatch_inflight", "Fires handed to Kafka and not settled.")
         self.queueDepth = registry.gauge("escapement_dispatch_queue_depth", "Batches that wait for a publish.")
         self.clockOffset = registry.gauge(
@@ -155,7 +155,7 @@ package struct DispatcherMetrics: Sendable {
         }
     }
 
-    /// `unavailable`, `refused`, `fenced` or `journal`.
+    /// `unavailable`, `refused`, `fenced`, `journal` or `dead_letter_lost`.
     package func error(_ name: String) { self.errors.series(name).increment() }
 
     package func refused(_ code: String) { self.refusals.series(code).increment() }

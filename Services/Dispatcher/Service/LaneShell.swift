@@ -373,6 +373,15 @@ package final class LaneShell: Sendable {
                 environment.logger.warning(
                     "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])
             }
+            for _ in settlement.lostLetters { metrics.error("dead_letter_lost") }
+            if let reason = settlement.lostLetters.first {
+                environment.logger.error(
+                    "dead letters are lost, the outcomes in the journal remain", event: "dead_letter_lost",
+                    [
+                        LogKey.lane: .number(self.id.rawValue), LogKey.count: .number(settlement.lostLetters.count),
+                        LogKey.topic: .string(environment.rules.topics.deadLetterTopic), LogKey.reason: .string(reason),
+                    ])
+            }
             self.pump.committed(takenUp, parkedCount: settlement.parkedCount)
             self.line.committed(settlement)
             self.settled(settlement.outcomes)

@@ -26,7 +26,7 @@ package enum RecordDelivery: Hashable, Sendable {
 /// Why Kafka never takes a record.
 package enum RecordRefusal: Hashable, Sendable {
     case tooLarge
-    /// The topic does not exist or has an impossible name.
+    /// The topic has an impossible name, or lacks the partition. One that is away may be back soon.
     case unknownTopic
     case forbiddenTopic
     /// A broker's rule, or the record is malformed.
@@ -152,6 +152,8 @@ package struct Settlement: Sendable {
     package var parkedCount = 0
     /// Fires that joined the line of those that wait for their topics.
     package var joinedCount = 0
+    /// Why each dead letter was given up that Kafka did not take.
+    package var lostLetters: [String] = []
     /// Where that line stands, and the walk along it.
     package var waiting = WaitingLine()
     package var pass: WaitingPass?

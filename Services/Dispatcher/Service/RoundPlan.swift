@@ -164,7 +164,8 @@ package struct RoundPlan: Sendable {
                     outcome.reason = Self.reason(refusal)
                     outcome.error = detail
                     result.deadLetters.append(
-                        self.deadLetter(self.records[index], outcome, keepsPayload: refusal != .tooLarge))
+                        self.deadLetter(
+                            self.event(of: item, self.records[index]), outcome, keepsPayload: refusal != .tooLarge))
                 }
             } else if outcome.outcome == .failed, let letter = item.deadLetter {
                 result.deadLetters.append(letter)
@@ -376,6 +377,26 @@ package struct RoundPlan: Sendable {
             Item(
                 outcome: outcome,
                 deadLetter: self.deadLetter(self.plain(fire, topic: topic), outcome, keepsPayload: true)))
+    }
+
+    /// The record as consumers would get it: one that was only to be put aside is in a form of our own.
+    private func event(of item: Item, _ record: OutgoingRecord) -> OutgoingRecord {
+        let topic: String
+        switch item.role {
+        case .fire: return record
+        case .delivery: topic = ""
+        case .joins(let name): topic = name
+        }
+        do {
+            let fire = try ParkedFire(decoding: record.value)
+            return self.plain(
+                EventFormat.Fire(
+                    id: item.outcome.id, occurrence: fire.occurrence,
+                    template: try FireTemplate(decoding: fire.occurrence.template), lane: self.lane,
+                    sequence: self.sequence), topic: topic)
+        } catch {
+            preconditionFailure("a fire that this round put aside cannot be read: \(error)")
+        }
     }
 
     /// The fire in the form that needs no key and no pattern, for the dead letters.

@@ -60,7 +60,7 @@ package actor TransactionalProducer: LaneProducer {
         let records = publication.records
         var refused: [Int: RecordFate] = [:]
         var diversion = Diversion()
-        var lettersGivenUp: Set<Int> = []
+        var lettersGivenUp: [Int: String] = [:]
         var lettersFailed: Set<Int> = []
         var attempts: UInt32 = 0
         return try await self.transaction(trouble: publication.trouble) { session throws(Attempt) in
@@ -100,20 +100,20 @@ package actor TransactionalProducer: LaneProducer {
             if refused.count == refusedBefore { await sending.conclude(publication, &diversion) }
             // The witness is for an attempt that fails; one that succeeds writes the journal itself.
             if let culprit { throw culprit }
-            let settlement = publication.settle(records.indices.compactMap { fates[$0] })
+            var settlement = publication.settle(records.indices.compactMap { fates[$0] })
             // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
-            let letters = settlement.deadLetters.indices.filter { !lettersGivenUp.contains($0) }
+            let letters = settlement.deadLetters.indices.filter { lettersGivenUp[$0] == nil }
             if !letters.isEmpty {
                 let deliveries = await session.produce(letters.map { settlement.deadLetters[$0] })
                 for (index, delivery) in zip(letters, deliveries) {
                     switch delivery {
                     case .delivered: break
-                    case .refused:
-                        lettersGivenUp.insert(index)
+                    case .refused(let refusal, let detail):
+                        lettersGivenUp[index] = "\(refusal): \(detail)"
                         culprit = .withoutCulprit
                     case .unavailable(let reason):
                         // Kafka took the fires of this very attempt.
-                        if lettersFailed.contains(index) { lettersGivenUp.insert(index) }
+                        if lettersFailed.contains(index) { lettersGivenUp[index] = reason }
                         lettersFailed.insert(index)
                         culprit = culprit ?? .again(reason)
                     case .fenced(let reason): throw .fenced(reason)
@@ -130,6 +130,7 @@ package actor TransactionalProducer: LaneProducer {
                 case .fenced(let reason): throw .fenced(reason)
                 }
             }
+            settlement.lostLetters = settlement.deadLetters.indices.compactMap { lettersGivenUp[$0] }
             return settlement
         }
     }

@@ -5,16 +5,21 @@ import DispatcherService
 import EscapementModel
 import NIOCore
 import Observability
+import Synchronization
 import Testing
 
 @Suite struct TransactionsTests {
     private let fires = "escapement.fires"
     private let journal = PublishingRules.journalTopic(of: KafkaFixture.cluster)
 
-    private func publish(_ producer: TransactionalProducer, _ records: [OutgoingRecord]) async throws(PublishError) {
+    private func publish(
+        _ producer: TransactionalProducer, _ records: [OutgoingRecord],
+        told: @escaping @Sendable ([RecordFate]) -> Void = { _ in }
+    ) async throws(PublishError) {
         let publication = Publication(
             records,
             settle: { fates in
+                told(fates)
                 let delivered = fates.count { if case .delivered = $0 { true } else { false } }
                 return Settlement(
                     deadLetters: [],
@@ -108,6 +113,31 @@ import Testing
             try await self.publish(producer, [KafkaFixture.record("a"), KafkaFixture.record("b")])
             #expect(try await fixture.texts(self.fires) == ["a", "b"])
             #expect(try await fixture.texts(self.journal) == ["2/2"])
+        }
+    }
+
+    /// Who may describe a topic and not write to it learns that when a transaction begins to use it, and no other partition
+    /// of that request is tried.
+    @Test func `a topic that may not be written to is left out, and the rest arrives`() async throws {
+        try await KafkaFixture.with { fixture in
+            try await fixture.broker.createTopic("guarded", partitions: 2)
+            try await fixture.broker.order(
+                Fault(.error(.topicAuthorizationFailed), api: .addPartitionsToTransaction, topic: "guarded", count: 100)
+            )
+            let fates = Mutex<[RecordFate]>([])
+            let producer = fixture.producer()
+            try await producer.begin(confirm: { _ in .stands })
+            try await self.publish(
+                producer,
+                [KafkaFixture.record("a"), KafkaFixture.record("secret", topic: "guarded"), KafkaFixture.record("b")]
+            ) { told in fates.withLock { $0 = told } }
+            #expect(try await fixture.texts(self.fires) == ["a", "b"])
+            #expect(try await fixture.texts("guarded") == [])
+            #expect(try await fixture.texts(self.journal) == ["2/3"])
+            guard case .refused(.forbiddenTopic, _, _) = fates.withLock({ $0 })[1] else {
+                Issue.record("\(fates.withLock { $0 })")
+                return
+            }
         }
     }
 

@@ -76,6 +76,20 @@ import WireProtocol
             settlement.deadLetters[0].value == ByteBuffer(string: "{}"), "what was too large once is too large twice")
     }
 
+    @Test func `a fire that cannot be put aside is a dead letter in the form that consumers know`() throws {
+        var template = Samples.template
+        template.web = .hook(url: "https://hooks.test/a", secret: "")
+        let plan = self.plan([Samples.occurrence(template)])
+        #expect(plan.records.map(\.topic) == ["escapement.test.parked"])
+        #expect(plan.records[0].partition != nil)
+        let settlement = plan.settlement([.refused(.invalid, detail: "no", attempts: 1)], now: Samples.due)
+        #expect(settlement.outcomes.map(\.outcome) == [.failed])
+        let letter = try #require(settlement.deadLetters.first)
+        #expect(letter.topic == "escapement.deadletters" && letter.partition == nil)
+        #expect(letter.headers.contains { $0.name == "ce_id" })
+        #expect(letter.value == template.payload)
+    }
+
     @Test func `a template that cannot be read is settled and visible`() {
         var occurrence = Samples.occurrence()
         occurrence.template = ByteBuffer(bytes: [0xff, 0xff, 0xff])

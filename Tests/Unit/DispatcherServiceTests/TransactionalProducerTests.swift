@@ -122,6 +122,17 @@ import Testing
         #expect(self.texts("fires") == (applied ? ["a"] : []), "sent again it could be there twice")
     }
 
+    @Test func `a dead letter that is not taken is given up, and said to be`() async throws {
+        try await self.producer.begin(confirm: { _ in .stands })
+        // Too large for its topic, and then for that of the dead letters.
+        let large = self.fire(String(repeating: "x", count: 2000))
+        let settlement = try await self.publish([self.fire("a"), large])
+        #expect(settlement.lostLetters.count == 1, "\(settlement.lostLetters)")
+        #expect(self.texts("fires") == ["a"])
+        #expect(self.texts(self.journalTopic) == ["2"], "the outcome is there")
+        #expect(try await self.publish([self.fire("b")]).lostLetters.isEmpty)
+    }
+
     @Test func `a cancelled publish ends without a result`() async throws {
         try await self.producer.begin(confirm: { _ in .stands })
         for _ in 0..<100 { self.topics.inject(.produceUnavailable) }

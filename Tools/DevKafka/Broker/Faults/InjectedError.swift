@@ -15,4 +15,7 @@ final class InjectedError {
         self.isUsed = true
         return self.code
     }
+
+    /// The code when it is meant for this topic alone.
+    func takeOwn(of topic: String) -> ErrorCode? { self.topic == nil ? nil : self.take(for: topic) }
 }

@@ -60,17 +60,16 @@ extension BrokerCore {
             )
         }
         let places = topics.flatMap { topic, partitions in partitions.map { TopicPartition(topic, $0) } }
-        let unknown = Set(
-            places.filter { place in
-                self.topics[place.topic].map { !$0.partitions.indices.contains(Int(place.partition)) } ?? true
-            })
+        // One that is refused keeps the others from being tried.
+        let culprits = places.reduce(into: [TopicPartition: ErrorCode]()) { culprits, place in
+            let isKnown = self.topics[place.topic]?.partitions.indices.contains(Int(place.partition)) == true
+            culprits[place] = request.injected?.takeOwn(of: place.topic) ?? (isKnown ? nil : .unknownTopicOrPartition)
+        }
         var codes: [TopicPartition: ErrorCode] = [:]
         if let code = self.coordinatorRefusal(id, request) {
             for place in places { codes[place] = code }
-        } else if !unknown.isEmpty {
-            for place in places {
-                codes[place] = unknown.contains(place) ? .unknownTopicOrPartition : .operationNotAttempted
-            }
+        } else if !culprits.isEmpty {
+            for place in places { codes[place] = culprits[place] ?? .operationNotAttempted }
         } else {
             let code = self.transactions.add(
                 partitions: places, to: id, producerID: producerID, epoch: epoch, now: self.wallNow)
