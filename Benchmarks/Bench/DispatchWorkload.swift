@@ -296,8 +296,7 @@ final class LaneFeeder: Sendable {
         self.shell.offer(
             Lane<FireWork>.Offer(
                 session: Self.session, shard: self.shard, epoch: Self.epoch, from: cursors.from, to: cursors.to,
-                byteCount: self.batchCount * 64, occurrenceCount: self.batchCount,
-                payload: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1"))))
+                byteCount: self.batchCount * 64, work: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1"))))
     }
 }
 

@@ -29,11 +29,13 @@ package struct Lane<Payload: Sendable>: Sendable {
         /// Encoded size, for credit.
         package var byteCount: Int
         package var occurrenceCount: Int
+        /// When the earliest of its fires was due; of a batch that sends none, any later instant.
+        package var oldestDue: WallInstant
         package var payload: Payload
 
         package init(
             session: SessionID, shard: ShardID, epoch: Epoch, from: Cursor, to: Cursor, byteCount: Int,
-            occurrenceCount: Int, payload: Payload
+            occurrenceCount: Int, oldestDue: WallInstant, payload: Payload
         ) {
             self.session = session
             self.shard = shard
@@ -42,6 +44,7 @@ package struct Lane<Payload: Sendable>: Sendable {
             self.to = to
             self.byteCount = byteCount
             self.occurrenceCount = occurrenceCount
+            self.oldestDue = oldestDue
             self.payload = payload
         }
     }
@@ -102,6 +105,9 @@ package struct Lane<Payload: Sendable>: Sendable {
     /// Fires that may catch up now; negative after a batch that was larger than what was left.
     private var lateBudget: Double
     private var lastBudget: MonotonicInstant?
+    /// Fires a second of late, and those taken since that was worked out.
+    private var rate = 0.0
+    private var takenCount = 0
     /// Rounds under way, in order.
     private var rounds: [Round] = []
     /// A restatement is due: after a takeover, and when nothing was written for long.
@@ -113,7 +119,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         self.id = id
         self.epoch = epoch
         self.limits = limits
-        self.lateBudget = Double(limits.lateFiresPerSecondMax)
+        self.lateBudget = Double(limits.lateFiresPerSecondMin)
     }
 
     /// Batches that are offered and not in a round.
@@ -195,9 +201,8 @@ package struct Lane<Payload: Sendable>: Sendable {
         shard.inFlightBytes += offer.byteCount
         shard.next = offer.to
         self.shards[offer.shard] = shard
-        let newest = max(offer.to.cron.instant, offer.to.delay.instant)
         self.queue.append(
-            Queued(offer: offer, isLate: newest.advanced(by: self.limits.lateAfter) < now))
+            Queued(offer: offer, isLate: offer.oldestDue.advanced(by: self.limits.lateAfter) < now))
         return nil
     }
 
@@ -346,6 +351,7 @@ package struct Lane<Payload: Sendable>: Sendable {
         }
         chosen.sort()
         let taken = chosen.map { self.queue[$0].offer }
+        self.takenCount += taken.reduce(0) { $0 + $1.occurrenceCount }
         for index in chosen.reversed() { self.queue.remove(at: index) }
         return taken
     }
@@ -364,14 +370,18 @@ package struct Lane<Payload: Sendable>: Sendable {
     }
 
     private mutating func refillLateBudget(_ now: MonotonicInstant?) {
-        let rate = Double(self.limits.lateFiresPerSecondMax)
+        let least = Double(self.limits.lateFiresPerSecondMin)
         guard let now else {
-            self.lateBudget = rate
+            self.lateBudget = least
             return
         }
-        if let last = self.lastBudget {
-            let seconds = now.duration(since: last) / .seconds(1)
-            self.lateBudget = min(rate, self.lateBudget + max(0, seconds) * rate)
+        let since = self.lastBudget.map { now.duration(since: $0) } ?? .zero
+        if since > .zero {
+            let seconds = since / .seconds(1)
+            self.rate += (Double(self.takenCount) / seconds - self.rate) * min(1, since / self.limits.rateOver)
+            self.takenCount = 0
+            let pace = max(least, 2 * self.rate)
+            self.lateBudget = min(pace, self.lateBudget + seconds * pace)
         }
         self.lastBudget = now
     }

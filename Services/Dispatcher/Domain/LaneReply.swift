@@ -51,10 +51,13 @@ package struct LaneLimits: Hashable, Sendable {
     /// How far a batch may lead ahead of this process's clock. A fire that leaves early cannot be undone.
     package var aheadOfClockMax = Duration.seconds(2)
 
-    /// A batch that leads to an instant so long past catches up: what is due now goes first.
+    /// A batch with a fire that has been due for so long catches up: what is due now goes first.
     package var lateAfter = Duration.seconds(5)
-    /// Fires a second, at most, of batches that catch up: an outage of hours must not become a flood.
-    package var lateFiresPerSecondMax = 2000
+    /// Fires a second with which catching up begins, and again as many as the lane has carried of late where that is
+    /// more: an outage of hours does not become a flood, and is over some time.
+    package var lateFiresPerSecondMin = 2000
+    /// Over how long a lane's fires count for what it carries.
+    package var rateOver = Duration.seconds(5)
 
     package init() {}
 }

@@ -25,7 +25,9 @@ package struct AtLeastOnceProducer: LaneProducer {
 
     package var inFlightMax: Int { Self.inFlightMax }
 
-    package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {}
+    package func begin(
+        confirm: @escaping LaneConfirmation, trouble: @escaping @Sendable (String) -> Void
+    ) async throws(PublishError) {}
 
     package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
         let fates = try await self.deliver(Publication([record], settle: { _ in preconditionFailure("never asked") }))

@@ -251,8 +251,7 @@ package final class FireServer: Sendable {
         lane.offer(
             Lane<FireWork>.Offer(
                 session: session, shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
-                byteCount: byteCount, occurrenceCount: batch.occurrences.count,
-                payload: FireWork(occurrences: batch.occurrences, ticker: node)))
+                byteCount: byteCount, work: FireWork(occurrences: batch.occurrences, ticker: node)))
     }
 
     private func refuse(

@@ -64,12 +64,29 @@ extension LaneShell {
         if Defence.barrierRead.isRemoved {
             let records = try await self.environment.journal.read(self.id, from: 0, through: .max)
             var takeover = LaneTakeover(epoch: self.epoch, low: 0, barrier: .max)
-            try await producer.begin(confirm: { await self.standing($0) })
+            try await producer.begin(confirm: { await self.standing($0) }, trouble: self.takeoverTrouble())
             return takeover.read(records)
         }
         #endif
-        try await producer.begin(confirm: { await self.standing($0) })
+        try await producer.begin(confirm: { await self.standing($0) }, trouble: self.takeoverTrouble())
         return try await self.readState(producer, nonce: nonce)
+    }
+
+    /// Says why the lane cannot be taken over yet, once for each reason in a row: it is tried for as long as it takes, and
+    /// what is wrong may be a right that somebody has to give.
+    private func takeoverTrouble() -> @Sendable (String) -> Void {
+        let last = Mutex("")
+        return { reason in
+            self.environment.metrics.error("unavailable")
+            let isNews = last.withLock { last in
+                defer { last = reason }
+                return last != reason
+            }
+            guard isNews else { return }
+            self.environment.logger.warning(
+                "the lane cannot be taken over yet", event: "lane_takeover_waits",
+                [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])
+        }
     }
 
     /// Whether the journal ends where this lane does, for a producer whose session was replaced.

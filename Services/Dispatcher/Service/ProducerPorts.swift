@@ -61,7 +61,10 @@ package protocol LaneProducer: Sendable {
     ///
     /// - Parameter confirm: asked whenever a session had to be replaced, before anything is published through the new
     ///   one: replacing fences whoever came in between, so the journal has to say that nobody did.
-    func begin(confirm: @escaping LaneConfirmation) async throws(PublishError)
+    /// - Parameter trouble: told why this, or an `append`, waits: both go on until they succeed.
+    func begin(
+        confirm: @escaping LaneConfirmation, trouble: @escaping @Sendable (String) -> Void
+    ) async throws(PublishError)
 
     /// Appends one journal record on its own and returns its offset.
     func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64
@@ -78,6 +81,13 @@ package protocol LaneProducer: Sendable {
     /// Whether the record's topic takes records again, found without an effect that counts where that is possible.
     /// `nil` when it cannot be found out so.
     func tries(_ record: OutgoingRecord) async -> Bool?
+}
+
+extension LaneProducer {
+    /// Where nobody is told what waits.
+    package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {
+        try await self.begin(confirm: confirm, trouble: { _ in })
+    }
 }
 
 /// What one publish is about.

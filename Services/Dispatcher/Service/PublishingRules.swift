@@ -1,3 +1,4 @@
+package import DispatcherDomain
 package import EscapementModel
 package import WireProtocol
 
@@ -10,6 +11,19 @@ package struct FireWork: Sendable {
     package init(occurrences: [FireOccurrence], ticker: NodeID) {
         self.occurrences = occurrences
         self.ticker = ticker
+    }
+}
+
+extension Lane<FireWork>.Offer {
+    /// Counts and times are those of the work. O(occurrences).
+    package init(
+        session: SessionID, shard: ShardID, epoch: Epoch, from: Cursor, to: Cursor, byteCount: Int, work: FireWork
+    ) {
+        var oldestDue = WallInstant.distantFuture
+        for fire in work.occurrences where fire.outcome == .dispatched { oldestDue = min(oldestDue, fire.due) }
+        self.init(
+            session: session, shard: shard, epoch: epoch, from: from, to: to, byteCount: byteCount,
+            occurrenceCount: work.occurrences.count, oldestDue: oldestDue, payload: work)
     }
 }
 

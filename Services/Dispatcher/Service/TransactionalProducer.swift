@@ -19,6 +19,7 @@ package actor TransactionalProducer: LaneProducer {
     private var random: SplitMix64
     private var session: (any TransactionSession)?
     private var confirm: LaneConfirmation?
+    private var trouble: @Sendable (String) -> Void = { _ in }
     /// Whether the journal has to be looked at before this session may publish: it is not the first one.
     private var mustConfirm = false
 
@@ -39,13 +40,16 @@ package actor TransactionalProducer: LaneProducer {
     /// One transaction at a time.
     package nonisolated var inFlightMax: Int { 1 }
 
-    package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {
+    package func begin(
+        confirm: @escaping LaneConfirmation, trouble: @escaping @Sendable (String) -> Void
+    ) async throws(PublishError) {
         self.confirm = confirm
-        _ = try await self.retrying(trouble: { _ in }) { session throws(TransactionError) in session }
+        self.trouble = trouble
+        _ = try await self.retrying(trouble: trouble) { session throws(TransactionError) in session }
     }
 
     package func append(_ record: OutgoingRecord) async throws(PublishError) -> Int64 {
-        try await self.transaction(trouble: { _ in }) { session throws(Attempt) in
+        try await self.transaction(trouble: self.trouble) { session throws(Attempt) in
             let delivery = await session.produce([record])[0]
             switch delivery {
             case .delivered(_, let offset): return offset

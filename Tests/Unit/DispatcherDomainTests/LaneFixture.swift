@@ -31,12 +31,12 @@ struct LaneFixture {
 
     mutating func offer(
         _ shard: UInt16 = 3, epoch: UInt64 = 1, by session: SessionID = first, from: Cursor, to: Cursor,
-        bytes: Int = 10, occurrences: Int = 1, payload: Int = 0
+        bytes: Int = 10, occurrences: Int = 1, oldestDue: WallInstant? = nil, payload: Int = 0
     ) -> LaneReply? {
         self.lane.offer(
             Lane<Int>.Offer(
                 session: session, shard: ShardID(shard), epoch: Epoch(epoch), from: from, to: to, byteCount: bytes,
-                occurrenceCount: occurrences, payload: payload), now: Self.now)
+                occurrenceCount: occurrences, oldestDue: oldestDue ?? to.cron.instant, payload: payload), now: Self.now)
     }
 
     /// A round that must be there.

@@ -75,7 +75,7 @@ import Testing
                 let to = LaneFixture.cursor(clock)
                 let offer = Lane<Int>.Offer(
                     session: ticker.session, shard: shard, epoch: ticker.epoch, from: from, to: to, byteCount: 10,
-                    occurrenceCount: Int.random(in: 0...3, using: &random), payload: 0)
+                    occurrenceCount: Int.random(in: 0...3, using: &random), oldestDue: to.cron.instant, payload: 0)
                 if let refusal = lane.offer(offer, now: WallInstant(milliseconds: clock)) {
                     deliver([refusal])
                 } else {

@@ -254,7 +254,7 @@ import Testing
 
     private func fixture(perSecond: Int, round: Int = 100) -> LaneFixture {
         var limits = LaneLimits()
-        limits.lateFiresPerSecondMax = perSecond
+        limits.lateFiresPerSecondMin = perSecond
         limits.roundOccurrencesMax = round
         var fixture = LaneFixture(limits: limits)
         _ = fixture.opened(3)
@@ -292,6 +292,59 @@ import Testing
         _ = fixture.lane.commitRound()
         now = now.advanced(by: .milliseconds(2100))
         #expect(fixture.lane.beginRound(now: now)?.offers.map(\.payload) == [2])
+        fixture.lane.checkInvariants()
+    }
+
+    /// A ticker whose schedules are up to date moves that half of the cursor to now with each batch.
+    @Test func `the backlog of one kind keeps its pace though the other kind has none`() {
+        var fixture = self.fixture(perSecond: 10)
+        let now = MonotonicInstant(nanoseconds: 0)
+        var half = self.recent
+        half.delay = self.older.delay
+        #expect(
+            fixture.offer(
+                3, from: self.start, to: half, occurrences: 30, oldestDue: self.older.delay.instant, payload: 1) == nil)
+        var whole = self.recent
+        whole.delay = self.old.delay
+        #expect(
+            fixture.offer(
+                3, from: half, to: whole, occurrences: 30, oldestDue: self.old.delay.instant, payload: 2) == nil)
+        #expect(fixture.lane.beginRound(now: now)?.offers.map(\.payload) == [1])
+        _ = fixture.lane.commitRound()
+        #expect(fixture.lane.beginRound(now: now)?.offers.count == nil)
+    }
+
+    /// Else a lane whose usual load is above the least pace would never have caught up.
+    @Test func `a lane catches up with more than it carries`() {
+        var fixture = self.fixture(perSecond: 10, round: 10_000)
+        var now = MonotonicInstant(nanoseconds: 0)
+        var from = self.start
+        var taken = 0
+        func offer(_ fixture: inout LaneFixture, late: Bool) {
+            var to = from
+            to.revision = Revision(to.revision.rawValue + 1)
+            #expect(
+                fixture.offer(
+                    3, from: from, to: to, occurrences: 100,
+                    oldestDue: late ? self.old.cron.instant : LaneFixture.now) == nil)
+            from = to
+        }
+        for _ in 0..<300 {
+            offer(&fixture, late: false)
+            #expect(fixture.lane.beginRound(now: now) != nil)
+            _ = fixture.lane.commitRound()
+            now = now.advanced(by: .milliseconds(100))
+        }
+        // A thousand a second so far. Now all of it is late.
+        for _ in 0..<10 {
+            offer(&fixture, late: true)
+            if fixture.lane.beginRound(now: now) != nil {
+                taken += 100
+                _ = fixture.lane.commitRound()
+            }
+            now = now.advanced(by: .milliseconds(100))
+        }
+        #expect(taken == 1000)
         fixture.lane.checkInvariants()
     }
 }

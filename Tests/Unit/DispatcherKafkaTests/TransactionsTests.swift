@@ -116,6 +116,20 @@ import Testing
         }
     }
 
+    @Test func `why a lane cannot begin is told while it is tried again`() async throws {
+        try await KafkaFixture.with { fixture in
+            try await fixture.broker.order(
+                Fault(.error(.transactionalIDAuthorizationFailed), api: .initProducerID, count: 2))
+            let told = Mutex<[String]>([])
+            let producer = fixture.producer()
+            try await producer.begin(
+                confirm: { _ in .stands }, trouble: { reason in told.withLock { $0.append(reason) } })
+            #expect(told.withLock { $0 }.contains { $0.lowercased().contains("authoriz") }, "\(told.withLock { $0 })")
+            try await self.publish(producer, [KafkaFixture.record("a")])
+            #expect(try await fixture.texts(self.fires) == ["a"])
+        }
+    }
+
     /// Who may describe a topic and not write to it learns that when a transaction begins to use it, and no other partition
     /// of that request is tried.
     @Test func `a topic that may not be written to is left out, and the rest arrives`() async throws {

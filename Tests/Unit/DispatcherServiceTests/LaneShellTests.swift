@@ -80,7 +80,7 @@ struct LaneFixture {
         self.shell.offer(
             .init(
                 session: SessionID(1), shard: ShardID(0), epoch: Epoch(5), from: from, to: to, byteCount: 100,
-                occurrenceCount: count, payload: FireWork(occurrences: occurrences, ticker: NodeID("t"))))
+                work: FireWork(occurrences: occurrences, ticker: NodeID("t"))))
     }
 }
 

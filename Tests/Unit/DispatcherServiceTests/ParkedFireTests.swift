@@ -28,8 +28,7 @@ import WireProtocol
         fixture.shell.offer(
             .init(
                 session: self.session, shard: ShardID(0), epoch: Epoch(5), from: from, to: to, byteCount: 100,
-                occurrenceCount: 1,
-                payload: FireWork(
+                work: FireWork(
                     occurrences: [Samples.occurrence(template, scheduled: to.cron.instant)], ticker: NodeID("t"))))
         let reply = LaneReply.acknowledged(self.session, ShardID(0), Epoch(5), to)
         if timePasses {
@@ -116,8 +115,7 @@ import WireProtocol
         fixture.shell.offer(
             .init(
                 session: self.session, shard: ShardID(0), epoch: Epoch(5), from: .start, to: self.a, byteCount: 100,
-                occurrenceCount: 1,
-                payload: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
+                work: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
         await fixture.replies.wait(for: .acknowledged(self.session, ShardID(0), Epoch(5), self.a))
         func outcomes() -> [OutcomeRecord] {
             fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
@@ -150,8 +148,7 @@ import WireProtocol
         fixture.shell.offer(
             .init(
                 session: self.session, shard: ShardID(0), epoch: Epoch(5), from: .start, to: self.a, byteCount: 100,
-                occurrenceCount: 1,
-                payload: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
+                work: FireWork(occurrences: [Samples.occurrence(template)], ticker: NodeID("t"))))
         func outcomes() -> [OutcomeRecord] {
             fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
                 if case .entry(_, let outcomes) = record.body { outcomes } else { [] }

@@ -62,8 +62,7 @@ enum Samples {
         let refusal = lane.offer(
             .init(
                 session: SessionID(1), shard: shard, epoch: Epoch(89), from: .start, to: cursor(due.milliseconds),
-                byteCount: 100, occurrenceCount: occurrences.count,
-                payload: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1"))), now: due)
+                byteCount: 100, work: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1"))), now: due)
         guard refusal == nil, let round = lane.beginRound() else { preconditionFailure("no round: \(refusal as Any)") }
         return round
     }
