@@ -39,13 +39,16 @@ struct SearchBody {
         return ["bool": ["filter": .array(filters)]]
     }
 
+    /// A word of the name or the error, whatever its case, or how the name or the action begins, to the letter.
     private func query(word: String) -> JSONValue {
         let text = JSONValue.string(word)
+        // The server cuts `nightly-report` into two words, of which any one would do.
+        let all: JSONValue = ["query": text, "operator": "and"]
         return [
             "bool": [
                 "should": [
-                    Self.clause("match", self.field("schedule.text"), text),
-                    Self.clause("match", self.field("error"), text),
+                    Self.clause("match", self.field("schedule.text"), all),
+                    Self.clause("match", self.field("error"), all),
                     Self.clause("prefix", self.field("schedule"), text),
                     Self.clause("prefix", self.field("action"), text),
                 ],
@@ -96,7 +99,11 @@ struct SearchBody {
                 "times": [
                     "date_histogram": histogram,
                     "aggs": [
-                        "outcomes": ["terms": ["field": .string(self.field("outcome")), "size": 10]],
+                        "outcomes": [
+                            "terms": ["field": .string(self.field("outcome")), "size": 10],
+                            // A record may stand for a run of skipped ones.
+                            "aggs": ["occurrences": ["sum": ["field": .string(self.field("count")), "missing": 1]]],
+                        ],
                         "lateness": ["percentiles": ["field": lateness, "percents": [50, 95, 99], "keyed": false]],
                         "latest": ["max": ["field": lateness]],
                     ],
@@ -116,7 +123,8 @@ struct SearchBody {
             guard let start = bucket["key"]?.doubleValue else { return nil }
             var outcomes: [String: Int64] = [:]
             for outcome in bucket["outcomes"]?["buckets"]?.arrayValue ?? [] {
-                if let name = outcome["key"]?.stringValue { outcomes[name] = outcome["doc_count"]?.integerValue ?? 0 }
+                guard let name = outcome["key"]?.stringValue else { continue }
+                outcomes[name] = Int64(outcome["occurrences"]?["value"]?.doubleValue ?? 0)
             }
             var percentiles: [Double: Double] = [:]
             for value in bucket["lateness"]?["values"]?.arrayValue ?? [] {

@@ -33,7 +33,7 @@ extension ActivationSearch {
         self.kind = try text("kind")
         self.activationID = try text("activationId")
         self.action = try text("action")
-        self.words = (try text("q") ?? "").lowercased().split(whereSeparator: \.isWhitespace).map(String.init)
+        self.words = (try text("q") ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
         if self.words.count > Self.wordsMax {
             throw ActivationQueryError(detail: "q must have at most \(Self.wordsMax) words")
         }
@@ -115,10 +115,15 @@ extension ActivationSearch {
 
 extension ActivationSearch {
     private static func isWord(_ word: String, of document: JSONValue) -> Bool {
-        func text(_ name: String) -> String { document[name]?.stringValue?.lowercased() ?? "" }
-        func words(_ text: String) -> [Substring] { text.split { !$0.isLetter && !$0.isNumber } }
-        return text("schedule").hasPrefix(word) || text("action").hasPrefix(word)
-            || words(text("schedule")).contains(Substring(word)) || words(text("error")).contains(Substring(word))
+        func text(_ name: String) -> String { document[name]?.stringValue ?? "" }
+        func words(_ text: String) -> [Substring] { text.lowercased().split { !$0.isLetter && !$0.isNumber } }
+        func hasAll(_ name: String) -> Bool {
+            let wanted = words(word)
+            let present = Set(words(text(name)))
+            return !wanted.isEmpty && wanted.allSatisfy { present.contains($0) }
+        }
+        return text("schedule").hasPrefix(word) || text("action").hasPrefix(word) || hasAll("schedule")
+            || hasAll("error")
     }
 }
 

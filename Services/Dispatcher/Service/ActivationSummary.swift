@@ -45,7 +45,7 @@ package struct ActivationBucket: Equatable, Sendable {
     }
 
     package var start: WallInstant
-    /// Records by outcome.
+    /// Occurrences by outcome; a record may stand for a run of skipped ones.
     package var outcomes: [String: Int64]
     /// `nil` when nothing was dispatched.
     package var lateness: Lateness?
@@ -82,7 +82,8 @@ extension ActivationBucket {
                 let outcome = document["outcome"]?.stringValue
             else { continue }
             let start = interval.start(of: scheduled)
-            buckets[start, default: ([:], [])].outcomes[outcome, default: 0] += 1
+            buckets[start, default: ([:], [])].outcomes[outcome, default: 0] +=
+                document["count"]?.integerValue ?? 1
             if let lateness = document["lateness_ms"]?.integerValue {
                 buckets[start, default: ([:], [])].lateness.append(lateness)
             }

@@ -71,6 +71,9 @@ import Testing
             #expect(try await count { $0.words = ["broker"] } == 2, "a word of the error")
             #expect(try await count { $0.words = ["report"] } == 20, "a word of the name")
             #expect(try await count { $0.words = ["week"] } == 1, "the beginning of the name")
+            #expect(try await count { $0.words = ["WEEKLY"] } == 1, "a word, whatever its case")
+            #expect(try await count { $0.words = ["WEEK"] } == 0, "a beginning, to the letter")
+            #expect(try await count { $0.words = ["weekly-report"] } == 0, "all of its parts")
             #expect(try await count { $0.words = ["broker", "weekly"] } == 0, "all words")
             #expect(try await count { $0.labels = [.init(name: "team", value: "sales")] } == 10)
             #expect(try await count { $0.from = History.start.advanced(by: .seconds(600)) } == 11)
@@ -120,6 +123,19 @@ import Testing
             #expect(first.max == 28)
             #expect((10...18).contains(first.p50))
             #expect(first.p99 <= 28 && first.p99 >= first.p95)
+        }
+    }
+
+    @Test func `a run of skipped occurrences counts as so many`() async throws {
+        try await Self.inBothForms { history in
+            var run = history.outcome(9)
+            run.count = 500
+            try await history.write([run, history.outcome(0)])
+            let hour = try #require(ActivationInterval(.seconds(3600)))
+            var search = ActivationSearch()
+            search.namespace = history.namespace
+            let buckets = try await history.store.summary(search, every: hour)
+            #expect(buckets.map(\.outcomes) == [[history.outcome(9).outcome.name: 500, "dispatched": 1]])
         }
     }
 

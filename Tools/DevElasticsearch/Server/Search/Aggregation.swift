@@ -212,7 +212,11 @@ struct Aggregation {
     }
 
     private func numbers(_ kind: String, _ options: JSONValue, _ rows: [Row]) throws(ElasticsearchError) -> JSONValue {
-        let sample = try self.sample(try self.field(kind, options), rows)
+        let path = try self.field(kind, options)
+        var sample = try self.sample(path, rows)
+        if let missing = options["missing"]?.doubleValue {
+            sample += rows.filter { $0.values(path).isEmpty }.map { _ in missing }
+        }
         let sum = sample.reduce(0, +)
         func number(_ value: Double?) -> JSONValue { value.map { .number("\($0)") } ?? .null }
         let average = sample.isEmpty ? nil : sum / Double(sample.count)
