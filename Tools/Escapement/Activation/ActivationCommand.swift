@@ -21,13 +21,19 @@ struct ActivationFilters: ParsableArguments {
     @Option(help: "A reason such as CATCHUP_WINDOW.")
     var reason: String?
 
+    @Option(help: "cron, interval, at, delay, manual or backfill.")
+    var kind: String?
+
+    @Option(help: "Only of this action, such as /guest/reports/nightly.")
+    var action: String?
+
     @Option(help: "Scheduled since this instant, or this long ago: 24h.")
     var since: String?
 
     @Option(help: "Scheduled before this instant, or this long ago.")
     var until: String?
 
-    @Option(help: "Words of the schedule's name or the error, or the beginning of the name or the action.")
+    @Option(help: "Words of the schedule's name or the error, or how the name or the action begins.")
     var text: String?
 
     @Option(help: "A label such as team=billing; several with commas between.")
@@ -39,7 +45,8 @@ struct ActivationFilters: ParsableArguments {
     func query() throws -> [(String, String?)] {
         let now = SystemClocks().wallNow()
         return [
-            ("outcome", self.outcome), ("reason", self.reason), ("q", self.text), ("label", self.label),
+            ("outcome", self.outcome), ("reason", self.reason), ("kind", self.kind), ("action", self.action),
+            ("q", self.text), ("label", self.label),
             ("from", try self.since.map { try RelativeTime.instant($0, now: now, flag: "--since").description }),
             ("to", try self.until.map { try RelativeTime.instant($0, now: now, flag: "--until").description }),
         ]

@@ -58,10 +58,15 @@ struct APIClient {
     ) async throws {
         var token: String?
         var rest = limit
+        var isFromMemory = false
         repeat {
             let size = min(rest, Self.pageSize)
             let page = try await self.document(
                 .get, path, query: query + [("pageSize", "\(size)"), ("pageToken", token)])
+            if page["storeAvailable"] == false, !isFromMemory {
+                isFromMemory = true
+                Console.tell("the activation store is away: this is what one dispatcher remembers")
+            }
             for item in page["items"]?.arrayValue ?? [] where rest > 0 {
                 try each(item)
                 rest -= 1
