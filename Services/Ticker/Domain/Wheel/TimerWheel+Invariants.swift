@@ -75,7 +75,7 @@ extension TimerWheel {
             let isBehind = slot <= Int(self.position & 255)
             var hasEntries = false
             if !isBehind {
-                for index in Int(self.windowStarts[slot])..<Int(self.windowStarts[slot + 1]) {
+                for index in Int(self.windowStarts[slot])..<Int(self.windowEnds[slot]) {
                     precondition(Int(self.window[index].ticks & 255) == slot, "an entry is in a wrong slice")
                     precondition(
                         (self.position ^ self.window[index].ticks) >> Self.windowBits == 0, "left from another window")

@@ -46,7 +46,7 @@ extension TimerWheel {
         guard self.windowOccupancy[slot >> 6] >> UInt64(slot & 63) & 1 == 1 else { return }
         self.windowOccupancy[slot >> 6] &= ~(1 << UInt64(slot & 63))
         let start = Int(self.windowStarts[slot])
-        let end = Int(self.windowStarts[slot + 1])
+        let end = Int(self.windowEnds[slot])
         if end > start {
             let slice = self.window + start
             let kept = self.releaseAll(slice, count: end - start)
@@ -92,7 +92,8 @@ extension TimerWheel {
     mutating func leaveWindow(for ticks: UInt64) {
         if (self.position ^ ticks) >> Self.windowBits != 0 {
             // The window behind is empty: its slices must not be taken for those of the next one.
-            self.windowStarts.update(repeating: 0, count: Self.windowSlots + 1)
+            self.windowStarts.update(repeating: 0, count: Self.windowSlots)
+            self.windowEnds.update(repeating: 0, count: Self.windowSlots)
         }
         self.position = ticks
     }
@@ -120,10 +121,16 @@ extension TimerWheel {
         }
         // Each start has moved to its end, which is the start of the next one.
         var start: UInt32 = 0
-        for slot in 0...Self.windowSlots {
-            let end = self.windowStarts[slot]
-            self.windowStarts[slot] = start
-            start = end
+        for word in 0..<(Self.windowSlots / 64) {
+            var occupied = self.windowOccupancy[word]
+            while occupied != 0 {
+                let slot = word &* 64 &+ occupied.trailingZeroBitCount
+                occupied &= occupied &- 1
+                let end = self.windowStarts[slot]
+                self.windowStarts[slot] = start
+                self.windowEnds[slot] = end
+                start = end
+            }
         }
     }
 
@@ -132,7 +139,6 @@ extension TimerWheel {
     /// Nothing here branches on a generation, so that the cache misses of reading them overlap; when the
     /// milliseconds come, what they need of the side array is near.
     private mutating func countSlices(_ taken: inout WheelChunk.Slot) -> Int {
-        self.windowStarts.update(repeating: 0, count: Self.windowSlots + 1)
         var chunk = taken.chunk
         var count = Int(taken.count)
         var isFirst = true
@@ -145,14 +151,18 @@ extension TimerWheel {
             chunk = link.pointee.next
             if chunk != WheelChunk.none { count = Int(self.links.address(Int(chunk)).pointee.count) }
         }
+        // Few of a window's milliseconds may be occupied: only those are visited.
         var start: UInt32 = 0
-        for slot in 0..<Self.windowSlots {
-            let size = self.windowStarts[slot]
-            self.windowStarts[slot] = start
-            if size > 0 { self.windowOccupancy[slot >> 6] |= 1 << UInt64(slot & 63) }
-            start += size
+        for word in 0..<(Self.windowSlots / 64) {
+            var occupied = self.windowOccupancy[word]
+            while occupied != 0 {
+                let slot = word &* 64 &+ occupied.trailingZeroBitCount
+                occupied &= occupied &- 1
+                let size = self.windowStarts[slot]
+                self.windowStarts[slot] = start
+                start &+= size
+            }
         }
-        self.windowStarts[Self.windowSlots] = start
         return Int(start)
     }
 
@@ -182,7 +192,9 @@ extension TimerWheel {
             freedCount &+= dead
             run[kept] = entry
             kept &+= 1 &- dead
-            self.windowStarts[Int(entry.ticks & 255)] &+= UInt32(truncatingIfNeeded: 1 &- dead)
+            let slot = Int(entry.ticks & 255)
+            self.windowStarts[slot] &+= UInt32(truncatingIfNeeded: 1 &- dead)
+            self.windowOccupancy[slot >> 6] |= UInt64(1 &- dead) << UInt64(slot & 63)
         }
         self.freedCount = freedCount
         self.deadCount &-= count &- kept

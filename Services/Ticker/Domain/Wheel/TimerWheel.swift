@@ -79,8 +79,9 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
     // The open window.
     var window: UnsafeMutablePointer<Expired>
     var windowCapacity = 0
-    /// Where each millisecond's slice of `window` starts; one more for the end.
+    /// Where each millisecond's slice of `window` starts and ends.
     let windowStarts: UnsafeMutablePointer<UInt32>
+    let windowEnds: UnsafeMutablePointer<UInt32>
     let windowOccupancy: UnsafeMutablePointer<UInt64>
     let nodeHeads: UnsafeMutablePointer<UInt32>
     var nodes = GrowingSlab<Node>(.small)
@@ -106,8 +107,10 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         self.occupancy = .allocate(capacity: Self.levelCount * Self.wordsPerLevel)
         self.occupancy.initialize(repeating: 0, count: Self.levelCount * Self.wordsPerLevel)
         self.window = .allocate(capacity: 0)
-        self.windowStarts = .allocate(capacity: Self.windowSlots + 1)
-        self.windowStarts.initialize(repeating: 0, count: Self.windowSlots + 1)
+        self.windowStarts = .allocate(capacity: Self.windowSlots)
+        self.windowStarts.initialize(repeating: 0, count: Self.windowSlots)
+        self.windowEnds = .allocate(capacity: Self.windowSlots)
+        self.windowEnds.initialize(repeating: 0, count: Self.windowSlots)
         self.windowOccupancy = .allocate(capacity: Self.windowSlots / 64)
         self.windowOccupancy.initialize(repeating: 0, count: Self.windowSlots / 64)
         self.nodeHeads = .allocate(capacity: Self.windowSlots)
@@ -121,6 +124,7 @@ package struct TimerWheel: ~Copyable, @unchecked Sendable {
         self.occupancy.deallocate()
         self.window.deallocate()
         self.windowStarts.deallocate()
+        self.windowEnds.deallocate()
         self.windowOccupancy.deallocate()
         self.nodeHeads.deallocate()
         self.scratch.deallocate()
