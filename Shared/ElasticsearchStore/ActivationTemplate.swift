@@ -12,6 +12,10 @@ package enum ActivationTemplate {
         /// `escapement-activations-*`.
         package var indexPattern: String
 
+        /// Which of several templates or policies counts where their patterns meet. Servers refuse two of equal weight:
+        /// the longer pattern is the closer one.
+        var priority: Int { 300 + self.indexPattern.utf8.count }
+
         package init(name: String, indexPattern: String) {
             self.name = name
             self.indexPattern = indexPattern
@@ -22,12 +26,16 @@ package enum ActivationTemplate {
 
         /// For OpenWhisk's indices; `pattern` has one `%s`, or none when all namespaces share an index.
         package static func openWhisk(pattern: String) -> Names {
+            let pattern = pattern.hasPrefix("/") ? String(pattern.dropFirst()) : pattern
             let name = pattern.replacing("%s", with: "").filter { $0.isLetter || $0.isNumber || $0 == "-" }
             return Names(
                 name: "escapement-\(name.hasSuffix("-") ? String(name.dropLast()) : name)",
                 indexPattern: pattern.replacing("%s", with: "*"))
         }
     }
+
+    /// Where our own part of an OpenWhisk document lies.
+    package static let openWhiskPart = "annotations.escapement"
 
     /// The mapping of native documents. `dynamic: false` keeps newer writers working with an older template.
     package static func nativeMapping(_ server: StoreServer) -> JSONValue {
@@ -113,13 +121,15 @@ package enum ActivationTemplate {
         let typed: JSONValue = server.documentType.map { .object([JSONMember($0, mapping)]) } ?? mapping
         if server.hasComposableTemplates {
             return [
-                "index_patterns": [.string(names.indexPattern)], "priority": 300, "version": .integer(self.version),
+                "index_patterns": [.string(names.indexPattern)], "priority": .integer(names.priority),
+                "version": .integer(self.version),
                 "template": ["settings": .object(settings), "mappings": typed, "aliases": .object([])],
                 "_meta": ["managed_by": "escapement", "version": .integer(self.version)],
             ]
         }
         return [
-            "index_patterns": [.string(names.indexPattern)], "order": 300, "version": .integer(self.version),
+            "index_patterns": [.string(names.indexPattern)], "order": .integer(names.priority),
+            "version": .integer(self.version),
             "settings": .object(settings), "mappings": typed, "aliases": .object([]),
         ]
     }

@@ -97,17 +97,29 @@ package struct ElasticsearchClient: Sendable {
     }
 
     /// The document at `path`; `nil` when there is none.
+    ///
+    /// - Throws: also where the address was taken for an index's, as servers before 8 take those that they do not know.
     package func get(_ path: String, doing what: String) async throws(ElasticsearchError) -> JSONValue? {
         let response = try await self.send(
             HTTPRequest(.get, path, timeout: Self.timeout, responseByteCountMax: Self.answerBytesMax))
-        if response.status == 404 { return nil }
+        if response.status == 404, Self.errorType(response) != "index_not_found_exception" { return nil }
         guard response.isSuccess else { throw Self.fault(response, what) }
         return try Self.parse(response)
     }
 
     package func put(_ path: String, _ body: JSONValue, doing what: String) async throws(ElasticsearchError) {
+        try await self.change(.put, path, body, doing: what)
+    }
+
+    package func post(_ path: String, _ body: JSONValue, doing what: String) async throws(ElasticsearchError) {
+        try await self.change(.post, path, body, doing: what)
+    }
+
+    private func change(
+        _ method: HTTPMethod, _ path: String, _ body: JSONValue, doing what: String
+    ) async throws(ElasticsearchError) {
         let response = try await self.send(
-            HTTPRequest(.put, path, headers: Self.jsonHeaders, body: body.bytes, timeout: Self.timeout))
+            HTTPRequest(method, path, headers: Self.jsonHeaders, body: body.bytes, timeout: Self.timeout))
         guard response.isSuccess else { throw Self.fault(response, what) }
     }
 
@@ -243,6 +255,12 @@ package struct ElasticsearchClient: Sendable {
         }
     }
 
+    /// Such as `illegal_argument_exception`; empty when the answer has none.
+    private static func errorType(_ response: HTTPResponse) -> String {
+        let error = (try? JSONParser.parse(response.body))?["error"]
+        return error?["type"]?.stringValue ?? error?.stringValue ?? ""
+    }
+
     /// The reason that Elasticsearch gives, in one line.
     private static func fault(_ response: HTTPResponse, _ what: String) -> ElasticsearchError {
         let reason: String
@@ -251,8 +269,7 @@ package struct ElasticsearchClient: Sendable {
         case 403: reason = "the credentials lack a right (HTTP 403)"
         case 429: reason = "it is overloaded (HTTP 429)"
         default:
-            let error = (try? JSONParser.parse(response.body))?["error"]
-            let type = error?["type"]?.stringValue ?? error?.stringValue ?? ""
+            let type = Self.errorType(response)
             reason = "HTTP \(response.status)" + (type.isEmpty ? "" : " \(type.prefix(200))")
         }
         return ElasticsearchError(

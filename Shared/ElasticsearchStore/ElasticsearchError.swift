@@ -26,8 +26,9 @@ package struct ElasticsearchError: Error, Equatable, CustomStringConvertible {
     /// The server has too much to do: send less.
     package var isOverloaded: Bool { self.status == 429 }
 
-    /// The server has no such feature, or has it switched off: its router knows no such address.
-    package var isUnknownAddress: Bool { [400, 405, 410].contains(self.status) }
+    /// The server has no such feature, or has it switched off: its router knows no such address. Thrown with 404 where it
+    /// takes the address for an index's; an object that does not exist is no error.
+    package var isUnknownAddress: Bool { self.status.map { [400, 404, 405, 410].contains($0) } ?? false }
 
     /// The credentials do not suffice.
     package var isForbidden: Bool { self.status == 401 || self.status == 403 }

@@ -6,11 +6,14 @@ package struct RetentionPolicy: Hashable, Sendable {
     package var indexPattern: String
     /// Whole days, at least one.
     package var days: Int
+    /// Which of several policies of OpenSearch counts where their patterns meet.
+    private var priority: Int
 
-    package init(name: String, indexPattern: String, days: Int) {
-        self.name = name
-        self.indexPattern = indexPattern
+    package init(_ names: ActivationTemplate.Names, days: Int) {
+        self.name = names.name
+        self.indexPattern = names.indexPattern
         self.days = max(1, days)
+        self.priority = names.priority
     }
 
     private var age: String { "\(self.days)d" }
@@ -23,6 +26,14 @@ package struct RetentionPolicy: Hashable, Sendable {
         case .none: nil
         }
     }
+
+    /// Where the indices that have the policy are told of a newer version of it, with `adoption` as the body; `nil` where
+    /// they need not be told. OpenSearch's keep the version that they began with.
+    func adoptionPath(on server: StoreServer) -> String? {
+        server.lifecycle == .ism ? "/_plugins/_ism/change_policy/\(self.indexPattern)" : nil
+    }
+
+    var adoption: JSONValue { ["policy_id": .string(self.name)] }
 
     /// Nothing but the deletion: the server acts with the rights of whoever puts the policy, and each further action needs more.
     /// No roll-over: an index holds one date, and a replay must find it under the same name.
@@ -50,7 +61,9 @@ package struct RetentionPolicy: Hashable, Sendable {
                         ],
                         ["name": "delete", "actions": [["delete": .object([])]], "transitions": .array([])],
                     ],
-                    "ism_template": [["index_patterns": [.string(self.indexPattern)], "priority": 300]],
+                    "ism_template": [
+                        ["index_patterns": [.string(self.indexPattern)], "priority": .integer(self.priority)]
+                    ],
                 ]
             ]
         }

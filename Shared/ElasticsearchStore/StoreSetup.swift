@@ -11,12 +11,14 @@ package struct StoreSetup: Hashable, Sendable {
         case openWhisk(pattern: String)
     }
 
-    /// How one of the two stands.
+    /// How one of them stands.
     package enum State: Hashable, Sendable {
         case right
         case missing
         /// It is there and differs: how.
         case differs(String)
+        /// It stands in the way, and no setup can change it: how.
+        case conflicts(String)
         /// The server has no such thing.
         case unsupported(String)
         /// These credentials may write records and not look at this: somebody else has prepared the store.
@@ -37,7 +39,7 @@ package struct StoreSetup: Hashable, Sendable {
         self.retentionDays = retentionDays
     }
 
-    private var names: ActivationTemplate.Names {
+    var names: ActivationTemplate.Names {
         switch self.form {
         case .native(let prefix): .native(prefix: prefix)
         case .openWhisk(let pattern): .openWhisk(pattern: pattern)
@@ -47,8 +49,7 @@ package struct StoreSetup: Hashable, Sendable {
     /// Only dated indices are deleted when they are old; OpenWhisk's hold all that a namespace ever did.
     package var retention: RetentionPolicy? {
         guard case .native = self.form else { return nil }
-        return RetentionPolicy(
-            name: self.names.name, indexPattern: self.names.indexPattern, days: self.retentionDays)
+        return RetentionPolicy(self.names, days: self.retentionDays)
     }
 
     private func templatePath(on server: StoreServer) -> String {
@@ -71,8 +72,8 @@ package struct StoreSetup: Hashable, Sendable {
     /// How the store stands; changes nothing.
     package func check(_ client: ElasticsearchClient) async throws(ElasticsearchError) -> [Finding] {
         let server = try await client.server()
-        return [try await self.checkPolicy(client, server), try await self.checkTemplate(client, server)]
-            .compactMap { $0 }
+        return try await [self.checkPolicy(client, server), self.checkTemplate(client, server)].compactMap { $0 }
+            + self.checkIndices(client, server)
     }
 
     /// Makes what is missing, and what differs when `replacing`.
@@ -85,7 +86,7 @@ package struct StoreSetup: Hashable, Sendable {
         var made: [String] = []
         func isWanted(_ state: State) -> Bool {
             switch state {
-            case .right, .unsupported, .hidden: false
+            case .right, .conflicts, .unsupported, .hidden: false
             case .missing: true
             case .differs: replacing
             }
@@ -97,6 +98,12 @@ package struct StoreSetup: Hashable, Sendable {
             // Elasticsearch deletes with the rights of whoever put the policy last: somebody with fewer may have.
             let isAdopted = replacing && server.lifecycle == .ilm && finding.state == .right
             if isWanted(finding.state) || isAdopted { try await self.putPolicy(retention, path, client, server) }
+            // Also when the policy is right: an earlier run may have ended between the two.
+            if replacing, isWanted(finding.state) || finding.state == .right,
+                let path = retention.adoptionPath(on: server)
+            {
+                try await client.post(path, retention.adoption, doing: "changing the policy of the indices")
+            }
             if isWanted(finding.state) { made.append(finding.what) }
         }
         let finding = try await self.checkTemplate(client, server)
@@ -105,17 +112,17 @@ package struct StoreSetup: Hashable, Sendable {
                 self.templatePath(on: server), self.template(for: server), doing: "putting the \(finding.what)")
             made.append(finding.what)
         }
-        return made
+        return made + (try await self.applyToIndices(client, server))
     }
 
-    private enum Visible {
+    enum Visible {
         case found(JSONValue)
         case missing
     }
 
     /// The document at `path`; `nil` when the credentials may not see it. Those of a dispatcher need no rights over
     /// templates and policies.
-    private static func visible(
+    static func visible(
         _ path: String, _ client: ElasticsearchClient, doing what: String
     ) async throws(ElasticsearchError) -> Visible? {
         do throws(ElasticsearchError) {
@@ -143,10 +150,12 @@ package struct StoreSetup: Hashable, Sendable {
         _ client: ElasticsearchClient, _ server: StoreServer
     ) async throws(ElasticsearchError) -> Finding? {
         guard let retention = self.retention else { return nil }
-        let what = "lifecycle policy \(retention.name)"
+        let what = "retention, lifecycle policy \(retention.name)"
         let none = Finding(
             what: what,
-            state: .unsupported("\(server) has no lifecycle policies: delete indices that are old yourself"))
+            state: .unsupported(
+                "\(server) has no lifecycle policies, or they are switched off: delete the indices "
+                    + "\(retention.indexPattern) that are older than \(retention.days) days yourself, each day"))
         guard let path = retention.path(on: server) else { return none }
         let visible: Visible?
         do throws(ElasticsearchError) {

@@ -24,27 +24,31 @@ package actor ElasticsearchActivationStore: ActivationStore {
         self.logger = logger
     }
 
-    /// Makes template and policy when they are missing. What is there and differs is left to people.
+    /// Makes template, policy and the mappings of OpenWhisk's indices when they are missing. What is there and differs is left to people.
     package func prepare() async throws(ActivationStoreError) {
         let setup = self.setup
-        let (findings, made) = try await self.using { client throws(ElasticsearchError) in
+        let (findings, made) = try await self.using {
+            client throws(ElasticsearchError) -> (findings: [StoreSetup.Finding], made: [String]) in
             let findings = try await setup.check(client)
-            return (
-                findings,
-                findings.contains { $0.state == .missing } ? try await setup.apply(client, replacing: false) : []
-            )
+            guard findings.contains(where: { $0.state == .missing }) else { return (findings, []) }
+            let made = try await setup.apply(client, replacing: false)
+            return (try await setup.check(client), made)
         }
         for what in made {
             self.logger.info("made in Elasticsearch", event: "elasticsearch_setup", [LogKey.reason: .string(what)])
         }
         for finding in findings {
             switch finding.state {
-            case .right, .missing: continue
+            case .right: continue
             case .hidden:
                 self.logger.info(
                     "these credentials cannot see whether the store is prepared; see escapement es check",
                     event: "elasticsearch_setup_hidden", [LogKey.reason: .string(finding.what)])
-            case .differs(let how), .unsupported(let how):
+            case .missing:
+                self.logger.warning(
+                    "missing, and could not be made; see escapement es setup", event: "elasticsearch_setup_missing",
+                    [LogKey.reason: .string(finding.what)])
+            case .differs(let how), .conflicts(let how), .unsupported(let how):
                 self.logger.warning(
                     "not as this release wants it; see escapement es check", event: "elasticsearch_setup_differs",
                     [LogKey.reason: .string("\(finding.what) \(how)")])

@@ -87,6 +87,43 @@ import Testing
         }
     }
 
+    @Test(arguments: ["opensearch-1.3", "opensearch-3.0"])
+    func `a changed policy reaches the indices that have it`(dialect: String) async throws {
+        try await self.with(dialect) { under in
+            try await History.native(under) { history in
+                try await history.write([history.outcome(1)])
+                let index = try history.document(history.outcome(1)).index
+                func version() async throws -> Int64? {
+                    let answer = try await under.client.get("/_plugins/_ism/explain/\(index)", doing: "explaining")
+                    return answer?[index]?["policy_seq_no"]?.integerValue
+                }
+                let first = try #require(try await version())
+                let longer = StoreSetup(form: .native(prefix: history.setupName), retentionDays: 60)
+                #expect(try await longer.apply(under.client, replacing: true).count == 1)
+                #expect(try await version() == first + 1)
+            }
+        }
+    }
+
+    @Test(arguments: ["elasticsearch-6.8", "elasticsearch-7.4"])
+    func `where lifecycle management is switched off setup goes on and says what has to be done`(
+        text: String
+    ) async throws {
+        var dialect = try #require(ServerDialect(text: text))
+        dialect.isLifecycleSwitchedOff = true
+        try await StoreUnderTest.with(dialect) { under in
+            let setup = StoreSetup(form: .native(prefix: "switched-off"), retentionDays: 7)
+            #expect(try await setup.apply(under.client, replacing: true) == ["index template switched-off"])
+            let findings = try await setup.check(under.client)
+            guard case .unsupported(let remedy)? = findings.first?.state else {
+                Issue.record("\(findings)")
+                return
+            }
+            #expect(remedy.contains("delete the indices switched-off-* that are older than 7 days yourself"))
+            #expect(findings.last?.state == .right)
+        }
+    }
+
     @Test func `an index that takes no documents is not the documents' fault`() async throws {
         for (dialect, fullDisk) in [("elasticsearch-6.8", 403), ("elasticsearch-8.17", 429), ("opensearch-2.11", 429)] {
             try await self.with(dialect) { under in

@@ -26,7 +26,7 @@ import Testing
     @Test func `Elasticsearch 6 gets a typed mapping in a template of the old kind`() {
         let template = self.template(StoreServer(.elasticsearch, 6, 8))
         #expect(template["template"] == nil)
-        #expect(template["order"] == 300)
+        #expect(template["order"] == 324)
         #expect(template["mappings"]?["_doc"]?["dynamic"] == false)
         #expect(template["mappings"]?["_doc"]?["properties"]?["labels"]?["enabled"] == false)
         #expect(template["settings"]?["index.lifecycle.parse_origination_date"] == nil)
@@ -35,12 +35,21 @@ import Testing
     @Test func `OpenSearch gets no setting of ILM, and a policy that names the indices`() {
         let server = StoreServer(.openSearch, 2, 11)
         #expect(self.template(server)["template"]?["settings"]?["index.lifecycle.name"] == nil)
-        let policy = RetentionPolicy(name: "a", indexPattern: "a-*", days: 7)
+        let policy = RetentionPolicy(.native(prefix: "a"), days: 7)
         #expect(policy.path(on: server) == "/_plugins/_ism/policies/a")
         let body = policy.body(for: server)
         #expect(body["policy"]?["ism_template"]?[0]?["index_patterns"] == ["a-*"])
         #expect(policy.isSame(as: body, of: server))
-        #expect(!RetentionPolicy(name: "a", indexPattern: "a-*", days: 8).isSame(as: body, of: server))
+        #expect(!RetentionPolicy(.native(prefix: "a"), days: 8).isSame(as: body, of: server))
+    }
+
+    @Test func `of two prefixes, one of which begins like the other, the longer one counts`() {
+        func priority(_ prefix: String) -> Int64 {
+            ActivationTemplate.template(
+                .native(prefix: prefix), mapping: [:], sortsByTime: true, policy: nil,
+                server: StoreServer(.elasticsearch, 9, 0))["priority"]?.integerValue ?? 0
+        }
+        #expect(priority("activations-eu") > priority("activations"), "a server refuses two of equal priority")
     }
 
     @Test func `OpenWhisk's indices keep the fields that its queries read`() {

@@ -29,19 +29,20 @@ struct ElasticsearchCheckCommand: AsyncParsableCommand {
         let isReady = findings.allSatisfy { finding in
             switch finding.state {
             case .right, .unsupported: true
-            case .missing, .differs, .hidden: false
+            case .missing, .differs, .conflicts, .hidden: false
             }
         }
         guard isReady else { throw ExitCode.failure }
     }
 
-    private static func text(_ state: StoreSetup.State) -> String {
+    static func text(_ state: StoreSetup.State) -> String {
         switch state {
         case .right: "right"
         case .missing: "missing; run escapement es setup"
         case .differs(let how): "\(how); run escapement es setup"
+        case .conflicts(let how): "\(how); setup cannot change this: re-index into an index that setup has prepared"
         case .hidden: "hidden from these credentials; check with those that ran escapement es setup"
-        case .unsupported(let why): "not possible: \(why)"
+        case .unsupported(let why): "not supported here: \(why)"
         }
     }
 }

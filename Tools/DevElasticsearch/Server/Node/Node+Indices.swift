@@ -20,7 +20,7 @@ extension Node {
                 ["settings": index.settings.nested(adding: index.systemSettings)]
             }
         case .putMapping:
-            let update = try self.mapping(.object(try request.object()))
+            let update = try self.mappingUpdate(request)
             for name in try self.resolve(request.capture("index"), request, state) {
                 try state.indices[name]?.putMapping(update)
                 if let index = state.indices[name] { try self.flush(index.log) }
@@ -72,6 +72,8 @@ extension Node {
         case .getLifecyclePolicy: return try self.getLifecyclePolicies(request, state)
         case .putStatePolicy: return try self.putStatePolicy(request, &state)
         case .getStatePolicy: return try self.getStatePolicy(request, state)
+        case .changeStatePolicy: return try self.changeStatePolicy(request, &state)
+        case .explainState: return try self.explainState(request, state)
         case .deleteLifecyclePolicy, .deleteStatePolicy:
             let name = request.capture("name")
             guard state.policies.removeValue(forKey: name) != nil else {
@@ -135,6 +137,7 @@ extension Node {
         for name in try self.resolve(expression, request, state) {
             state.indices.removeValue(forKey: name)?.log.remove()
             if state.closed.remove(name) != nil { try self.note("closed", name, .null) }
+            if state.managed.removeValue(forKey: name) != nil { try self.note("managed", name, .null) }
         }
         return .acknowledged
     }

@@ -49,6 +49,18 @@ extension Node {
         return mapping
     }
 
+    /// What a request adds to a mapping. Where there are types the address names it, and the body may.
+    func mappingUpdate(_ request: RESTRequest) throws(ElasticsearchError) -> JSONValue {
+        let body = JSONValue.object(try request.object())
+        guard let type = request.captures["type"] else { return try self.mapping(body) }
+        guard type == "_doc" else {
+            throw .illegalArgument(
+                "Rejecting mapping update to [\(request.capture("index"))] as the final mapping would have more than 1 "
+                    + "type: [_doc, \(type)]")
+        }
+        return try self.mapping(body[type] == nil ? .object([JSONMember(type, body)]) : body)
+    }
+
     private func checkTypes(_ properties: JSONValue?) throws(ElasticsearchError) {
         for field in properties?.objectValue ?? [] {
             if let type = field.value["type"]?.stringValue, self.dialect.knows(fieldType: type) == false {
@@ -211,6 +223,67 @@ extension Node {
         state.policies[name] = kept
         try self.note("policy", name, kept)
         return RESTResponse(last == nil ? 201 : 200, self.shown(name, kept))
+    }
+
+    /// The policy that a new index gets, as it is now; it stays with this version until somebody changes it.
+    func manage(_ index: String, _ state: inout State) throws(ElasticsearchError) {
+        guard self.dialect.hasStatePolicies else { return }
+        func priority(_ policy: JSONValue) -> Int64? {
+            (policy["policy"]?["ism_template"]?.arrayValue ?? []).filter { template in
+                (template["index_patterns"]?.arrayValue ?? []).contains {
+                    Wildcard($0.stringValue ?? "").matches(index)
+                }
+            }.map { $0["priority"]?.integerValue ?? 0 }.max()
+        }
+        let matching = state.policies.compactMap { policy in priority(policy.value).map { (policy.key, $0) } }
+        guard let name = matching.max(by: { $0.1 < $1.1 })?.0 else { return }
+        try self.manage(index, by: name, &state)
+    }
+
+    private func manage(_ index: String, by policy: String, _ state: inout State) throws(ElasticsearchError) {
+        let managed: JSONValue = [
+            "policy_id": .string(policy), "policy_seq_no": state.policies[policy]?["sequence"] ?? 0,
+        ]
+        state.managed[index] = managed
+        try self.note("managed", index, managed)
+    }
+
+    func changeStatePolicy(_ request: RESTRequest, _ state: inout State) throws(ElasticsearchError) -> RESTResponse {
+        let body = JSONValue.object(try request.object())
+        for member in body.objectValue ?? [] where !["policy_id", "state", "include", "is_safe"].contains(member.name) {
+            throw .illegalArgument("Invalid field: [\(member.name)] found in ChangePolicy.")
+        }
+        guard let policy = body["policy_id"]?.stringValue else {
+            throw .illegalArgument("ChangePolicy policy id is null")
+        }
+        guard state.policies[policy] != nil else {
+            throw ElasticsearchError(404, "status_exception", "Could not find policy=\(policy)")
+        }
+        var failed: [JSONValue] = []
+        var count = 0
+        for name in try self.resolve(request.capture("index"), request, state) {
+            guard state.managed[name] != nil else {
+                failed.append([
+                    "index_name": .string(name), "index_uuid": .string(state.indices[name]?.uuid ?? ""),
+                    "reason": "This index is not being managed",
+                ])
+                continue
+            }
+            try self.manage(name, by: policy, &state)
+            count += 1
+        }
+        return RESTResponse(
+            200,
+            [
+                "updated_indices": .integer(count), "failures": .bool(!failed.isEmpty),
+                "failed_indices": .array(failed),
+            ])
+    }
+
+    func explainState(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
+        let names = try self.resolve(request.capture("index"), request, state)
+        let nothing: JSONValue = ["policy_id": .null]
+        return RESTResponse(200, .object(names.map { JSONMember($0, state.managed[$0] ?? nothing) }))
     }
 
     func getStatePolicy(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {

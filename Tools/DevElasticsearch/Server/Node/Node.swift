@@ -24,6 +24,8 @@ package final class Node: Sendable {
         var legacyTemplates: [String: JSONValue] = [:]
         /// Of either kind: `policy`, and `sequence` for those of OpenSearch.
         var policies: [String: JSONValue] = [:]
+        /// By index: the policy of OpenSearch that it has, and in which version.
+        var managed: [String: JSONValue] = [:]
         /// Names of indices that neither take nor show documents.
         var closed: Set<String> = []
         /// `cluster.max_shards_per_node`; this cluster has one node.
@@ -62,6 +64,7 @@ package final class Node: Sendable {
             case "template": state.templates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "legacy-template": state.legacyTemplates[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "policy": state.policies[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
+            case "managed": state.managed[name] = header["value"].flatMap { $0 == .null ? nil : $0 }
             case "closed":
                 if header["value"] == true { state.closed.insert(name) } else { state.closed.remove(name) }
             case "shards-max": state.shardsMax = header["value"]?.integerValue.map { Int($0) } ?? Self.shardsMaxDefault
@@ -247,7 +250,10 @@ package final class Node: Sendable {
                 name: name, uuid: uuid, createdAt: self.clocks.wallNow(), settings: settings, mapping: mapping,
                 aliases: aliases, path: "\(self.folder)/indices/\(uuid).log")
             state.indices[name] = index
+            try self.manage(name, &state)
             return index
+        } catch let error as ElasticsearchError {
+            throw error
         } catch {
             throw ElasticsearchError(500, "i_o_exception", "\(error)")
         }

@@ -16,6 +16,8 @@ package struct ServerDialect: Hashable, Sendable {
     package var product: Product
     package var major: Int
     package var minor: Int
+    /// As with `xpack.ilm.enabled: false`: the addresses of policies are not there, their settings are.
+    package var isLifecycleSwitchedOff = false
 
     package init(_ product: Product, _ major: Int, _ minor: Int) {
         self.product = product
@@ -56,6 +58,7 @@ package struct ServerDialect: Hashable, Sendable {
 
     var hasComposableTemplates: Bool { self.isSince(7, 8) }
     var hasLifecyclePolicies: Bool { self.product == .elasticsearch }
+    var servesLifecyclePolicies: Bool { self.hasLifecyclePolicies && !self.isLifecycleSwitchedOff }
     var hasStatePolicies: Bool { self.isOpenSearch }
 
     /// `nil` for a field type that every server knows.

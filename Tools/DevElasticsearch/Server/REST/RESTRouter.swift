@@ -11,7 +11,7 @@ enum Endpoint: Sendable {
     case putIndexTemplate, getIndexTemplate, deleteIndexTemplate
     case putLegacyTemplate, getLegacyTemplate, deleteLegacyTemplate
     case putLifecyclePolicy, getLifecyclePolicy, deleteLifecyclePolicy
-    case putStatePolicy, getStatePolicy, deleteStatePolicy
+    case putStatePolicy, getStatePolicy, deleteStatePolicy, changeStatePolicy, explainState
 }
 
 /// Finds the endpoint for a method and path, and refuses what is unknown as the real server does.
@@ -81,6 +81,9 @@ enum RESTRouter {
         Route("POST", "/{index}/_doc", .indexDocument, writeOptions + " op_type require_alias"),
         Route("POST PUT", "/{index}/_doc/{id}", .indexDocument, writeOptions + " op_type require_alias"),
         Route("GET HEAD", "/{index}/_doc/{id}", .getDocument, getOptions),
+        // Before 8 a document's address names its type, so that an address that nobody knows may be one.
+        Route("GET HEAD", "/{index}/{type}/{id}", .getDocument, getOptions, where: \.toleratesTypes),
+        Route("POST PUT", "/{index}/{type}/{id}", .indexDocument, writeOptions + " op_type", where: \.toleratesTypes),
         Route("GET HEAD", "/{index}/_source/{id}", .getSource, getOptions),
         Route("DELETE", "/{index}/_doc/{id}", .deleteDocument, writeOptions),
         Route("POST", "/{index}/_update/{id}", .updateDocument, writeOptions + " retry_on_conflict require_alias"),
@@ -109,7 +112,10 @@ enum RESTRouter {
         Route("DELETE", "/{index}", .deleteIndex, "\(indexOptions) \(timeouts)"),
         Route("GET", "/_mapping", .getMapping, "\(indexOptions) local master_timeout"),
         Route("GET", "/{index}/_mapping", .getMapping, "\(indexOptions) local master_timeout"),
-        Route("PUT POST", "/{index}/_mapping", .putMapping, "\(indexOptions) \(timeouts) write_index_only"),
+        Route(
+            "PUT POST", "/{index}/_mapping", .putMapping, "\(indexOptions) \(timeouts) write_index_only",
+            where: { !$0.hasTypes }),
+        Route("PUT POST", "/{index}/_mapping/{type}", .putMapping, "\(indexOptions) \(timeouts)", where: \.hasTypes),
         Route("GET", "/_settings", .getSettings, "\(indexOptions) flat_settings include_defaults local master_timeout"),
         Route(
             "GET", "/{index}/_settings", .getSettings,
@@ -136,15 +142,17 @@ enum RESTRouter {
         Route("GET HEAD", "/_template/{name}", .getLegacyTemplate, templateOptions),
         Route("PUT POST", "/_template/{name}", .putLegacyTemplate, "create order master_timeout"),
         Route("DELETE", "/_template/{name}", .deleteLegacyTemplate, timeouts),
-        Route("GET", "/_ilm/policy", .getLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
-        Route("GET", "/_ilm/policy/{name}", .getLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
-        Route("PUT", "/_ilm/policy/{name}", .putLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
-        Route("DELETE", "/_ilm/policy/{name}", .deleteLifecyclePolicy, timeouts, where: \.hasLifecyclePolicies),
+        Route("GET", "/_ilm/policy", .getLifecyclePolicy, timeouts, where: \.servesLifecyclePolicies),
+        Route("GET", "/_ilm/policy/{name}", .getLifecyclePolicy, timeouts, where: \.servesLifecyclePolicies),
+        Route("PUT", "/_ilm/policy/{name}", .putLifecyclePolicy, timeouts, where: \.servesLifecyclePolicies),
+        Route("DELETE", "/_ilm/policy/{name}", .deleteLifecyclePolicy, timeouts, where: \.servesLifecyclePolicies),
         Route("GET", "/_plugins/_ism/policies/{name}", .getStatePolicy, where: \.hasStatePolicies),
         Route(
             "PUT", "/_plugins/_ism/policies/{name}", .putStatePolicy, "if_seq_no if_primary_term",
             where: \.hasStatePolicies),
         Route("DELETE", "/_plugins/_ism/policies/{name}", .deleteStatePolicy, where: \.hasStatePolicies),
+        Route("POST", "/_plugins/_ism/change_policy/{index}", .changeStatePolicy, where: \.hasStatePolicies),
+        Route("GET", "/_plugins/_ism/explain/{index}", .explainState, where: \.hasStatePolicies),
     ]
 
     private static let healthOptions =
