@@ -4,9 +4,9 @@ import JSON
 
 /// An outcome as an activation of Apache OpenWhisk, as its Elasticsearch store keeps them.
 ///
-/// A fire shows as the activation of a trigger named like the schedule: `path` is `namespace/schedule`, there is no
-/// `duration`, so that it never enters the average that OpenWhisk's scheduler takes of an action's durations. All
-/// that we know more is in the annotation `escapement`. One document that OpenWhisk cannot read breaks every
+/// A fire shows as the activation of a trigger named like the schedule: `path` is `namespace/schedule`, `start` is when it
+/// fired, `end` is 0 (OpenWhisk's "no end") and there is no `duration`, so that it never enters the average that
+/// OpenWhisk's scheduler takes of an action's durations. All that we know more is in the annotation `escapement`. One document that OpenWhisk cannot read breaks every
 /// listing of its namespace, hence `fault`.
 enum OpenWhiskDocument {
     /// Who invoked it; OpenWhisk wants five characters at least.
@@ -38,21 +38,21 @@ enum OpenWhiskDocument {
     }
 
     static func document(of outcome: OutcomeRecord, native: JSONValue) -> JSONValue {
-        let start = outcome.scheduled.milliseconds
+        // What never fired has no other time than the one it was scheduled for.
+        let start = outcome.outcome == .dispatched ? outcome.settledAt : outcome.scheduled
         let result = self.result(of: outcome).text
         let path = "\(outcome.namespace)/\(outcome.name)"
         return [
-            "@timestamp": .string(outcome.scheduled.description),
+            "@timestamp": .string(start.description),
             "activationId": .string(outcome.id.description),
             "annotations": ["path": .string(path), "kind": "escapement", "escapement": native],
-            "end": .integer(max(start, outcome.settledAt.milliseconds)),
-            "entityType": "activation", "logs": .array([]), "name": .string(outcome.name),
+            "end": 0, "entityType": "activation", "logs": .array([]), "name": .string(outcome.name),
             "namespace": .string(outcome.namespace), "path": .string(path), "publish": false,
             "response": [
                 "statusCode": .integer(self.statusCode(of: outcome.outcome)), "result": .string(result),
                 "size": .integer(result.utf8.count),
             ],
-            "start": .integer(start), "subject": .string(self.subject),
+            "start": .integer(start.milliseconds), "subject": .string(self.subject),
             "updated": .integer(outcome.settledAt.milliseconds), "version": .string(self.version),
         ]
     }

@@ -108,6 +108,28 @@ import Testing
         }
     }
 
+    @Test func `the duration check of a bound action averages OpenWhisk's records alone`() async throws {
+        try await Self.run { history, index in
+            let record = OpenWhiskIndexTests.record(namespace: history.namespace, binding: "guest/bound")
+            _ = try await history.under.client.create([
+                .init(index: index, id: "Guest/0d6f3c2f5b5a4f0c8f3c2f5b5aef0c11", body: record.bytes)
+            ])
+            try await history.under.refresh(index)
+            let answer = try await history.under.client.search(
+                index,
+                [
+                    "size": 0,
+                    "query": Self.must([
+                        ["match": ["annotations.binding": "guest/bound"]], ["match": ["name": "nightly-report"]],
+                        ["range": ["@timestamp": ["gte": .string(History.start.description)]]],
+                    ]),
+                    "aggs": ["filterAverageAggregation": ["avg": ["field": "duration"]]],
+                ])
+            #expect(answer.total?.value == 1)
+            #expect(answer.aggregations?["filterAverageAggregation"]?["value"]?.doubleValue == 41)
+        }
+    }
+
     @Test func `delete removes one activation by the term of its document id`() async throws {
         try await Self.run { history, index in
             let id = "\(history.namespace)/\(history.outcome(3).id)"
