@@ -14,13 +14,23 @@ package enum ShardPlacement {
         return ShardID(UInt16(hash % UInt64(shardCount)))
     }
 
-    /// The uid of a new timer: 16 bits of shard, then 112 random bits, so the shard can be read back
-    /// from the id alone.
-    package static func timerUID(shard: ShardID, using generator: inout some RandomNumberGenerator) -> UID {
-        var uid = UID.random(using: &generator)
+    /// The uid of a new timer: 16 bits of shard, so that it can be read back from the id alone, 2 of priority, and the last
+    /// 110 of `drawn`.
+    package static func timerUID(shard: ShardID, priority: Priority, drawn: UID) -> UID {
+        var uid = priority.inTimer(drawn)
         uid.high = uid.high & 0x0000_ffff_ffff_ffff | UInt64(shard.rawValue) << 48
         return uid
     }
+
+    /// As above, drawn from `generator`.
+    package static func timerUID(
+        shard: ShardID, priority: Priority = .normal, using generator: inout some RandomNumberGenerator
+    ) -> UID {
+        self.timerUID(shard: shard, priority: priority, drawn: UID.random(using: &generator))
+    }
+
+    /// The uid of a new schedule: 2 bits of priority, and the last 126 of `drawn`.
+    package static func scheduleUID(priority: Priority, drawn: UID) -> UID { priority.inSchedule(drawn) }
 
     /// The shard that a timer's uid carries.
     package static func shard(ofTimer uid: UID) -> ShardID { ShardID(UInt16(uid.high >> 48)) }

@@ -32,4 +32,5 @@ package enum ProblemCode {
     package static let outOfRange = "OUT_OF_RANGE"
     package static let tooMany = "TOO_MANY"
     package static let conflictingFields = "CONFLICTING_FIELDS"
+    package static let immutable = "IMMUTABLE"
 }

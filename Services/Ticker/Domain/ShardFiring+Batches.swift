@@ -4,6 +4,9 @@ import Scheduling
 
 // How what is due becomes batches.
 //
+// What is due at one instant goes in order of uid, which begins with the priority (see `Priority`). Whose uids are drawn at
+// random share an instant evenly, whatever their number.
+//
 // Each batch takes from late admissions first, then from what is due of schedules and of timers. Their
 // watermarks are apart, and so is their order: while both have something due, each has half of a batch at
 // least, so that a herd of timers holds up no schedule, nor the other way round.
@@ -66,7 +69,7 @@ extension ShardFiring {
             case (_?, nil): last.schedule = self.takeSchedule(into: &draft)
             case (nil, _?): last.timer = self.takeTimer(into: &draft)
             case (let schedule?, let timer?):
-                if draft.timers.isHalf || schedule.key < timer.key && !draft.schedules.isHalf {
+                if draft.timers.isHalf || !draft.schedules.isHalf && Self.precedes(schedule.key, timer.key) {
                     last.schedule = self.takeSchedule(into: &draft)
                 } else {
                     last.timer = self.takeTimer(into: &draft)
@@ -74,6 +77,12 @@ extension ShardFiring {
             }
         }
         return last
+    }
+
+    /// Whether what is due first of the schedules goes before what is due first of the timers.
+    private static func precedes(_ schedule: Watermark, _ timer: Watermark) -> Bool {
+        guard schedule.instant == timer.instant else { return schedule.instant < timer.instant }
+        return Priority.rank(ofSchedule: schedule.tie) < Priority.rank(ofTimer: timer.tie)
     }
 
     /// - Precondition: there is one. A queue may hold what has become different since: that is passed over.

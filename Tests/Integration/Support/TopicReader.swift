@@ -12,6 +12,8 @@ final class TopicReader: Sendable {
         var time: String
         var value: String
         var headers: [String: String]
+        /// Fires of one partition are in the order of their offsets.
+        var partition: Int32
     }
 
     private struct State {
@@ -56,8 +58,8 @@ final class TopicReader: Sendable {
                         id: text(message.header("ce_id")), key: text(message.key),
                         time: text(message.header("ce_time")), value: text(message.value),
                         headers: Dictionary(
-                            message.headers.map { ($0.name, text($0.value)) }, uniquingKeysWith: { first, _ in first }))
-                )
+                            message.headers.map { ($0.name, text($0.value)) }, uniquingKeysWith: { first, _ in first }),
+                        partition: message.partition.partition))
             }
         }
         return self.all

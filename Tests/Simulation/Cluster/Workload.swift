@@ -48,13 +48,15 @@ final class Workload: @unchecked Sendable {
     /// Every third goes to a topic of its own; the others to the cluster's.
     private var topic: String { self.count % 3 == 0 ? SimulatedCluster.otherTopic : "" }
 
+    private var priority: Priority { Priority.allCases[self.count / 3 % 3] }
+
     private func createSchedule() async {
         self.count += 1
         let name = "schedule-\(self.count)"
         let pattern = Pattern(everySeconds: Self.periods.randomElement(using: &self.random) ?? 1)
         let isCron = Bool.random(using: &self.random)
         let template = FireTemplate(origin: .schedule, namespace: "sim", name: name, topic: self.topic)
-        let uid = UID.random(using: &self.random)
+        let uid = ShardPlacement.scheduleUID(priority: self.priority, drawn: .random(using: &self.random))
         let new = NewSchedule(
             uid: uid,
             shard: ShardPlacement.shard(namespace: "sim", name: name, shardCount: SimulatedCluster.shardCount),
@@ -97,7 +99,8 @@ final class Workload: @unchecked Sendable {
             let template = FireTemplate(origin: .timer, namespace: "sim", name: name, topic: self.topic)
             new.append(
                 NewTimer(
-                    uid: ShardPlacement.timerUID(shard: shard, using: &self.random), namespace: "sim", name: name,
+                    uid: ShardPlacement.timerUID(shard: shard, priority: self.priority, using: &self.random),
+                    namespace: "sim", name: name,
                     due: now.advanced(by: delay), expireAfterMilliseconds: 0,
                     template: Array(template.encoded().readableBytesView), document: [], contentDigest: [1],
                     createdAt: now, createdBy: "simulation"))

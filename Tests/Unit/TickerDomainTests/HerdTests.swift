@@ -1,5 +1,6 @@
 import EscapementModel
 import Scheduling
+import TestSupport
 import Testing
 import TickerDomain
 
@@ -95,5 +96,92 @@ import TickerDomain
             total += self.turn(&core, now: 1006).reduce(0) { $0 + $1.occurrences.count }
         }
         #expect(total == 36_000)
+    }
+
+    // MARK: Inside an instant
+
+    /// Timers due at 1000, made in turn of each priority; the payload is the priority.
+    private func mixedTimers(_ count: Int, _ random: inout SeededRandom) -> [ShardChange<Int>] {
+        (0..<count).map { number in
+            let priority = Priority.allCases[number % 3]
+            let uid = ShardPlacement.timerUID(shard: ShardID(0), priority: priority, using: &random)
+            return self.timer(uid, payload: Int(priority.rawValue))
+        }
+    }
+
+    private func timer(_ uid: UID, payload: Int) -> ShardChange<Int> {
+        .timer(
+            TimerEntry(
+                uid: uid, revision: Revision(1), due: self.at(1000), expireAfterMilliseconds: 0, payload: payload,
+                payloadBytes: 10))
+    }
+
+    @Test func `of one instant high leaves before normal before low, as far as the credit goes`() {
+        var random = SeededRandom(seed: 3)
+        var core = self.core([self.mixedTimers(4500, &random)], batches: 2)
+        var left: [Int] = []
+        for _ in 0..<3 {
+            let batches = self.turn(&core, now: 1000)
+            left += batches.flatMap { $0.occurrences.map(\.payload) }
+            // Two batches of 1000 at a time; the last turn has what is left.
+            #expect(left == left.sorted())
+            for batch in batches {
+                _ = core.acknowledged(ShardID(0), epoch: Epoch(1), cursor: batch.to)
+            }
+            if left.count == 2000 { #expect(left.count { $0 == 0 } == 1500 && left.count { $0 == 2 } == 0) }
+        }
+        #expect(left.count == 4500)
+    }
+
+    @Test func `schedules of one instant leave by priority too, and the more urgent kind goes first`() throws {
+        var random = SeededRandom(seed: 4)
+        let schedules = (0..<900).map { number -> ShardChange<Int> in
+            let priority = Priority.allCases[number % 3]
+            return .schedule(
+                ScheduleEntry(
+                    uid: ShardPlacement.scheduleUID(priority: priority, drawn: .random(using: &random)), generation: 1,
+                    kind: .cron, createdRevision: Revision(1), replaces: false, from: self.at(0), endedRevision: nil,
+                    until: nil, plan: ListPlan(dues: [1000]), payload: Int(priority.rawValue), payloadBytes: 10))
+        }
+        var core = self.core([schedules + self.mixedTimers(90, &random)])
+        let batch = try #require(self.turn(&core, now: 1000).first)
+        let payloads = batch.occurrences.map(\.payload)
+        #expect(payloads.count == 990)
+        #expect(payloads.prefix(330).allSatisfy { $0 == 0 }, "of both kinds")
+        let ofSchedules = batch.occurrences.filter { $0.kind == .cron }.map(\.payload)
+        #expect(ofSchedules == ofSchedules.sorted())
+    }
+
+    @Test func `ten fires among another's herd of the same instant are spread over its drain`() {
+        var random = SeededRandom(seed: 5)
+        let herd = (0..<10_000).map { _ in
+            self.timer(ShardPlacement.timerUID(shard: ShardID(0), using: &random), payload: 1)
+        }
+        let few = (0..<10).map { _ in
+            self.timer(ShardPlacement.timerUID(shard: ShardID(0), using: &random), payload: 2)
+        }
+        // Whoever comes later is not later for it.
+        var core = self.core([herd + few])
+        let fires = self.turn(&core, now: 1000).flatMap { $0.occurrences.map(\.payload) }
+        #expect(fires.count == 10_010)
+        let places = fires.indices.filter { fires[$0] == 2 }
+        #expect(places.count == 10)
+        for half in [0..<5005, 5005..<10_010] { #expect(places.count { half.contains($0) } >= 2, "at \(places)") }
+        let mean = places.reduce(0, +) / 10
+        #expect((2500..<7500).contains(mean), "at \(places)")
+    }
+
+    @Test func `a herd of one shard holds back none of the few of another, of the same instant and lower priority`() {
+        var random = SeededRandom(seed: 6)
+        let herd = (0..<10_000).map { _ in
+            self.timer(ShardPlacement.timerUID(shard: ShardID(0), priority: .high, using: &random), payload: 1)
+        }
+        let few = (0..<10).map { _ in
+            self.timer(ShardPlacement.timerUID(shard: ShardID(1), priority: .low, using: &random), payload: 2)
+        }
+        var core = self.core([herd, few])
+        let fires = self.turn(&core, now: 1000).flatMap { $0.occurrences.map(\.payload) }
+        #expect(fires.count == 10_010)
+        #expect(fires.prefix(10).allSatisfy { $0 == 2 })
     }
 }

@@ -60,7 +60,8 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
     }
 
     private func show(_ before: JSONValue?, _ after: JSONValue) {
-        for name in ["labels", "annotations", "when", "target", "policy", "paused"] where before?[name] != after[name] {
+        for name in ["priority", "labels", "annotations", "when", "target", "policy", "paused"]
+        where before?[name] != after[name] {
             Console.print("  \(name)")
             if let old = before?[name] { Console.print("  - \(old.text)") }
             if let new = after[name] { Console.print("  + \(new.text)") }

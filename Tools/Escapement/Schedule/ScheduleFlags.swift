@@ -51,6 +51,10 @@ struct ScheduleFlags: ParsableArguments {
     @Option(name: .customLong("expire-after"), help: "How late a fire is still worth sending.")
     var expireAfter: String?
 
+    @Option(
+        help: "Which of the fires due at one millisecond leave first: high, normal or low; for the schedule's life.")
+    var priority: String?
+
     @OptionGroup(title: "Target")
     var target: TargetFlags
 
@@ -70,7 +74,8 @@ struct ScheduleFlags: ParsableArguments {
             "expireAfter": text(self.expireAfter),
         ])
         return .record([
-            "labels": self.target.labelMembers(), "when": when == .object([]) ? nil : when,
+            "priority": text(self.priority), "labels": self.target.labelMembers(),
+            "when": when == .object([]) ? nil : when,
             "target": try self.target.target(), "policy": policy == .object([]) ? nil : policy,
         ])
     }

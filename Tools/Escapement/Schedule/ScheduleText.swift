@@ -15,6 +15,7 @@ struct ScheduleText {
         ]
         if let action = schedule["target"]?["action"]?.stringValue { lines.append("action      \(action)") }
         if let topic = schedule["target"]?["topic"]?.stringValue { lines.append("topic       \(topic)") }
+        lines.append("priority    \(schedule.cell("priority"))")
         if let pause = schedule["pause"], pause["reason"]?.stringValue != nil {
             lines.append(
                 "paused      \(pause.cell("reason")) since \(pause.cell("since")), by \(schedule.cell("updatedBy"))")

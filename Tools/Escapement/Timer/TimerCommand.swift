@@ -24,6 +24,7 @@ struct TimerText {
             "due         \(timer.cell("dueAt")) (\(RelativeTime.text(timer.cell("dueAt"), now: self.now)))",
         ]
         if let action = timer["target"]?["action"]?.stringValue { lines.append("action      \(action)") }
+        lines.append("priority    \(timer.cell("priority"))")
         lines.append("activation  \(timer.cell("activationId"))")
         return lines
     }
@@ -58,6 +59,9 @@ struct TimerCreateCommand: AsyncParsableCommand {
     @Option(name: .customLong("expire-after"), help: "How late it is still worth firing.")
     var expireAfter: String?
 
+    @Option(help: "Which of the fires due at one millisecond leave first: high, normal or low.")
+    var priority: String?
+
     @OptionGroup(title: "Target")
     var target: TargetFlags
 
@@ -77,6 +81,7 @@ struct TimerCreateCommand: AsyncParsableCommand {
                 "id": self.id.map { .string($0) }, "delay": self.delay.map { .string($0) },
                 "at": self.at.map { .string($0) }, "target": try self.target.target(),
                 "policy": self.expireAfter.map { ["expireAfter": .string($0)] }, "labels": self.target.labelMembers(),
+                "priority": self.priority.map { .string($0) },
             ])
             let timer = try await api.document(
                 .post, "\(api.home)/timers", query: self.write.query, body: document, headers: self.write.headers)

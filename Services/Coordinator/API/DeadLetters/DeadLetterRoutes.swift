@@ -85,11 +85,10 @@ extension APIServer {
         else {
             return result("gone", "'\(name)' is no longer kept; create it anew")
         }
-        var uid = id.uid
-        let shard = UInt64(Int(uid.low % UInt64(self.settings.shardCount)))
-        uid.high = uid.high & 0x0000_ffff_ffff_ffff | shard << 48
+        let shard = ShardID(UInt16(id.uid.low % UInt64(self.settings.shardCount)))
         let timer = NewTimer(
-            uid: uid, namespace: call.namespace, name: "replay-\(id)", due: origin.at, expireAfterMilliseconds: 0,
+            uid: ShardPlacement.timerUID(shard: shard, priority: .normal, drawn: id.uid), namespace: call.namespace,
+            name: "replay-\(id)", due: origin.at, expireAfterMilliseconds: 0,
             template: template,
             document: JSONValue.record(["labels": ["escapement/replay-of": .string(id.description)]]).bytes,
             contentDigest: Array(id.description.utf8), createdAt: origin.at, createdBy: origin.by)

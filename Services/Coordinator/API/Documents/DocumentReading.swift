@@ -25,6 +25,11 @@ struct DocumentReading: Sendable {
         return name
     }
 
+    /// The priority, when the document says one.
+    func priority(_ reader: inout ObjectReader) -> Priority? {
+        reader.word("priority", ["high": .high, "normal": .normal, "low": .low])
+    }
+
     /// Labels: short texts by which objects are found. Sorted by name.
     func labels(_ reader: inout ObjectReader) -> [JSONMember] {
         self.texts("labels", &reader) { text in

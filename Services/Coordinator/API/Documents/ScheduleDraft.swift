@@ -8,6 +8,9 @@ import WireProtocol
 
 /// A schedule as a user wrote it, read and checked.
 struct ScheduleDraft: Sendable {
+    /// Carries the priority.
+    var uid: UID
+    var priority: Priority
     var name: String
     var labels: [JSONMember]
     var annotations: [JSONMember]
@@ -17,20 +20,58 @@ struct ScheduleDraft: Sendable {
     /// `nil` when the document does not say.
     var paused: Bool?
 
+    /// What is there when a document changes it.
+    struct InForce: Sendable {
+        var uid: UID
+        var priority: Priority
+        /// `nil` when it cannot be read any more.
+        var definition: ScheduleDefinition?
+
+        init(_ stored: StoredSchedule) throws {
+            self.uid = stored.uid
+            self.priority = Priority(ofDocument: try JSONParser.parse(stored.body.document))
+            self.definition = WhenDocument.read(try JSONParser.parse(stored.body.when)).definition
+        }
+    }
+
     /// Members that the server adds and that come back when an object that was read is sent again.
     private static let serverFields = [
         "uid", "generation", "createdAt", "createdBy", "updatedAt", "updatedBy", "pause", "status",
     ]
 
-    /// Reads a document.
+    /// Reads the document of a new schedule.
     ///
     /// - Parameters:
     ///   - name: the name in the path, with which the document's must agree; `nil` requires one in the document.
-    ///   - uid: what `H` is drawn from.
-    ///   - known: the definition in force; one that is as it was need not have anything left to fire.
+    ///   - drawn: of which its uid is made.
     /// - Throws: everything that is wrong with it.
     static func read(
-        _ value: JSONValue, name: String?, uid: UID, known: ScheduleDefinition? = nil, _ reading: DocumentReading
+        _ value: JSONValue, name: String?, drawn: UID, _ reading: DocumentReading
+    ) throws(Problem) -> ScheduleDraft {
+        try self.read(value, name: name, reading) { reader in
+            let priority = reading.priority(&reader) ?? .normal
+            return (ShardPlacement.scheduleUID(priority: priority, drawn: drawn), priority, nil)
+        }
+    }
+
+    /// Reads a document that changes a schedule. A definition that is as it was need not have anything left to fire.
+    static func read(
+        _ value: JSONValue, name: String, changing known: InForce, _ reading: DocumentReading
+    ) throws(Problem) -> ScheduleDraft {
+        try self.read(value, name: name, reading) { reader in
+            if let priority = reading.priority(&reader), priority != known.priority {
+                reader.note(
+                    "priority", ProblemCode.immutable,
+                    "is \(known.priority.word) for the life of the schedule; "
+                        + "delete it and create it anew, or create one under another name")
+            }
+            return (known.uid, known.priority, known.definition)
+        }
+    }
+
+    private static func read(
+        _ value: JSONValue, name: String?, _ reading: DocumentReading,
+        identity: (inout ObjectReader) -> (uid: UID, priority: Priority, known: ScheduleDefinition?)
     ) throws(Problem) -> ScheduleDraft {
         var reader = ObjectReader(value, at: "")
         if !reader.problems.isEmpty { throw Problem.invalid(reader.problems) }
@@ -44,6 +85,7 @@ struct ScheduleDraft: Sendable {
             reader.note("namespace", ProblemCode.conflictingFields, "must be '\(reading.namespace)', as in the path")
         }
         for field in self.serverFields { _ = reader.value(field) }
+        let (uid, priority, known) = identity(&reader)
         let labels = reading.labels(&reader)
         let annotations = reading.annotations(&reader)
         reader.require("when")
@@ -55,8 +97,8 @@ struct ScheduleDraft: Sendable {
         let all = reader.finish()
         guard all.isEmpty, let definition, let name = name ?? given else { throw Problem.invalid(all) }
         return ScheduleDraft(
-            name: name, labels: labels, annotations: annotations, definition: definition, target: target,
-            policy: policy, paused: paused)
+            uid: uid, priority: priority, name: name, labels: labels, annotations: annotations, definition: definition,
+            target: target, policy: policy, paused: paused)
     }
 
     private static func definition(
@@ -104,7 +146,7 @@ struct ScheduleDraft: Sendable {
     /// What the user wrote, with defaults filled in and in one order.
     var document: JSONValue {
         .record([
-            "labels": self.labels.isEmpty ? nil : .object(self.labels),
+            "priority": self.priority.stored, "labels": self.labels.isEmpty ? nil : .object(self.labels),
             "annotations": self.annotations.isEmpty ? nil : .object(self.annotations),
             "when": WhenDocument.write(self.definition), "target": self.target.write(),
             "policy": self.policy.write(scope: .schedule),

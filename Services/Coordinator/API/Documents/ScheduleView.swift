@@ -38,21 +38,23 @@ struct ScheduleView: Sendable {
     ///
     /// - Parameter isDeleted: whether the version is the last one of a schedule that is gone.
     func document(_ stored: StoredSchedule, isDeleted: Bool = false) throws -> JSONValue {
-        guard case .object(let written) = try JSONParser.parse(stored.body.document) else {
+        let document = try JSONParser.parse(stored.body.document)
+        guard case .object(let written) = document else {
             throw StoreError(.corrupt, operation: "read schedule", detail: "the document is not an object")
         }
         let head = JSONValue.record([
             "uid": .string(stored.uid.uuid), "namespace": .string(stored.namespace), "name": .string(stored.name),
             "generation": .integer(stored.generation), "createdAt": .string(stored.createdAt.description),
             "createdBy": .string(stored.createdBy), "updatedAt": .string(stored.updatedAt.description),
-            "updatedBy": .string(stored.updatedBy),
+            "updatedBy": .string(stored.updatedBy), "priority": .string(Priority(ofDocument: document).word),
         ])
         let isPaused = stored.isPaused(at: self.now)
         let tail = JSONValue.record([
             "paused": .bool(isPaused), "pause": isPaused ? stored.pause.map(Self.document) : nil,
             "status": self.status(stored, isDeleted: isDeleted),
         ])
-        return .object((head.objectValue ?? []) + written + (tail.objectValue ?? []))
+        return .object(
+            (head.objectValue ?? []) + written.filter { $0.name != "priority" } + (tail.objectValue ?? []))
     }
 
     /// Why it does not fire.

@@ -16,6 +16,7 @@ struct TimerDraft: Sendable {
     var target: TargetDocument
     var policy: PolicyDocument
     var labels: [JSONMember]
+    var priority: Priority
 
     /// The longest delay, ten years and some days.
     static let delayMax = WhenDocument.delayMax
@@ -36,6 +37,7 @@ struct TimerDraft: Sendable {
         let (policy, problems) = PolicyDocument.read(reader.value("policy"), scope: .timer)
         reader.note(problems)
         let labels = reading.labels(&reader)
+        let priority = reading.priority(&reader) ?? .normal
         let all = reader.finish()
         guard all.isEmpty else { throw Problem.invalid(all) }
         let due: WallInstant
@@ -50,14 +52,16 @@ struct TimerDraft: Sendable {
         case (nil, nil):
             preconditionFailure("a timer without delay and at has problems")
         }
-        return TimerDraft(name: name, due: due, spokenDue: spoken, target: target, policy: policy, labels: labels)
+        return TimerDraft(
+            name: name, due: due, spokenDue: spoken, target: target, policy: policy, labels: labels, priority: priority)
     }
 
-    /// What the store keeps, in the shard that `uid` carries.
+    /// What the store keeps. `uid` carries its shard and its priority.
     func timer(uid: UID, namespace: String, now: WallInstant, by identity: String, traceparent: String) -> NewTimer {
         let name = self.name ?? uid.hex
         let document = JSONValue.record([
-            "labels": self.labels.isEmpty ? nil : .object(self.labels), "target": self.target.write(),
+            "priority": self.priority.stored, "labels": self.labels.isEmpty ? nil : .object(self.labels),
+            "target": self.target.write(),
             "policy": self.policy.write(scope: .timer),
         ])
         let template = FireTemplate(

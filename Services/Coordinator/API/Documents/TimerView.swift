@@ -9,7 +9,8 @@ struct TimerView: Sendable {
     let now: WallInstant
 
     func document(_ stored: StoredTimer) throws -> JSONValue {
-        guard case .object(let written) = try JSONParser.parse(stored.document) else {
+        let document = try JSONParser.parse(stored.document)
+        guard case .object(let written) = document else {
             throw StoreError(.corrupt, operation: "read timer", detail: "the document is not an object")
         }
         // Whether it has fired is in its record, under this id.
@@ -20,9 +21,10 @@ struct TimerView: Sendable {
             "dueAt": .string(stored.due.description), "createdAt": .string(stored.createdAt.description),
             "createdBy": .string(stored.createdBy), "state": .string(state),
             "shard": .integer(stored.shard.rawValue), "activationId": .string(activation.description),
+            "priority": .string(Priority(ofDocument: document).word),
         ])
         guard case .object(let members) = head else { preconditionFailure("a record is an object") }
-        return .object(members + written)
+        return .object(members + written.filter { $0.name != "priority" })
     }
 
     static func path(of stored: StoredTimer) -> String { "/v1/namespaces/\(stored.namespace)/timers/\(stored.name)" }

@@ -88,9 +88,9 @@ package struct CanaryKeeper: Sendable {
         if known != nil { return }
         let now = server.clocks.wallNow()
         var generator = SystemRandomNumberGenerator()
-        let uid = UID.random(using: &generator)
+        // Late, it would tell of a herd, not of a fault.
         let document: JSONValue = [
-            "name": .string(Self.name), "when": ["every": .string(Self.interval)],
+            "name": .string(Self.name), "priority": "high", "when": ["every": .string(Self.interval)],
             "target": [
                 "action": "/escapement/canary", "topic": .string("escapement.\(server.settings.cluster).canary"),
             ],
@@ -98,9 +98,10 @@ package struct CanaryKeeper: Sendable {
         let reading = DocumentReading(
             settings: server.settings, zones: server.zones, namespace: Self.namespace, now: now,
             intervalMinMilliseconds: nil)
-        let draft = try ScheduleDraft.read(document, name: nil, uid: uid, reading)
+        let draft = try ScheduleDraft.read(
+            document, name: nil, drawn: .random(using: &generator), reading)
         let new = NewSchedule(
-            uid: uid, shard: server.shard(namespace: Self.namespace, name: Self.name), namespace: Self.namespace,
+            uid: draft.uid, shard: server.shard(namespace: Self.namespace, name: Self.name), namespace: Self.namespace,
             name: Self.name, createdAt: now, createdBy: Self.author, body: draft.body(namespace: Self.namespace))
         let origin = ChangeOrigin(at: now, by: Self.author)
         if case .outcome(.created(let stored)) = try await server.store.createSchedule(new, origin: origin) {

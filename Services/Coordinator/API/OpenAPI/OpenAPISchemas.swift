@@ -31,6 +31,10 @@ enum OpenAPISchemas {
     private static let name: JSONValue = [
         "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
     ]
+    private static let priority: JSONValue = [
+        "type": "string", "enum": .array(Priority.allCases.map { .string($0.word) }),
+        "description": "Which of the fires due at the same millisecond leave first",
+    ]
     private static let texts: JSONValue = ["type": "object", "additionalProperties": ["type": "string"]]
     private static func oneOrMany(_ item: JSONValue) -> JSONValue { ["oneOf": [item, self.list(of: item)]] }
     private static func nullable(_ schema: JSONValue) -> JSONValue { ["oneOf": [schema, ["type": "null"]]] }
@@ -103,6 +107,7 @@ enum OpenAPISchemas {
                 [
                     "id": self.name, "delay": self.duration, "at": OpenAPI.instant,
                     "target": OpenAPI.reference("Target"), "policy": OpenAPI.reference("Policy"), "labels": self.texts,
+                    "priority": self.priority,
                 ], isClosed: true),
             "TimerBatchLine": [
                 "description": "One line of NDJSON each; the first may hold defaults",
@@ -123,6 +128,7 @@ enum OpenAPISchemas {
         [
             "name": self.name, "labels": self.texts, "annotations": self.texts, "when": OpenAPI.reference("When"),
             "target": OpenAPI.reference("Target"), "policy": OpenAPI.reference("Policy"), "paused": ["type": "boolean"],
+            "priority": self.priority,
         ]
     }
 
@@ -132,6 +138,7 @@ enum OpenAPISchemas {
                 [
                     "uid": self.text, "namespace": self.name, "name": self.name, "generation": self.number,
                     "createdAt": OpenAPI.instant, "createdBy": self.text, "updatedAt": OpenAPI.instant,
+                    "priority": self.priority,
                     "labels": self.texts, "annotations": self.texts, "when": OpenAPI.reference("When"),
                     "target": OpenAPI.reference("Target"), "policy": OpenAPI.reference("Policy"),
                     "paused": ["type": "boolean"], "status": ["type": "object"],
@@ -141,7 +148,8 @@ enum OpenAPISchemas {
                     "id": self.name, "uid": self.text, "namespace": self.name, "dueAt": OpenAPI.instant,
                     "createdAt": OpenAPI.instant, "createdBy": self.text,
                     "state": ["type": "string", "enum": ["pending", "due", "cancelled"]], "shard": self.number,
-                    "activationId": self.text, "labels": self.texts, "target": OpenAPI.reference("Target"),
+                    "activationId": self.text, "priority": self.priority, "labels": self.texts,
+                    "target": OpenAPI.reference("Target"),
                     "policy": OpenAPI.reference("Policy"), "confirmed": ["type": "boolean"],
                 ], required: ["id", "uid", "namespace", "dueAt", "state"]),
             "TimerBatchResult": self.object(

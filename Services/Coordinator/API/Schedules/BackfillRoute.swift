@@ -154,14 +154,14 @@ extension APIServer {
         let namesNeighbours = template.namesNeighbours
         return occurrences.enumerated().map { index, occurrence in
             let instant = occurrence.scheduled
-            var uid: UID
+            let drawn: UID
             if request.skipsFired {
-                uid = Self.backfillUID(stored, instant)
+                drawn = Self.backfillUID(stored, instant)
             } else {
-                uid = repetition?.uid(index) ?? UID.random(using: &generator)
+                drawn = repetition?.uid(index) ?? UID.random(using: &generator)
             }
-            // In the shard of the schedule, next to its own fires.
-            uid.high = uid.high & 0x0000_ffff_ffff_ffff | UInt64(stored.shard.rawValue) << 48
+            // In the shard of the schedule, next to its own fires, and behind those that are due now.
+            let uid = ShardPlacement.timerUID(shard: stored.shard, priority: .low, drawn: drawn)
             template.backfills = instant
             if namesNeighbours { template.neighbours = compiled.neighbours(of: occurrence) }
             let due = now.advanced(by: .milliseconds(Int64(index) * 1000 / request.rate))
@@ -169,10 +169,11 @@ extension APIServer {
                 uid: uid, namespace: call.namespace, name: "backfill-\(uid.hex)", due: due,
                 expireAfterMilliseconds: 0, template: Array(template.encoded().readableBytesView),
                 document: JSONValue.record([
+                    "priority": Priority.low.stored,
                     "labels": [
                         "escapement/backfill-of": .string(stored.name),
                         "escapement/scheduled-at": .string(instant.description),
-                    ]
+                    ],
                 ]).bytes, contentDigest: Array(uid.hex.utf8), createdAt: now, createdBy: call.caller.identity)
         }
     }

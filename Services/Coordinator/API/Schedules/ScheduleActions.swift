@@ -114,14 +114,17 @@ extension APIServer {
         template.traceparent = call.traceparent
         let repetition = try Repetition(call, body: bytes, now: now)
         var generator = SystemRandomNumberGenerator()
-        var uid = repetition?.uid(0) ?? UID.random(using: &generator)
+        let priority = Priority(ofDocument: try JSONParser.parse(stored.body.document))
         // In the shard of the schedule, next to its own fires.
-        uid.high = uid.high & 0x0000_ffff_ffff_ffff | UInt64(stored.shard.rawValue) << 48
+        let uid = ShardPlacement.timerUID(
+            shard: stored.shard, priority: priority, drawn: repetition?.uid(0) ?? UID.random(using: &generator))
         let timer = NewTimer(
             uid: uid, namespace: call.namespace, name: "trigger-\(uid.hex)", due: now,
             expireAfterMilliseconds: template.expireAfterMilliseconds,
             template: Array(template.encoded().readableBytesView),
-            document: JSONValue.record(["labels": ["escapement/trigger-of": .string(stored.name)]]).bytes,
+            document: JSONValue.record([
+                "priority": priority.stored, "labels": ["escapement/trigger-of": .string(stored.name)],
+            ]).bytes,
             contentDigest: uid.hex.utf8.map { $0 }, createdAt: now, createdBy: call.caller.identity)
         return try await self.once(repetition) { key in
             guard case .outcome(let outcomes) = try await self.store.createTimers([timer], key: key) else {

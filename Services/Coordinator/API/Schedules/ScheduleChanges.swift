@@ -31,8 +31,7 @@ extension APIServer {
             }
             return try await self.putNew(call, document, name: name, reading)
         }
-        let known = WhenDocument.read(try JSONParser.parse(existing.body.when)).definition
-        let draft = try ScheduleDraft.read(document, name: name, uid: existing.uid, known: known, reading)
+        let draft = try ScheduleDraft.read(document, name: name, changing: try .init(existing), reading)
         return try await self.change(
             call, existing, self.change(of: existing, to: draft, reading), expected: expected, reading)
     }
@@ -41,12 +40,11 @@ extension APIServer {
         _ call: APICall, _ document: JSONValue, name: String, _ reading: DocumentReading
     ) async throws -> Response {
         var generator = SystemRandomNumberGenerator()
-        let uid = UID.random(using: &generator)
-        let draft = try ScheduleDraft.read(document, name: name, uid: uid, reading)
+        let draft = try ScheduleDraft.read(document, name: name, drawn: .random(using: &generator), reading)
         if let fault = NameGrammar.fault(in: name) {
             throw Problem.invalid([Problem.Fault(.pointer("/name"), ProblemCode.invalidName, "name \(fault)")])
         }
-        let new = self.new(draft, uid: uid, call, reading)
+        let new = self.new(draft, call, reading)
         if call.isDryRun { return try self.answer(StoredSchedule(new, revision: .none)).response() }
         try await self.checkScheduleQuota(call.namespace)
         switch try await self.store.createSchedule(new, origin: self.origin(call, at: reading.now, key: nil)) {
@@ -77,9 +75,8 @@ extension APIServer {
         // A merge says what is to be, whatever the rest has become: done again when somebody was faster.
         for _ in 0..<Self.mergeTriesMax {
             let existing = try await self.existing(call)
-            let known = WhenDocument.read(try JSONParser.parse(existing.body.when)).definition
             let merged = MergePatch.apply(patch, to: try JSONParser.parse(existing.body.document))
-            let draft = try ScheduleDraft.read(merged, name: existing.name, uid: existing.uid, known: known, reading)
+            let draft = try ScheduleDraft.read(merged, name: existing.name, changing: try .init(existing), reading)
             let change = self.change(of: existing, to: draft, reading)
             do {
                 return try await self.change(

@@ -135,9 +135,9 @@ extension APIServer {
         let reading = try await self.reading(call)
         let repetition = try Repetition(call, body: bytes, now: reading.now)
         var generator = SystemRandomNumberGenerator()
-        let uid = repetition?.uid(0) ?? UID.random(using: &generator)
-        let draft = try ScheduleDraft.read(try call.parse(bytes), name: nil, uid: uid, reading)
-        let new = self.new(draft, uid: uid, call, reading)
+        let drawn = repetition?.uid(0) ?? UID.random(using: &generator)
+        let draft = try ScheduleDraft.read(try call.parse(bytes), name: nil, drawn: drawn, reading)
+        let new = self.new(draft, call, reading)
         if call.isDryRun { return try self.answer(StoredSchedule(new, revision: .none)).response() }
         try await self.checkScheduleQuota(call.namespace)
         return try await self.once(repetition) { key in
@@ -155,9 +155,9 @@ extension APIServer {
         }
     }
 
-    func new(_ draft: ScheduleDraft, uid: UID, _ call: APICall, _ reading: DocumentReading) -> NewSchedule {
+    func new(_ draft: ScheduleDraft, _ call: APICall, _ reading: DocumentReading) -> NewSchedule {
         NewSchedule(
-            uid: uid, shard: self.shard(namespace: call.namespace, name: draft.name), namespace: call.namespace,
+            uid: draft.uid, shard: self.shard(namespace: call.namespace, name: draft.name), namespace: call.namespace,
             name: draft.name, createdAt: reading.now, createdBy: call.caller.identity,
             body: draft.body(namespace: call.namespace),
             pause: draft.paused == true

@@ -35,7 +35,8 @@ extension APIServer {
             guard let draft = line.draft else { continue }
             new.append(
                 draft.timer(
-                    uid: uids.next(), namespace: call.namespace, now: reading.now, by: call.caller.identity,
+                    uid: uids.next(draft.priority), namespace: call.namespace, now: reading.now,
+                    by: call.caller.identity,
                     traceparent: call.traceparent))
             places.append(index)
         }

@@ -60,7 +60,7 @@ extension APIServer {
         let repetition = try Repetition(call, body: bytes, now: reading.now)
         var uids = TimerUIDs(repetition, shardCount: self.settings.shardCount)
         let new = draft.timer(
-            uid: uids.next(), namespace: call.namespace, now: reading.now, by: call.caller.identity,
+            uid: uids.next(draft.priority), namespace: call.namespace, now: reading.now, by: call.caller.identity,
             traceparent: call.traceparent)
         if call.isDryRun { return try self.answer(StoredTimer(preview: new)).response() }
         try await self.checkTimerQuota(call.namespace, adding: 1)

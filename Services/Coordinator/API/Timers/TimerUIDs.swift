@@ -18,11 +18,10 @@ struct TimerUIDs {
         self.firstShard = Int(draw % UInt64(shardCount))
     }
 
-    mutating func next() -> UID {
-        let shard = UInt64((self.firstShard + self.index) % self.shardCount)
-        var uid = self.repetition?.uid(self.index) ?? UID.random(using: &self.generator)
-        uid.high = uid.high & 0x0000_ffff_ffff_ffff | shard << 48
+    mutating func next(_ priority: Priority = .normal) -> UID {
+        let shard = ShardID(UInt16((self.firstShard + self.index) % self.shardCount))
+        let drawn = self.repetition?.uid(self.index) ?? UID.random(using: &self.generator)
         self.index += 1
-        return uid
+        return ShardPlacement.timerUID(shard: shard, priority: priority, drawn: drawn)
     }
 }
