@@ -114,9 +114,11 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
 
     // MARK: - The lane
 
-    /// The lane answered `Open`.
+    /// The lane answered `Open`. Afterwards `hasContents` tells whether what was loaded before is of use.
     package mutating func opened(cursor: Cursor, credit: Credit) {
         guard self.phase == .opening else { return }
+        // Timers due before the cursor may have to be admitted late. Who has not loaded so far does not know them all.
+        if self.isLoaded, cursor.delay.instant > self.horizon { self.clearContents() }
         self.credit = credit
         self.issued = cursor
         self.settled = cursor

@@ -310,8 +310,10 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
         _ shard: ShardID, epoch: Epoch, cursor: Cursor, credit: Credit
     ) -> [TickerAction<Payload>] {
         guard self.holdings[shard]?.firing.epoch == epoch else { return [] }
+        let hadContents = self.holdings[shard]?.firing.hasContents == true
         self.holdings[shard]?.isOpening = false
         self.holdings[shard]?.firing.opened(cursor: cursor, credit: credit)
+        if hadContents, self.holdings[shard]?.firing.hasContents == false { self.holdings[shard]?.isRequested = false }
         return self.advance(shard) + self.noteActivity(shard)
     }
 

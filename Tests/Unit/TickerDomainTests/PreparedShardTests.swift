@@ -85,6 +85,22 @@ import TickerDomain
         #expect(self.words(core.assigned(self.shard, epoch: Epoch(6))) == ["open 6"], "loaded like any other shard")
     }
 
+    @Test func `what does not reach to the cursor is loaded anew, with what came late`() {
+        var core = self.prepared()
+        #expect(self.words(core.assigned(self.shard, epoch: Epoch(6))) == ["open 6", "contents 6 since 3"])
+        #expect(self.fires(&core, now: 80_000).isEmpty, "the lane is out of reach for this ticker")
+        // Due beyond what is loaded, which ends after a minute.
+        _ = core.delta(self.shard, [self.timer(4, due: 70_000, 4)], from: Revision(3), through: Revision(4))
+        // The former owner, cut off from the leader, has gone on without the news.
+        let actions = core.opened(
+            self.shard, epoch: Epoch(6), cursor: self.cursor(80_000, 3), credit: Credit(batches: 4, bytes: 1 << 20))
+        #expect(self.words(actions) == ["contents 6 since 0"])
+        #expect(self.fires(&core, now: 80_001).isEmpty)
+        _ = core.page(
+            self.shard, epoch: Epoch(6), [self.timer(4, due: 70_000, 4)], revision: Revision(4), last: true)
+        #expect(self.fires(&core, now: 80_002) == [70_000])
+    }
+
     @Test func `it is forgotten after a while, and when the leader is lost`() {
         var core = self.prepared()
         #expect(self.fires(&core, now: 30_000).isEmpty)
