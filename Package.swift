@@ -239,8 +239,8 @@ let testTargets: [Target] = [
     tests(
         "HTTPServerTests", "Tests/Unit/HTTPServerTests",
         [
-            "HTTPServer", "Observability", "ServiceConfiguration", "JSON", "TLS", hummingbird, nioCore, nioPosix,
-            nioEmbedded, logging, lifecycle,
+            "HTTPServer", "HTTPClient", "Observability", "ServiceConfiguration", "JSON", "TLS", hummingbird, nioCore,
+            nioPosix, nioEmbedded, logging, lifecycle,
         ]),
     tests(
         "TelemetryTests", "Tests/Unit/TelemetryTests",

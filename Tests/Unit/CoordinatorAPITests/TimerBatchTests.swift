@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import EscapementModel
 import HTTPClient
 import JSON
@@ -119,6 +120,57 @@ import Testing
             #expect(timer.document["dueAt"]?.stringValue == "2026-12-01T00:00:00.000Z")
             #expect(timer.document["target"]?["action"]?.stringValue == "/guest/a")
             #expect(timer.document["target"]?["payload"]?.text == "{\"n\":1}")
+        }
+    }
+
+    /// Sends a body whose encoding is said, as it is.
+    private func send(_ calls: Calls, gzip bytes: [UInt8], to path: String = "/batch") async throws -> Reply {
+        try await calls.send(
+            .post, "\(Samples.timers)\(path)", bytes: bytes,
+            contentType: path.isEmpty ? "application/json" : "application/x-ndjson",
+            headers: ["Content-Encoding": "gzip"])
+    }
+
+    @Test func `a batch may come as gzip`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let body = self.ndjson([["id": "a", "delay": "1h"], ["id": "b", "delay": "1h"]])
+            let reply = try await self.send(calls, gzip: Gzip.compress(body))
+            #expect(reply.document["accepted"] == 2)
+            // What is said to be gzip is not read as anything else.
+            for wrong in [body, Array(Gzip.compress(body).dropLast(9)), Gzip.compress(body) + [0]] {
+                let refused = try await self.send(calls, gzip: wrong)
+                #expect(refused.status == 400)
+            }
+        }
+        #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 10).map(\.name) == ["a", "b"])
+    }
+
+    @Test func `a small body that unfolds beyond the bound is refused, and none of it is stored`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let bound = APISettings(cluster: "test", shardCount: 1, authentication: .open).batchByteCountMax
+            let line = Array(#"{"id":"a","delay":"1h"}"#.utf8)
+            let bomb = Gzip.compress(line + [UInt8](repeating: 0x0a, count: bound + 1 - line.count))
+            #expect(bomb.count < bound / 100)
+            let refused = try await self.send(calls, gzip: bomb)
+            #expect(refused.status == 413)
+            #expect(refused.faults == [" PAYLOAD_TOO_LARGE"])
+            #expect(refused.document["detail"]?.stringValue?.contains("\(bound) bytes") == true)
+            // A document alone has a narrower bound.
+            let narrow = Gzip.compress(line + [UInt8](repeating: 0x20, count: bound / 4))
+            #expect(try await self.send(calls, gzip: narrow, to: "").status == 413)
+            #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
+        }
+    }
+
+    @Test func `empty lines count as lines and cost nothing else`() async throws {
+        let api = try await TestAPI()
+        try await api.serve { calls in
+            let body = [UInt8](repeating: 0x0a, count: 100_000) + Array(#"{"id":"a","delay":"1h"}"#.utf8)
+            let reply = try await self.send(calls, gzip: Gzip.compress(body), to: "/batch?results=all")
+            #expect(reply.document["accepted"] == 1)
+            #expect(reply.document["results"]?[0]?["line"] == 100_001)
         }
     }
 }

@@ -32,20 +32,26 @@ struct TimerBatch: Sendable {
     static func read(ndjson bytes: [UInt8], call: APICall, _ reading: DocumentReading) throws(Problem) -> TimerBatch {
         var batch = TimerBatch()
         var defaults: JSONValue?
-        for (index, line) in bytes.split(separator: 0x0a, omittingEmptySubsequences: false).enumerated() {
+        // One line at a time: a small body may unfold to millions of empty ones.
+        var rest = bytes[...]
+        var number = 0
+        while !rest.isEmpty {
+            let line = rest[..<(rest.firstIndex(of: 0x0a) ?? rest.endIndex)]
+            rest = rest.dropFirst(line.count + 1)
+            number += 1
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x0d || $0 == 0x09 }) { continue }
             let value: JSONValue
             do throws(Problem) {
                 value = try call.parse(line)
             } catch {
-                try batch.add(Line(number: index + 1, id: nil, draft: nil, status: .rejected(error.faults)), reading)
+                try batch.add(Line(number: number, id: nil, draft: nil, status: .rejected(error.faults)), reading)
                 continue
             }
             if batch.lines.isEmpty, defaults == nil, let found = value["defaults"] {
                 defaults = try Self.defaults(found, of: value)
                 continue
             }
-            try batch.add(value, number: index + 1, defaults: defaults, reading)
+            try batch.add(value, number: number, defaults: defaults, reading)
         }
         return batch
     }
