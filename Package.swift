@@ -305,8 +305,8 @@ let testTargets: [Target] = [
         "IntegrationTests", "Tests/Integration",
         [
             "HTTPClient", "KafkaClient", "DispatcherKafka", "ServiceConfiguration", "ElasticsearchSupport",
-            "PostgresSupport", "TelemetrySupport", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL", nioCore,
-            nioPosix, logging,
+            "PostgresSupport", "TelemetrySupport", "JSON", "WireProtocol", "Transport", "TLS", "COpenSSL",
+            "HTTPServer", hummingbird, nioCore, nioPosix, logging,
         ]),
 ]
 

@@ -72,6 +72,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
     package var webTargets: WebTargetPolicy
     /// PEM; `nil`: the system's authorities.
     package var webAuthorityFile: String?
+    /// Requests to one host that are under way at a time.
+    package var webRequestsPerHostMax: Int
     /// `https://host` of OpenWhisk's controller; `nil` refuses its triggers and actions.
     package var whiskHost: String?
     /// A directory with a file for each namespace that holds `uuid:key`.
@@ -101,6 +103,7 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.deliveryMode = deliveryMode
         self.journalLoss = .halt
         self.webTargets = .public
+        self.webRequestsPerHostMax = 32
     }
 
     package init(reading reader: inout ConfigurationReader) {
@@ -121,6 +124,8 @@ package struct DispatcherConfiguration: ReadableConfiguration {
         self.journalLoss = reader.choice("ESCAPEMENT_JOURNAL_LOSS", default: self.journalLoss)
         self.webTargets = reader.choice("ESCAPEMENT_HTTP_TARGETS", default: self.webTargets)
         self.webAuthorityFile = reader.file("ESCAPEMENT_HTTP_TARGETS_CA_FILE")
+        self.webRequestsPerHostMax = reader.integer(
+            "ESCAPEMENT_HTTP_TARGETS_REQUESTS_PER_HOST", default: self.webRequestsPerHostMax, in: 1...256)
         self.webSecretsDirectory = reader.text("ESCAPEMENT_HTTP_TARGETS_SECRETS_DIR")
         self.whiskHost = reader.value(
             "ESCAPEMENT_OPENWHISK_API_HOST", default: nil, expected: "https://host, without a path",

@@ -101,6 +101,8 @@ enum SettingMeanings {
             "Which HTTP targets fires may go to; `public`: no private networks.",
         "ESCAPEMENT_HTTP_TARGETS_CA_FILE":
             "PEM: the authorities that sign HTTP targets.",
+        "ESCAPEMENT_HTTP_TARGETS_REQUESTS_PER_HOST":
+            "Requests of one dispatcher to one host that are under way at a time; 512 to all hosts together.",
         "ESCAPEMENT_HTTP_TARGETS_SECRETS_DIR":
             "A directory with a file `namespace.name` for each secret that signs requests.",
         "ESCAPEMENT_HTTP_TLS_CERT_FILE":

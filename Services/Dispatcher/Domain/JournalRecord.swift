@@ -18,17 +18,17 @@ package struct JournalRecord: Equatable, Sendable {
     /// The node that wrote it.
     package var dispatcher: NodeID
     package var body: Body
-    /// Of an entry: the offset in the lane's partition of parked deliveries up to which all is settled. Part of the same
-    /// transaction as what came of those fires, so each is taken up once.
-    package var parkedNext: Int64
+    /// Of an entry: what is settled in the lane's partition of fires for HTTP targets. Part of the same transaction as
+    /// what came of those fires, so each is settled once.
+    package var deliveries: SettledOffsets
     /// Of an entry: the fires that wait for their topics. Part of the same transaction likewise.
     package var waiting: WaitingLine
 
     package init(
-        lane: LaneID, laneEpoch: Epoch, sequence: UInt64, dispatcher: NodeID, body: Body, parkedNext: Int64 = 0,
-        waiting: WaitingLine = WaitingLine()
+        lane: LaneID, laneEpoch: Epoch, sequence: UInt64, dispatcher: NodeID, body: Body,
+        deliveries: SettledOffsets = SettledOffsets(), waiting: WaitingLine = WaitingLine()
     ) {
-        self.parkedNext = parkedNext
+        self.deliveries = deliveries
         self.waiting = waiting
         self.lane = lane
         self.laneEpoch = laneEpoch

@@ -7,20 +7,21 @@ package struct LaneMark: Equatable, Sendable {
     package var sequence: UInt64
     /// All shards of the lane, sorted; empty when a copy was too large to keep them.
     package var shards: [ShardState]
-    package var parkedNext: Int64
+    /// What is settled of the fires for HTTP targets.
+    package var deliveries: SettledOffsets
     package var waiting: WaitingLine
 
     /// A lane that was never used.
     package static let unused = LaneMark(laneEpoch: .none, sequence: 0)
 
     package init(
-        laneEpoch: Epoch, sequence: UInt64, shards: [ShardState] = [], parkedNext: Int64 = 0,
-        waiting: WaitingLine = WaitingLine()
+        laneEpoch: Epoch, sequence: UInt64, shards: [ShardState] = [],
+        deliveries: SettledOffsets = SettledOffsets(), waiting: WaitingLine = WaitingLine()
     ) {
         self.laneEpoch = laneEpoch
         self.sequence = sequence
         self.shards = shards
-        self.parkedNext = parkedNext
+        self.deliveries = deliveries
         self.waiting = waiting
     }
 
@@ -50,8 +51,8 @@ package struct LaneMark: Equatable, Sendable {
         return LaneMark(
             laneEpoch: self.laneEpoch, sequence: max(self.sequence, checkpoint.sequence),
             shards: states.values.sorted { $0.shard < $1.shard },
-            parkedNext: max(self.parkedNext, checkpoint.parkedNext),
-            waiting: self.waiting.next >= checkpoint.waiting.next ? self.waiting : checkpoint.waiting)
+            deliveries: self.deliveries.union(checkpoint.deliveries),
+            waiting: self.waiting.settled.next >= checkpoint.waiting.settled.next ? self.waiting : checkpoint.waiting)
     }
 }
 

@@ -55,7 +55,7 @@ package struct LaneTakeover: Equatable, Sendable {
             if record.laneEpoch >= found?.laneEpoch ?? .none {
                 found = LaneMark(
                     laneEpoch: record.laneEpoch, sequence: record.sequence, shards: shards,
-                    parkedNext: record.parkedNext, waiting: record.waiting)
+                    deliveries: record.deliveries, waiting: record.waiting)
             }
         }
         if let found { return .done(found) }

@@ -6,45 +6,28 @@
 /// fires join the end. Fires of other topics behind them are taken up all the same: what is settled beyond the first
 /// that waits is remembered as stretches of offsets.
 ///
-/// **Invariants.** `next` never decreases; stretches are sorted, apart from each other and beyond `next`; a topic is in
-/// `last` as long as one of its fires waits.
+/// **Invariant.** A topic is in `last` as long as one of its fires waits.
 package struct WaitingLine: Equatable, Sendable {
     /// With so many stretches nothing more is taken up beyond the first fire that waits: a journal entry names them all.
     package static let stretchesMax = 1024
     /// With so many topics the line counts as one for all of them.
     package static let topicsMax = 256
 
-    /// All fires before this offset are settled.
-    package private(set) var next: Int64
-    /// Offsets beyond `next` between which all are settled.
-    package private(set) var stretches: [Range<Int64>]
+    package private(set) var settled: SettledOffsets
     /// Topics that have fires here, and where the last one of each lies. The empty name stands for any topic.
     package private(set) var last: [String: Int64]
 
-    package init(next: Int64 = 0, stretches: [Range<Int64>] = [], last: [String: Int64] = [:]) {
-        self.next = next
-        self.stretches = stretches
+    package init(settled: SettledOffsets = SettledOffsets(), last: [String: Int64] = [:]) {
+        self.settled = settled
         self.last = last
     }
 
     package var isEmpty: Bool { self.last.isEmpty }
     /// Whether nothing more may be settled beyond the first fire that waits.
-    package var isFull: Bool { self.stretches.count >= Self.stretchesMax }
+    package var isFull: Bool { self.settled.stretches.count >= Self.stretchesMax }
 
     /// Whether a fire of `topic` has to join the line.
     package func holds(_ topic: String) -> Bool { self.last[topic] != nil || self.last[""] != nil }
-
-    /// Whether the fire at `offset` is settled. O(log stretches).
-    package func isSettled(_ offset: Int64) -> Bool {
-        if offset < self.next { return true }
-        var low = 0
-        var high = self.stretches.count
-        while low < high {
-            let middle = (low + high) / 2
-            if self.stretches[middle].upperBound <= offset { low = middle + 1 } else { high = middle }
-        }
-        return low < self.stretches.count && self.stretches[low].contains(offset)
-    }
 
     /// A fire of `topic` joined the line at `offset`; negative when Kafka did not say where, as for a record that it had
     /// already: the topic then waits until the end of the line is met.
@@ -71,42 +54,15 @@ package struct WaitingLine: Equatable, Sendable {
         // All between two that wait is settled; worth a note if there is a fire among it.
         var from = stretch.lowerBound
         for border in waiting.map(\.offset) + [stretch.upperBound] {
-            if from < border, settled.contains(where: { $0 >= from && $0 < border }) { self.add(from..<border) }
+            if from < border, settled.contains(where: { $0 >= from && $0 < border }) {
+                self.settled.settle(from..<border)
+            }
             from = border + 1
         }
-        if isFirst { self.next = max(self.next, waiting.first?.offset ?? stretch.upperBound) }
-        while let first = self.stretches.first, first.lowerBound <= self.next {
-            self.next = max(self.next, first.upperBound)
-            self.stretches.removeFirst()
-        }
+        if isFirst { self.settled.advance(to: waiting.first?.offset ?? stretch.upperBound) }
         for (topic, offset) in self.last
         where (isEnd || offset < stretch.upperBound) && !(topic.isEmpty ? pass.hasLeft : pass.left.contains(topic)) {
             self.last[topic] = nil
-        }
-    }
-
-    /// Inserts, and joins what touches.
-    private mutating func add(_ new: Range<Int64>) {
-        var new = new
-        var kept: [Range<Int64>] = []
-        kept.reserveCapacity(self.stretches.count + 1)
-        for range in self.stretches {
-            if range.upperBound < new.lowerBound || range.lowerBound > new.upperBound {
-                kept.append(range)
-            } else {
-                new = min(new.lowerBound, range.lowerBound)..<max(new.upperBound, range.upperBound)
-            }
-        }
-        kept.insert(new, at: kept.firstIndex { $0.lowerBound > new.lowerBound } ?? kept.endIndex)
-        self.stretches = kept
-    }
-
-    /// Checks what must always hold; for tests and debug builds. O(stretches).
-    package func checkInvariants() {
-        var end = self.next
-        for range in self.stretches {
-            precondition(range.lowerBound > end, "a stretch at \(range) touches what ends at \(end)")
-            end = range.upperBound
         }
     }
 }
@@ -118,7 +74,7 @@ package struct WaitingPass: Equatable, Sendable {
     package internal(set) var position: Int64
     package private(set) var left: Set<String> = []
 
-    package init(from line: WaitingLine) { self.position = line.next }
+    package init(from line: WaitingLine) { self.position = line.settled.next }
 
     package var hasLeft: Bool { !self.left.isEmpty }
 

@@ -179,13 +179,17 @@ package struct KafkaInspection: Sendable {
             findings.append(Finding(.problem, "\(name): cleanup.policy is \(policy), which drops records; set delete"))
         }
         if topic.isExact, let kept = settings["retention.ms"].flatMap({ Int($0) }), kept >= 0,
-            kept < ClusterTopics.journalRetentionMilliseconds
+            let wanted = topic.retentionMilliseconds, kept < wanted
         {
             findings.append(
-                Finding(
-                    .warning,
-                    "\(name): retention.ms is \(kept): an outage of Elasticsearch may last no longer; "
-                        + "set \(ClusterTopics.journalRetentionMilliseconds)"))
+                topic.keepsFires
+                    ? Finding(
+                        .problem,
+                        "\(name): retention.ms is \(kept): fires that wait longer vanish; set \(wanted)")
+                    : Finding(
+                        .warning,
+                        "\(name): retention.ms is \(kept): an outage of Elasticsearch may last no longer; set \(wanted)"
+                    ))
         }
         if topic.isExact, let bytes = settings["retention.bytes"].flatMap({ Int($0) }), bytes >= 0 {
             findings.append(

@@ -16,6 +16,9 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
     private static let pollMax = Duration.milliseconds(500)
     /// Records taken at once.
     private static let recordsMax = 256
+    /// With more bytes a stretch ends, after so many records more at most.
+    private static let stretchBytesMax = 4 << 20
+    private static let pollRecordsMax = 64
 
     private let connection: KafkaConnection
     private let topic: String
@@ -67,8 +70,13 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
             let (messages, next, isEnd) = try await self.stretch(
                 of: partition, from: Swift.max(from, low), max: max, by: consumer)
             return ParkedStretch(
-                records: messages.map { .init(offset: $0.offset, bytes: ByteBuffer(bytes: $0.value ?? [])) },
-                next: next, isEnd: isEnd)
+                records: messages.map { message in
+                    let written = message.timestampMilliseconds
+                    return ParkedStretch.Record(
+                        offset: message.offset, bytes: ByteBuffer(bytes: message.value ?? []),
+                        writtenAt: written < 0 ? nil : WallInstant(milliseconds: written))
+                },
+                next: next, isEnd: isEnd, low: low)
         }
     }
 
@@ -102,9 +110,12 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
         var next = start
         var isEnd = false
         var silent = Duration.zero
-        while found.count < max, !isEnd {
-            let messages = try await consumer.poll(max: max - found.count, timeout: Self.pollMax)
+        var byteCount = 0
+        while found.count < max, byteCount < Self.stretchBytesMax, !isEnd {
+            let messages = try await consumer.poll(
+                max: min(max - found.count, Self.pollRecordsMax), timeout: Self.pollMax)
             found += messages
+            byteCount += messages.reduce(0) { $0 + ($1.value?.count ?? 0) }
             next = messages.last.map { $0.offset + 1 } ?? next
             // Only the broker knows the end: what is in an open transaction is behind it, and end marks before it
             // are no records. A silence proves nothing.

@@ -8,16 +8,16 @@ struct CurlWebSender: WebSender {
     static let timeout = Duration.seconds(30)
     /// Of an answer: only its status counts.
     static let answerBytesMax = 64 * 1024
-    static let connectionsPerHostMax = 8
 
     private let trusted: HTTPClient
     private let open: HTTPClient
 
-    init(authorityFile: String?, allowsPrivate: Bool) {
+    /// - Parameter requestsPerHostMax: under way at a time.
+    init(authorityFile: String?, allowsPrivate: Bool, requestsPerHostMax: Int) {
         func client(_ refusesPrivate: Bool) -> HTTPClient {
             HTTPClient(
                 configuration: HTTPClientConfiguration(
-                    certificateAuthorityFile: authorityFile, connectionsPerHostMax: Self.connectionsPerHostMax,
+                    certificateAuthorityFile: authorityFile, connectionsPerHostMax: requestsPerHostMax,
                     refusesPrivateAddresses: refusesPrivate))
         }
         self.trusted = client(false)

@@ -120,7 +120,9 @@ struct DispatcherAssembly {
             : WebDelivery(
                 sender: CurlWebSender(
                     authorityFile: configuration.webAuthorityFile,
-                    allowsPrivate: configuration.webTargets == .all), keys: keys, whiskHost: configuration.whiskHost,
+                    allowsPrivate: configuration.webTargets == .all,
+                    requestsPerHostMax: configuration.webRequestsPerHostMax), keys: keys,
+                whiskHost: configuration.whiskHost,
                 clocks: self.clocks)
         let journal = KafkaJournalReader(connection: kafka, cluster: common.cluster.name)
         let rules = PublishingRules(
@@ -144,7 +146,9 @@ struct DispatcherAssembly {
                 topics: [rules.journalTopic, configuration.defaultTopic], mode: configuration.deliveryMode,
                 clocks: self.clocks, seed: seed, recycled: { metrics.producersRecycled.increment() }),
             journal: journal, parked: journal,
-            keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: kafka), web: web, clocks: self.clocks),
+            keeper: ParkedKeeper(
+                probe: KafkaTopicProbe(connection: kafka), web: web,
+                places: WebPlaces(hostCountMax: configuration.webRequestsPerHostMax), clocks: self.clocks),
             clocks: self.clocks,
             rules: rules, obstacle: { kafka.obstacle },
             lossPolicy: configuration.journalLoss == .resume ? .resume : .halt, metrics: metrics, logger: logger,

@@ -24,6 +24,7 @@ package struct DispatcherMetrics: Sendable {
     package let lanesHalted: Gauge
     private let refusals: MetricFamily<Counter>
     package let unreadableJournalRecords: Counter
+    package let parkedLost: Counter
     package let laneTakeovers: Histogram
     package let producersRecycled: Counter
     private let canaryLastFire: Gauge
@@ -109,6 +110,9 @@ package struct DispatcherMetrics: Sendable {
         }
         self.unreadableJournalRecords = registry.counter(
             "escapement_journal_unreadable_records_total", "Journal records that this build cannot read.")
+        self.parkedLost = registry.counter(
+            "escapement_parked_offsets_lost_total",
+            "Offsets of parked fires that were gone from Kafka before the fires came to an end.")
         self.laneTakeovers = registry.histogram(
             "escapement_lane_takeover_duration_seconds", "Assignment of a lane to its first publish.",
             buckets: .duration)

@@ -46,8 +46,11 @@ package enum JournalCodec {
         }
         for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
-        writer.unsigned(10, UInt64(clamping: record.parkedNext))
+        writer.unsigned(10, UInt64(clamping: record.deliveries.next))
         if record.waiting != WaitingLine() { writer.nested(11) { self.encode(record.waiting, into: &$0) } }
+        if !record.deliveries.stretches.isEmpty {
+            writer.nested(12) { self.encode(stretchesOf: record.deliveries, into: &$0) }
+        }
         return writer.buffer
     }
 
@@ -55,14 +58,14 @@ package enum JournalCodec {
     /// fits into `bytesMax`.
     package static func encode(
         entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
-        dispatcher: NodeID, parkedNext: Int64 = 0, waiting: WaitingLine = WaitingLine(),
+        dispatcher: NodeID, deliveries: SettledOffsets = SettledOffsets(), waiting: WaitingLine = WaitingLine(),
         bytesMax: Int = recordBytesMax
     ) -> [ByteBuffer] {
         func record(_ body: JournalRecord.Body, _ outcomes: ByteBuffer) -> ByteBuffer {
             self.encode(
                 JournalRecord(
                     lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body,
-                    parkedNext: parkedNext, waiting: waiting), encodedOutcomes: outcomes)
+                    deliveries: deliveries, waiting: waiting), encodedOutcomes: outcomes)
         }
         let frame = record(.entry(shards, []), ByteBuffer()).readableBytes
         // Each outcome is encoded once; records are cut where the next one would not fit.
@@ -90,6 +93,7 @@ package enum JournalCodec {
         var nonce = UID.zero
         var shards: [ShardState] = []
         var outcomes: [OutcomeRecord] = []
+        var deliveriesNext: Int64 = 0
         while let field = try reader.next() {
             switch field.number {
             case 1: version = try field.unsigned("journal.version")
@@ -105,12 +109,16 @@ package enum JournalCodec {
             case 9:
                 guard outcomes.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.outcomes") }
                 outcomes.append(try self.outcome(field))
-            case 10: record.parkedNext = Int64(clamping: try field.unsigned("journal.parkedNext", as: UInt64.self))
+            case 10:
+                deliveriesNext = Int64(clamping: try field.unsigned("journal.deliveries", as: UInt64.self))
             case 11: record.waiting = try self.waiting(field)
+            // Behind the offset that it counts from, as all fields are in the order of their numbers.
+            case 12: record.deliveries = try self.deliveries(field, next: deliveriesNext)
             default: continue
             }
         }
         guard version == self.version else { throw WireError(.badValue, field: "journal.version") }
+        record.deliveries.advance(to: deliveriesNext)
         switch kind {
         case .barrier: record.body = .barrier(nonce: nonce)
         case .part: record.body = .part(outcomes)
@@ -120,15 +128,9 @@ package enum JournalCodec {
         return record
     }
 
-    /// Stretches as gaps and lengths: most take two bytes.
     private static func encode(_ line: WaitingLine, into writer: inout FieldWriter) {
-        writer.unsigned(1, UInt64(clamping: line.next))
-        var end = line.next
-        for range in line.stretches {
-            writer.unsigned(2, UInt64(clamping: range.lowerBound - end))
-            writer.unsigned(3, UInt64(clamping: range.count))
-            end = range.upperBound
-        }
+        writer.unsigned(1, UInt64(clamping: line.settled.next))
+        self.encode(stretchesOf: line.settled, into: &writer)
         for (topic, offset) in line.last.sorted(by: { $0.key < $1.key }) {
             writer.nested(4) { inner in
                 inner.text(1, topic)
@@ -137,29 +139,73 @@ package enum JournalCodec {
         }
     }
 
-    private static func waiting(_ field: FieldReader.Field) throws(WireError) -> WaitingLine {
-        func offset(_ field: FieldReader.Field) throws(WireError) -> Int64 {
-            Int64(clamping: try field.unsigned("journal.waiting", as: UInt64.self))
+    /// Stretches as gaps and lengths: most take two bytes.
+    private static func encode(stretchesOf settled: SettledOffsets, into writer: inout FieldWriter) {
+        var end = settled.next
+        for range in settled.stretches {
+            writer.unsigned(2, UInt64(clamping: range.lowerBound - end))
+            writer.unsigned(3, UInt64(clamping: range.count))
+            end = range.upperBound
         }
+    }
+
+    /// Puts stretches together from their gaps and lengths.
+    private struct Stretches {
+        private let field: String
+        private let next: Int64
+        private var start: Int64
+        private(set) var all: [Range<Int64>] = []
+
+        init(from next: Int64, field: String) {
+            self.field = field
+            self.next = next
+            self.start = next
+        }
+
+        mutating func skip(_ gap: Int64) { self.start = self.start.addingReportingOverflow(gap).partialValue }
+
+        mutating func take(_ length: Int64) throws(WireError) {
+            guard self.all.count < WireLimits.listMax else { throw WireError(.tooMany, field: self.field) }
+            let (end, isOverflow) = self.start.addingReportingOverflow(length)
+            guard !isOverflow, self.start >= self.next, end > self.start else {
+                throw WireError(.badValue, field: self.field)
+            }
+            self.all.append(self.start..<end)
+            self.start = end
+        }
+    }
+
+    private static func offset(_ field: FieldReader.Field, _ name: StaticString) throws(WireError) -> Int64 {
+        Int64(clamping: try field.unsigned(name, as: UInt64.self))
+    }
+
+    private static func deliveries(
+        _ field: FieldReader.Field, next: Int64
+    ) throws(WireError) -> SettledOffsets {
+        var stretches = Stretches(from: next, field: "journal.deliveries")
+        var reader = try field.nested("journal.deliveries")
+        while let part = try reader.next() {
+            switch part.number {
+            case 2: stretches.skip(try self.offset(part, "journal.deliveries"))
+            case 3: try stretches.take(try self.offset(part, "journal.deliveries"))
+            default: continue
+            }
+        }
+        return SettledOffsets(next: next, stretches: stretches.all)
+    }
+
+    private static func waiting(_ field: FieldReader.Field) throws(WireError) -> WaitingLine {
         var next: Int64 = 0
-        var start: Int64 = 0
-        var stretches: [Range<Int64>] = []
+        var stretches = Stretches(from: 0, field: "journal.waiting")
         var last: [String: Int64] = [:]
         var reader = try field.nested("journal.waiting")
         while let part = try reader.next() {
             switch part.number {
             case 1:
-                next = try offset(part)
-                start = next
-            case 2: start = start.addingReportingOverflow(try offset(part)).partialValue
-            case 3:
-                guard stretches.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.waiting") }
-                let (end, isOverflow) = start.addingReportingOverflow(try offset(part))
-                guard !isOverflow, start >= next, end > start else {
-                    throw WireError(.badValue, field: "journal.waiting")
-                }
-                stretches.append(start..<end)
-                start = end
+                next = try self.offset(part, "journal.waiting")
+                stretches = Stretches(from: next, field: "journal.waiting")
+            case 2: stretches.skip(try self.offset(part, "journal.waiting"))
+            case 3: try stretches.take(try self.offset(part, "journal.waiting"))
             case 4:
                 guard last.count <= WaitingLine.topicsMax else { throw WireError(.tooMany, field: "journal.waiting") }
                 let (topic, offset) = try self.waitingTopic(part)
@@ -167,7 +213,7 @@ package enum JournalCodec {
             default: continue
             }
         }
-        return WaitingLine(next: next, stretches: stretches, last: last)
+        return WaitingLine(settled: SettledOffsets(next: next, stretches: stretches.all), last: last)
     }
 
     private static func waitingTopic(_ field: FieldReader.Field) throws(WireError) -> (topic: String, last: Int64) {

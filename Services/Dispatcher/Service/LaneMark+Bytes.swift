@@ -12,7 +12,7 @@ extension LaneMark {
             let record = try JournalCodec.decode(checkpoint.state)
             guard case .entry(let shards, _) = record.body else { return }
             self.shards = shards
-            self.parkedNext = record.parkedNext
+            self.deliveries = record.deliveries
             self.waiting = record.waiting
         } catch {}
     }
@@ -22,7 +22,7 @@ extension LaneMark {
         let bytes = JournalCodec.encode(
             JournalRecord(
                 lane: lane, laneEpoch: self.laneEpoch, sequence: self.sequence, dispatcher: dispatcher,
-                body: .entry(self.shards, []), parkedNext: self.parkedNext, waiting: self.waiting))
+                body: .entry(self.shards, []), deliveries: self.deliveries, waiting: self.waiting))
         return bytes.readableBytes <= WireLimits.laneStateMax ? bytes : ByteBuffer()
     }
 }

@@ -59,11 +59,11 @@ package final class LaneShell: Sendable {
     /// Pauses between attempts to take a lane over.
     package static let pauseMin = Duration.milliseconds(100)
     package static let pauseMax = Duration.seconds(5)
-    /// Parked deliveries taken up in one round, at most: the rest of it belongs to what is due now.
+    /// Ends of fires for HTTP targets that one round settles, at most: the rest of it belongs to what is due now. So many
+    /// fires are read at once, too.
     package static let parkedCountMax = 256
-    /// Pauses while no parked delivery can end.
-    package static let parkedPauseMin = Duration.seconds(1)
-    package static let parkedPauseMax = Duration.seconds(30)
+    /// Until fires for HTTP targets that could not be read are read again.
+    package static let parkedPause = Duration.seconds(1)
     /// Fires of the line of those that wait for topics taken up in one round, at most: they come back at a pace that
     /// leaves room for what is due now.
     package static let resumedCountMax = 1000
@@ -87,7 +87,7 @@ package final class LaneShell: Sendable {
     let lane: Mutex<Lane<FireWork>>
     /// How the journal was found to have gone back under way.
     let loss = Mutex<String?>(nil)
-    let pump: ParkedPump
+    let pump = DeliveryPump()
     let line = WaitingPump()
     /// Whether a round has ended the lane.
     private let hasFailed = Atomic<Bool>(false)
@@ -113,7 +113,6 @@ package final class LaneShell: Sendable {
         self.reply = reply
         self.settled = settled
         self.lane = Mutex(Lane(id: id, epoch: epoch, limits: limits))
-        self.pump = ParkedPump()
         (self.wakeUps, self.wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.stopSignal, self.signalStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -121,7 +120,7 @@ package final class LaneShell: Sendable {
     /// Where the journal stands, once this lane has written to it. O(shards).
     package var mark: LaneMark? {
         guard var mark = self.lane.withLock({ $0.mark }), mark.laneEpoch == self.epoch else { return nil }
-        mark.parkedNext = self.pump.next
+        mark.deliveries = self.pump.settled
         mark.waiting = self.line.line
         return mark
     }
@@ -179,7 +178,7 @@ package final class LaneShell: Sendable {
             self.stop()
             return .released
         case .done(let mark):
-            self.pump.begin(at: mark.parkedNext)
+            self.pump.begin(at: mark.deliveries)
             self.line.begin(at: mark.waiting)
             let replies = self.lane.withLock { $0.recovered(mark) }
             for reply in replies { self.reply(reply) }
@@ -207,7 +206,7 @@ package final class LaneShell: Sendable {
                 return nil
             }
             group.addTask {
-                await self.takeUpParked()
+                await self.deliverParked()
                 return nil
             }
             group.addTask {
@@ -335,11 +334,12 @@ package final class LaneShell: Sendable {
         return ending
     }
 
-    /// What waits for its pace is looked at again after a while.
+    /// What waits for its pace, or for its time, is looked at again after a while.
     private func pace() async {
         while true {
             do { try await self.environment.clocks.sleep(for: Self.paceEvery) } catch { return }
             if self.lane.withLock({ $0.queuedCount > 0 }) { self.wakeUp.yield() }
+            if self.pump.isDue(self.environment.clocks.wallNow()) { self.pump.ring() }
         }
     }
 
@@ -365,7 +365,7 @@ package final class LaneShell: Sendable {
         metrics.attempts.increment(by: plan.records.count)
         defer { metrics.inFlight.add(-Double(plan.records.count)) }
         do throws(PublishError) {
-            let settlement = try await producer.publish(self.publication(of: plan, behind: previous, ticket))
+            let settlement = try await producer.publish(self.publication(of: plan, takenUp, behind: previous, ticket))
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
             metrics.settled(settlement.outcomes)
             environment.rules.spans?.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
@@ -382,7 +382,7 @@ package final class LaneShell: Sendable {
                         LogKey.topic: .string(environment.rules.topics.deadLetterTopic), LogKey.reason: .string(reason),
                     ])
             }
-            self.pump.committed(takenUp, parkedCount: settlement.parkedCount)
+            self.pump.committed(takenUp, parked: settlement.parked, now: clocks.wallNow())
             self.line.committed(settlement)
             self.settled(settlement.outcomes)
             return nil
@@ -405,7 +405,7 @@ package final class LaneShell: Sendable {
     }
 
     private func publication(
-        of plan: RoundPlan, behind previous: RoundTicket, _ ticket: RoundTicket
+        of plan: RoundPlan, _ takenUp: RoundPlan.TakenUp?, behind previous: RoundTicket, _ ticket: RoundTicket
     ) -> Publication {
         let environment = self.environment
         var publication = Publication(
@@ -413,7 +413,7 @@ package final class LaneShell: Sendable {
             witness: { self.barrier(nonce: UID(high: self.epoch.rawValue, low: plan.sequence)) },
             away: { await environment.keeper.away($0) },
             settle: { fates in
-                var parked = RoundPlan.Parked(next: self.pump.next)
+                var parked = RoundPlan.Parked(deliveries: self.pump.settled(with: takenUp))
                 (parked.line, parked.hasGrown) = self.line.standing
                 return plan.settlement(fates, parked: parked, now: environment.clocks.wallNow())
             },

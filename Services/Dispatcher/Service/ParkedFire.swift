@@ -78,11 +78,11 @@ package struct ParkedFire: Equatable, Sendable {
     }
 }
 
-/// What is to become of a parked delivery that was taken up.
+/// What is to become of a fire for an HTTP target.
 package enum ParkedDecision: Sendable {
     /// Its end.
     case settle(ParkedFire, Outcome, Reason, detail: String)
-    /// Let it wait on.
+    /// Write it again: it waits on.
     case park(ParkedFire)
     /// Unreadable: nobody can tell what it was.
     case drop

@@ -6,58 +6,39 @@ import WireProtocol
 /// Decides what becomes of parked fires: those for an HTTP target are delivered, and those of a topic are sent again,
 /// given up, or wait on.
 package struct ParkedKeeper: Sendable {
-    /// Deliveries of one lane at a time; a client bounds them for each host besides.
-    package static let deliveriesMax = 32
-
     package let topics: TopicHealth
     private let probe: any TopicProbe
     private let web: WebDelivery?
+    let places: WebPlaces
     private let clocks: any Clocks
 
-    /// - Parameter web: `nil` refuses HTTP targets.
-    package init(topics: TopicHealth = TopicHealth(), probe: any TopicProbe, web: WebDelivery?, clocks: any Clocks) {
+    /// - Parameters:
+    ///   - web: `nil` refuses HTTP targets.
+    ///   - places: for the requests of all lanes of this process.
+    package init(
+        topics: TopicHealth = TopicHealth(), probe: any TopicProbe, web: WebDelivery?,
+        places: WebPlaces = WebPlaces(), clocks: any Clocks
+    ) {
         self.topics = topics
         self.probe = probe
         self.web = web
+        self.places = places
         self.clocks = clocks
     }
 
-    /// One decision for each parked delivery, in order, and whether any comes to its end.
-    func decide(
-        _ records: [ByteBuffer], lane: LaneID, rules: PublishingRules
-    ) async -> (decisions: [ParkedDecision], isProgress: Bool) {
-        let fires = records.map { record -> ParkedFire? in
-            do throws(WireError) { return try ParkedFire(decoding: record) } catch { return nil }
-        }
-        var decisions = [ParkedDecision](repeating: .drop, count: fires.count)
-        await withTaskGroup(of: (Int, ParkedDecision).self) { group in
-            var running = 0
-            for (index, fire) in fires.enumerated() {
-                guard let fire, let template = Self.template(of: fire), let target = template.web else { continue }
-                if running == Self.deliveriesMax, let (done, decision) = await group.next() {
-                    decisions[done] = decision
-                    running -= 1
-                }
-                running += 1
-                group.addTask { (index, await self.deliver(fire, template, target, lane, rules)) }
-            }
-            for await (done, decision) in group { decisions[done] = decision }
-        }
-        let isProgress = decisions.contains {
-            if case .park = $0 { false } else { true }
-        }
-        return (decisions, isProgress)
-    }
-
-    private func deliver(
-        _ fire: ParkedFire, _ template: FireTemplate, _ target: FireTemplate.Web, _ lane: LaneID,
-        _ rules: PublishingRules
+    /// Makes one attempt to deliver a fire whose turn it is, or ends it without one.
+    ///
+    /// - Parameter isOver: it has expired, or waited for as long as a fire may.
+    func deliver(
+        _ fire: ParkedFire, isOver: Bool, _ lane: LaneID, _ rules: PublishingRules
     ) async -> ParkedDecision {
-        let now = self.clocks.wallNow()
-        if let expiry = EventFormat.expiry(of: fire.occurrence, template), now > expiry {
+        guard let template = Self.template(of: fire), let target = template.web else { return .drop }
+        if let expiry = EventFormat.expiry(of: fire.occurrence, template), self.clocks.wallNow() > expiry {
             return .settle(fire, .skipped, .expired, detail: fire.detail)
         }
-        if fire.notBefore > now { return .park(fire) }
+        if isOver {
+            return .settle(fire, .failed, .retriesExhausted, detail: Self.gaveUp(WebDelivery.host(of: target)))
+        }
         guard let web = self.web else {
             return .settle(fire, .failed, .targetRefused, detail: "HTTP targets are switched off")
         }
@@ -81,6 +62,11 @@ package struct ParkedKeeper: Sendable {
             next.detail = detail
             return .park(next)
         }
+    }
+
+    /// What is said of a fire that has waited for as long as a fire may.
+    static func gaveUp(_ what: String) -> String {
+        "\(what) took nothing in the \(PublishingRules.parkedMax / .seconds(86_400)) days that a fire may wait"
     }
 
     // MARK: Topics

@@ -150,6 +150,12 @@ package enum RecordFate: Hashable, Sendable {
 
 /// What is written behind the fires.
 package struct Settlement: Sendable {
+    package struct Parked: Sendable {
+        /// Where it lies; negative when Kafka did not say.
+        package var offset: Int64
+        package var fire: ParkedFire
+    }
+
     /// Copies of what cannot be delivered.
     package var deadLetters: [OutgoingRecord]
     /// The journal entry, in order.
@@ -159,7 +165,7 @@ package struct Settlement: Sendable {
     /// Topics that are away while others are not.
     package var unavailableTopics: Set<String> = []
     /// Fires that wait from now on for their delivery to an HTTP target.
-    package var parkedCount = 0
+    package var parked: [Parked] = []
     /// Fires that joined the line of those that wait for their topics.
     package var joinedCount = 0
     /// Why each dead letter was given up that Kafka did not take.
@@ -225,7 +231,7 @@ package struct JournalStretch: Equatable, Sendable {
 
 /// The two partitions in which fires of a lane are put aside.
 package enum ParkedQueue: Int32, Hashable, Sendable {
-    /// Fires for HTTP targets: in no order, put behind again after each attempt that failed.
+    /// Fires for HTTP targets: in no order, written again after each attempt that failed.
     case deliveries
     /// Fires whose topics are away: in order, never moved.
     case waiting
@@ -240,10 +246,18 @@ package struct ParkedStretch: Equatable, Sendable {
     package struct Record: Equatable, Sendable {
         package var offset: Int64
         package var bytes: ByteBuffer
+        /// By Kafka's clock; `nil` when the record does not say.
+        package var writtenAt: WallInstant?
 
-        package init(offset: Int64, bytes: ByteBuffer) {
+        package init(offset: Int64, bytes: ByteBuffer, writtenAt: WallInstant? = nil) {
             self.offset = offset
             self.bytes = bytes
+            self.writtenAt = writtenAt
+        }
+
+        /// Whether it has waited for as long as a fire may.
+        func isOver(_ now: WallInstant) -> Bool {
+            self.writtenAt.map { $0.advanced(by: PublishingRules.parkedMax) < now } == true
         }
     }
 
@@ -252,11 +266,14 @@ package struct ParkedStretch: Equatable, Sendable {
     package var next: Int64
     /// Nothing committed lies at or after `next` for now.
     package var isEnd: Bool
+    /// The first offset that still exists.
+    package var low: Int64
 
-    package init(records: [Record], next: Int64, isEnd: Bool) {
+    package init(records: [Record], next: Int64, isEnd: Bool, low: Int64 = 0) {
         self.records = records
         self.next = next
         self.isEnd = isEnd
+        self.low = low
     }
 }
 

@@ -29,6 +29,10 @@ extension Lane<FireWork>.Offer {
 
 /// What is equal for all rounds of a process.
 package struct PublishingRules: Sendable {
+    /// How long a fire lies in the topic of parked fires before it is given up: less than the topic keeps it
+    /// (`ClusterTopics`), by as much as it may take to find it.
+    package static let parkedMax = Duration.seconds(6 * 86_400)
+
     package var cluster: String
     package var dispatcher: NodeID
     package var journalTopic: String

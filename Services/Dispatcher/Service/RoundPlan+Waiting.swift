@@ -52,14 +52,14 @@ extension RoundPlan {
 
     /// Where the lane stands in what it has parked.
     package struct Parked: Sendable {
-        /// Up to where its deliveries are settled.
-        package var next: Int64
+        /// What is settled of its fires for HTTP targets, those of this round included.
+        package var deliveries: SettledOffsets
         package var line: WaitingLine
         /// Whether a fire has joined the line since the stretch that is taken up was read.
         package var hasGrown = false
 
-        package init(next: Int64 = 0, line: WaitingLine = WaitingLine()) {
-            self.next = next
+        package init(deliveries: SettledOffsets = SettledOffsets(), line: WaitingLine = WaitingLine()) {
+            self.deliveries = deliveries
             self.line = line
         }
     }

@@ -6,16 +6,22 @@ import WireProtocol
 
 /// What a round publishes, and what follows from the fates of its records. A value without IO.
 package struct RoundPlan: Sendable {
-    /// Parked deliveries that a round takes up.
+    /// What became of fires for HTTP targets, for a round to settle.
     package struct TakenUp: Sendable {
-        package var decisions: [ParkedDecision]
-        /// Where taking up goes on after this round.
-        package var next: Int64
+        package struct End: Sendable {
+            /// Where the fire lies.
+            package var offset: Int64
+            package var decision: ParkedDecision
 
-        package init(decisions: [ParkedDecision], next: Int64) {
-            self.decisions = decisions
-            self.next = next
+            package init(offset: Int64, decision: ParkedDecision) {
+                self.offset = offset
+                self.decision = decision
+            }
         }
+
+        package var ends: [End]
+
+        package init(ends: [End]) { self.ends = ends }
     }
 
     private struct Item: Sendable {
@@ -39,7 +45,7 @@ package struct RoundPlan: Sendable {
 
     /// How a record waits while its topic is away.
     private enum Waiting: Sendable {
-        case not
+        case not(ParkedFire)
         case joining(ParkedFire)
         case staying
     }
@@ -58,14 +64,13 @@ package struct RoundPlan: Sendable {
     /// Of the journal entry.
     package let sequence: UInt64
     private let shards: [ShardState]
-    private let takenUpNext: Int64?
     private let resumed: Resumed?
     private let now: WallInstant
 
     /// Decides for every occurrence of the round whether it is sent.
     ///
     /// - Parameters:
-    ///   - takenUp: parked deliveries that go along.
+    ///   - takenUp: ends of fires for HTTP targets that go along.
     ///   - resumed: fires of the line that go before those of the round.
     ///   - line: the line; fires of its topics join it.
     ///   - health: topics that are known to be away.
@@ -79,7 +84,6 @@ package struct RoundPlan: Sendable {
         self.laneEpoch = laneEpoch
         self.sequence = round.sequence
         self.shards = round.shards
-        self.takenUpNext = takenUp?.next
         self.resumed = resumed
         self.now = now
         for resumed in resumed?.fires ?? [] { self.resume(resumed) }
@@ -94,8 +98,8 @@ package struct RoundPlan: Sendable {
                         notBefore: now), gate)
             }
         }
-        for decision in takenUp?.decisions ?? [] {
-            switch decision {
+        for end in takenUp?.ends ?? [] {
+            switch end.decision {
             case .park(let fire): self.deliver(fire, self.begin(fire).outcome)
             case .settle(let fire, let outcome, let reason, let detail):
                 self.settle(fire, outcome, reason, detail)
@@ -142,8 +146,10 @@ package struct RoundPlan: Sendable {
             outcome.settledAt = now
             if let index = item.record {
                 switch (fates[index], item.role) {
-                case (.delivered, .delivery):
-                    result.parkedCount += 1
+                case (.delivered(_, let offset, _), .delivery):
+                    if case .not(let fire) = self.waiting[index] {
+                        result.parked.append(.init(offset: offset, fire: fire))
+                    }
                     continue
                 case (.delivered(_, let offset, _), .joins(let topic)):
                     joined.append((topic, offset))
@@ -176,7 +182,7 @@ package struct RoundPlan: Sendable {
         self.advance(parked, settled, stayed, joined, &result)
         let journal = JournalCodec.encode(
             entry: self.shards, outcomes: result.outcomes, lane: self.lane, laneEpoch: self.laneEpoch,
-            sequence: self.sequence, dispatcher: self.rules.dispatcher, parkedNext: self.takenUpNext ?? parked.next,
+            sequence: self.sequence, dispatcher: self.rules.dispatcher, deliveries: parked.deliveries,
             waiting: result.waiting)
         result.journal = journal.map { Self.journalRecord($0, self.lane, self.rules) }
         return result
@@ -339,7 +345,7 @@ package struct RoundPlan: Sendable {
     ) {
         self.items.append(Item(outcome: outcome, record: self.records.count, role: role))
         self.records.append(Self.parkedRecord(fire, queue, self.lane, self.rules))
-        self.waiting.append(.not)
+        self.waiting.append(.not(fire))
     }
 
     /// The end of a fire that went to an HTTP target.

@@ -25,7 +25,7 @@ package enum WebAnswer: Sendable {
     case forbidden(String)
 }
 
-/// Sends requests to HTTP targets. Adapters: the HTTP client, test doubles. Bounds requests for each host.
+/// Sends requests to HTTP targets. Adapters: the HTTP client, test doubles.
 package protocol WebSender: Sendable {
     func send(_ request: WebRequest) async -> WebAnswer
 }
@@ -62,6 +62,16 @@ package struct WebDelivery: Sendable {
         self.keys = keys
         self.whiskHost = whiskHost
         self.clocks = clocks
+    }
+
+    /// Whom a target's requests go to, as far as one may delay another: the authority of its URL; OpenWhisk is one.
+    static func host(of target: FireTemplate.Web) -> String {
+        guard case .hook(let url, _) = target else { return "openwhisk" }
+        let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex
+        let authority = url[start...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        let host = (authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority)
+            .lowercased()
+        return host.hasSuffix(":443") ? String(host.dropLast(4)) : host
     }
 
     func deliver(

@@ -84,6 +84,7 @@ final class FaultPlan: @unchecked Sendable {
         self.cluster.database.heal()
         self.cluster.kafka.heal()
         self.cluster.elasticsearch.heal()
+        self.cluster.hosts.heal()
         for seat in self.cluster.seats + self.cluster.spareSeats {
             self.cluster.host(of: seat)?.resume()
             self.cluster.host(of: seat)?.wallOffset = 0

@@ -48,6 +48,7 @@ final class SimulatedCluster: @unchecked Sendable {
     let database: SimulatedDatabase
     let kafka: SimulatedKafka
     let elasticsearch: SimulatedElasticsearch
+    let hosts: SimulatedHosts
     let oracle: Oracle
     let events: EventCounter
     let seats: [Seat]
@@ -67,9 +68,12 @@ final class SimulatedCluster: @unchecked Sendable {
         self.database = SimulatedDatabase(seed: seeds.next())
         self.kafka = SimulatedKafka(simulator: self.simulator, seed: seeds.next())
         self.elasticsearch = SimulatedElasticsearch(seed: seeds.next())
-        self.oracle = Oracle(simulator: self.simulator, journalTopic: Self.journalTopic)
+        let oracle = Oracle(simulator: self.simulator, journalTopic: Self.journalTopic)
+        self.oracle = oracle
         self.events = EventCounter()
         self.random = SplitMix64(seed: seeds.next())
+        self.hosts = SimulatedHosts(
+            simulator: self.simulator, seed: seeds.next(), delivered: { oracle.delivered($0) })
         self.seats =
             (1...settings.coordinators).map { Seat(role: .coordinator, number: $0) }
             + (1...settings.tickers).map { Seat(role: .ticker, number: $0) }
@@ -79,7 +83,7 @@ final class SimulatedCluster: @unchecked Sendable {
             Seat(role: .ticker, number: settings.tickers + 1),
             Seat(role: .dispatcher, number: settings.dispatchers + 1),
         ]
-        self.kafka.committed = { [oracle] in oracle.committed($0, $1) }
+        self.kafka.committed = { oracle.committed($0, $1) }
     }
 
     // MARK: Processes
@@ -244,7 +248,11 @@ final class SimulatedCluster: @unchecked Sendable {
             parts: Dispatcher.Parts(
                 lanes: LaneShell.Environment(
                     producers: producers, journal: journal, parked: journal,
-                    keeper: ParkedKeeper(probe: journal, web: nil, clocks: clocks), clocks: clocks, rules: rules,
+                    keeper: ParkedKeeper(
+                        probe: journal,
+                        web: WebDelivery(
+                            sender: self.hosts.sender(on: host), keys: NoNamespaceKeys(), whiskHost: nil,
+                            clocks: clocks), clocks: clocks), clocks: clocks, rules: rules,
                     metrics: DispatcherMetrics(observability.metrics), logger: observability.logger("lane"), seed: seed),
                 feed: journal, store: self.elasticsearch.client(on: host),
                 listener: self.network.listen(at: seat.address, on: host, as: seat.identity),

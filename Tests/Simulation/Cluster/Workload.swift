@@ -50,12 +50,22 @@ final class Workload: @unchecked Sendable {
 
     private var priority: Priority { Priority.allCases[self.count / 3 % 3] }
 
+    /// Every fifth goes to one of a few HTTP hosts instead.
+    private func direct(_ template: inout FireTemplate) {
+        guard self.count % 5 == 0 else { return }
+        template.topic = ""
+        template.web = .hook(url: "https://host-\(self.count / 5 % SimulatedHosts.count)/\(template.name)", secret: "")
+        template.retry.attemptsMax = 1000
+        template.retry.backoffMaxMilliseconds = 5000
+    }
+
     private func createSchedule() async {
         self.count += 1
         let name = "schedule-\(self.count)"
         let pattern = Pattern(everySeconds: Self.periods.randomElement(using: &self.random) ?? 1)
         let isCron = Bool.random(using: &self.random)
-        let template = FireTemplate(origin: .schedule, namespace: "sim", name: name, topic: self.topic)
+        var template = FireTemplate(origin: .schedule, namespace: "sim", name: name, topic: self.topic)
+        self.direct(&template)
         let uid = ShardPlacement.scheduleUID(priority: self.priority, drawn: .random(using: &self.random))
         let new = NewSchedule(
             uid: uid,
@@ -96,7 +106,8 @@ final class Workload: @unchecked Sendable {
             let name = "timer-\(self.count)"
             let shard = ShardID(UInt16.random(in: 0..<UInt16(SimulatedCluster.shardCount), using: &self.random))
             let delay = Duration.milliseconds(Int.random(in: 1...15_000, using: &self.random))
-            let template = FireTemplate(origin: .timer, namespace: "sim", name: name, topic: self.topic)
+            var template = FireTemplate(origin: .timer, namespace: "sim", name: name, topic: self.topic)
+            self.direct(&template)
             new.append(
                 NewTimer(
                     uid: ShardPlacement.timerUID(shard: shard, priority: self.priority, using: &self.random),

@@ -9,7 +9,7 @@ import Testing
     }
 
     private func mark(_ epoch: UInt64, _ sequence: UInt64, _ states: [ShardState] = [], parked: Int64 = 0) -> LaneMark {
-        LaneMark(laneEpoch: Epoch(epoch), sequence: sequence, shards: states, parkedNext: parked)
+        LaneMark(laneEpoch: Epoch(epoch), sequence: sequence, shards: states, deliveries: SettledOffsets(next: parked))
     }
 
     @Test func `a later owner counts more than what a former one wrote beyond it`() {

@@ -15,10 +15,10 @@ import Testing
         var pass = WaitingPass(from: line)
         line.advance(over: 0..<2, settled: [0, 1], waiting: [], isEnd: false, &pass)
         #expect(line.holds("a"))
-        #expect(line.next == 2 && pass.position == 2)
+        #expect(line.settled.next == 2 && pass.position == 2)
         line.advance(over: 2..<3, settled: [2], waiting: [], isEnd: false, &pass)
         #expect(!line.holds("a") && line.isEmpty)
-        #expect(line.next == 3)
+        #expect(line.settled.next == 3)
     }
 
     @Test func `what is settled behind a fire that waits is remembered, and no other topic waits for it`() {
@@ -26,13 +26,13 @@ import Testing
         var pass = WaitingPass(from: line)
         line.advance(
             over: 0..<5, settled: [1, 3, 4], waiting: [(0, "away"), (2, "away")], isEnd: true, &pass)
-        #expect(line.next == 0)
-        #expect(line.stretches == [1..<2, 3..<5])
+        #expect(line.settled.next == 0)
+        #expect(line.settled.stretches == [1..<2, 3..<5])
         #expect(line.holds("away") && !line.holds("b"))
-        #expect([0, 1, 2, 3, 4].map { line.isSettled($0) } == [false, true, false, true, true])
+        #expect([0, 1, 2, 3, 4].map { line.settled.contains($0) } == [false, true, false, true, true])
         var again = WaitingPass(from: line)
         line.advance(over: 0..<5, settled: [0, 2], waiting: [], isEnd: true, &again)
-        #expect(line.next == 5 && line.stretches.isEmpty && line.isEmpty)
+        #expect(line.settled.next == 5 && line.settled.stretches.isEmpty && line.isEmpty)
     }
 
     @Test func `a topic that was passed by is passed by to the end of the walk`() {
@@ -52,7 +52,7 @@ import Testing
         line.advance(
             over: 0..<100, settled: [], waiting: stride(from: Int64(0), to: 100, by: 2).map { ($0, "a") },
             isEnd: true, &pass)
-        #expect(line.stretches.isEmpty)
+        #expect(line.settled.stretches.isEmpty)
     }
 
     @Test func `a fire that lies nobody knows where is waited for until the end of the line`() {
@@ -92,7 +92,7 @@ import Testing
                 let stretch = pass.position..<min(Int64(log.count), pass.position + 3)
                 var settled: [Int64] = []
                 var waiting: [(offset: Int64, topic: String)] = []
-                for offset in stretch where !line.isSettled(offset) {
+                for offset in stretch where !line.settled.contains(offset) {
                     let topic = log[Int(offset)]
                     let waits =
                         pass.left.contains(topic) || waiting.contains { $0.topic == topic }
@@ -101,7 +101,7 @@ import Testing
                 }
                 line.advance(
                     over: stretch, settled: settled, waiting: waiting, isEnd: stretch.upperBound == log.count, &pass)
-                line.checkInvariants()
+                line.settled.checkInvariants()
                 for offset in settled { taken[log[Int(offset)], default: []].append(offset) }
             }
             for topic in ["a", "b", "c"] {

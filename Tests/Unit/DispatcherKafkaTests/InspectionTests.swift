@@ -1,4 +1,5 @@
 import DispatcherKafka
+import DispatcherService
 import KafkaClient
 import Testing
 
@@ -77,6 +78,19 @@ import Testing
             let found = try #require(try await admin.metadata(topic: journal.name, timeout: .seconds(5)).topics.first)
             let findings = KafkaInspection.judge(journal, found, settings: settings, name: "the journal")
             #expect(findings.map(\.level) == [level], "\(findings.map(\.text))")
+            await admin.close()
+        }
+    }
+
+    @Test func `a topic of parked fires that keeps them for less than they may wait is a problem`() async throws {
+        try await KafkaFixture.with { fixture in
+            let parked = try #require(fixture.topics.all.first { $0.keepsFires })
+            #expect(try #require(parked.retentionMilliseconds) > Int(PublishingRules.parkedMax / .milliseconds(1)))
+            let admin = try fixture.connection.makeAdmin()
+            let found = try #require(try await admin.metadata(topic: parked.name, timeout: .seconds(5)).topics.first)
+            let findings = KafkaInspection.judge(
+                parked, found, settings: ["retention.ms": "86400000"], name: parked.name)
+            #expect(findings.map(\.level) == [.problem], "\(findings.map(\.text))")
             await admin.close()
         }
     }

@@ -3,6 +3,7 @@ import DispatcherDomain
 import DispatcherKafka
 import DispatcherService
 import EscapementModel
+import NIOCore
 import Observability
 import ServiceConfiguration
 import Testing
@@ -42,6 +43,28 @@ import Testing
         #expect(isDone())
         lane.stop()
         _ = await run.value
+    }
+
+    @Test func `parked fires that are gone are counted, and the lane goes on behind them`() async throws {
+        try await KafkaFixture.with { fixture in
+            let session = try await fixture.sessions.makeSession(for: LaneID(0))
+            try await session.initialize()
+            try await session.begin()
+            let parked = TopicPartition(
+                PublishingRules.parkedTopic(of: KafkaFixture.cluster), ParkedQueue.deliveries.partition(of: LaneID(0)))
+            _ = await session.produce(
+                (0..<4).map {
+                    OutgoingRecord(
+                        topic: parked.topic, partition: parked.partition, key: nil, value: ByteBuffer(string: "\($0)"))
+                })
+            try await session.commit()
+            try await fixture.broker.loseHead(of: parked, before: 3)
+            let metrics = DispatcherMetrics(MetricsRegistry())
+            let lane = self.lane(1, fixture, metrics, checkpoint: nil, lossPolicy: .halt)
+            // The last one is still there: nobody can read it, and it is settled.
+            try await self.run(lane) { lane.mark?.deliveries == SettledOffsets(next: 5) }
+            #expect(metrics.parkedLost.value == 3)
+        }
     }
 
     @Test func `a journal that lost its tail halts the next owner, and nobody after it by the operator's word`()

@@ -11,6 +11,7 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var isCommitted: Bool
         /// Whether its transaction is over.
         var isSettled: Bool
+        var writtenAt: WallInstant?
     }
 
     enum Fault {
@@ -40,6 +41,10 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var closed: Set<String> = []
         /// Topics that the broker does not know for now.
         var forgotten: Set<String> = []
+        /// What records say of when they were written.
+        var writtenAt: WallInstant?
+        /// The first parked records that still exist, by partition.
+        var parkedLow: [Int32: Int64] = [:]
     }
 
     let state = Mutex(State())
@@ -101,7 +106,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         return self.state.withLock { state in
             let key = "\(record.topic)/\(partition)"
             state.partitions[key, default: []].append(
-                Stored(record: record, isCommitted: isCommitted, isSettled: isCommitted))
+                Stored(
+                    record: record, isCommitted: isCommitted, isSettled: isCommitted, writtenAt: state.writtenAt))
             return .delivered(partition: partition, offset: Int64(state.partitions[key, default: []].count - 1))
         }
     }
@@ -142,13 +148,17 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         self.state.withLock { state in
             let all = state.partitions["escapement.test.parked/\(queue.partition(of: lane))"] ?? []
             var records: [ParkedStretch.Record] = []
+            let low = state.parkedLow[queue.partition(of: lane)] ?? 0
+            let from = Swift.max(from, low)
             var next = from
             for (offset, stored) in all.enumerated().dropFirst(Int(from)) where records.count < max {
                 guard stored.isSettled else { break }
                 next = Int64(offset) + 1
-                if stored.isCommitted { records.append(.init(offset: Int64(offset), bytes: stored.record.value)) }
+                guard stored.isCommitted else { continue }
+                records.append(
+                    .init(offset: Int64(offset), bytes: stored.record.value, writtenAt: stored.writtenAt))
             }
-            return ParkedStretch(records: records, next: next, isEnd: next == all.count)
+            return ParkedStretch(records: records, next: next, isEnd: next == all.count, low: low)
         }
     }
 

@@ -38,6 +38,17 @@ import WireProtocol
         }
     }
 
+    @Test func `what is settled of the fires for HTTP targets comes back as it was`() throws {
+        var record = self.record(.entry(self.states, []))
+        for deliveries in [
+            SettledOffsets(next: 7), SettledOffsets(next: 1 << 40, stretches: [1 << 41..<1 << 41 + 1]),
+            SettledOffsets(next: 0, stretches: [1..<2, 4..<900, 901..<1000]),
+        ] {
+            record.deliveries = deliveries
+            #expect(try JournalCodec.decode(JournalCodec.encode(record)) == record)
+        }
+    }
+
     @Test func `an entry that does not fit is split, shards in the last record`() throws {
         let outcomes = (0..<100).map { Samples.outcome(UInt64($0)) }
         let buffers = JournalCodec.encode(

@@ -1,7 +1,8 @@
 import DispatcherDomain
-import DispatcherService
+@testable import DispatcherService
 import EscapementModel
 import NIOCore
+import Observability
 import Synchronization
 import Testing
 import WireProtocol
@@ -25,6 +26,7 @@ import WireProtocol
     ) async {
         var template = Samples.template
         template.topic = topic
+        template.expireAfterMilliseconds = 0
         fixture.shell.offer(
             .init(
                 session: self.session, shard: ShardID(0), epoch: Epoch(5), from: from, to: to, byteCount: 100,
@@ -160,6 +162,166 @@ import WireProtocol
         #expect(outcomes().map(\.reason) == [.retriesExhausted])
         #expect(sender.requests.count == 3)
         #expect(fixture.topics.committed("escapement.deadletters").count == (drops ? 0 : 1))
+    }
+
+    // MARK: HTTP targets
+
+    /// Answers at some hosts, and at others never; keeps what was sent.
+    private final class HostsSender: WebSender {
+        private let dead: Set<String>
+        private let sent = Mutex<[String: Int]>([:])
+
+        init(dead: Set<String>) { self.dead = dead }
+
+        func count(_ url: String) -> Int { self.sent.withLock { $0[url] ?? 0 } }
+
+        func send(_ request: WebRequest) async -> WebAnswer {
+            self.sent.withLock { $0[request.url, default: 0] += 1 }
+            guard self.dead.contains(where: { request.url.hasPrefix($0) }) else { return .status(200, retryAfter: nil) }
+            let latch = Latch()
+            await withTaskCancellationHandler {
+                _ = await latch.wait()
+            } onCancel: {
+                latch.open()
+            }
+            return .unavailable("no answer")
+        }
+    }
+
+    private func offer(_ number: Int, _ urls: [String], _ fixture: LaneFixture) {
+        let occurrences = urls.enumerated().map { index, url in
+            var template = Samples.template
+            template.web = .hook(url: url, secret: "")
+            template.expireAfterMilliseconds = 0
+            return Samples.occurrence(
+                template, scheduled: self.cursor(number).cron.instant.advanced(by: .milliseconds(-index)))
+        }
+        fixture.shell.offer(
+            .init(
+                session: self.session, shard: ShardID(0), epoch: Epoch(5),
+                from: number == 0 ? .start : self.cursor(number - 1), to: self.cursor(number), byteCount: 100,
+                work: FireWork(occurrences: occurrences, ticker: NodeID("t"))))
+    }
+
+    private func outcomes(_ fixture: LaneFixture) -> [OutcomeRecord] {
+        fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
+            if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
+        }
+    }
+
+    @Test func `a host that never answers delays its own fires only, and is asked for no more than its share`() async {
+        let clocks = ManualClocks()
+        let sender = HostsSender(dead: ["https://dead.example/"])
+        let fixture = LaneFixture(
+            clocks: clocks, web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        let run = await self.started(fixture)
+        self.offer(0, Array(repeating: "https://dead.example/a", count: 100), fixture)
+        // Time stands still: neither has the dead host timed out nor is anything waited for.
+        while sender.count("https://dead.example/a") < WebPlaces.hostCountMax { await Task.yield() }
+        for number in 1..<5 {
+            self.offer(number, ["https://alive.example/\(number)"], fixture)
+            while self.outcomes(fixture).count < number { await Task.yield() }
+        }
+        #expect(self.outcomes(fixture).allSatisfy { $0.outcome == .dispatched })
+        #expect((1..<5).allSatisfy { sender.count("https://alive.example/\($0)") == 1 })
+        #expect(sender.count("https://dead.example/a") == WebPlaces.hostCountMax)
+        fixture.shell.stop()
+        #expect(await run.value == .released)
+    }
+
+    @Test func `a fire that waits for its next attempt is written anew for an attempt and for nothing else`() async {
+        let topics = FakeTopics()
+        let clocks = ManualClocks()
+        let pause = Duration.seconds(500)
+        let sender = ScriptedSender(
+            Array(repeating: .status(503, retryAfter: pause), count: 2) + [.status(200, retryAfter: nil)])
+        func fixture(_ epoch: UInt64) -> LaneFixture {
+            LaneFixture(
+                epoch: epoch, topics: topics, clocks: clocks,
+                web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        }
+        let one = fixture(1)
+        let run = await self.started(one)
+        self.offer(0, ["https://busy.example/a"], one)
+        while topics.committed("escapement.test.parked").count < 2 { await Task.yield() }
+        // Rounds and time go by.
+        for number in 1..<20 {
+            one.clocks.advance(by: .seconds(10))
+            await self.publish("", one, from: self.cursor(number - 1), to: self.cursor(number), timePasses: false)
+        }
+        #expect(topics.committed("escapement.test.parked").count == 2)
+        #expect(sender.requests.count == 1)
+        one.shell.stop()
+        _ = await run.value
+        // The next owner knows the attempt and its time.
+        let two = fixture(2)
+        let secondRun = Task { await two.shell.run() }
+        await self.wait(two) { self.outcomes(two).contains { $0.attempts == 3 } }
+        #expect(sender.requests.count == 3)
+        #expect(topics.committed("escapement.test.parked").count == 3)
+        two.shell.stop()
+        _ = await secondRun.value
+        #expect(self.outcomes(two).count { $0.error == "HTTP 200" } == 1)
+    }
+
+    // MARK: Too long
+
+    @Test func `a fire that waits for its topic longer than it may is given up, and said so`() async {
+        let fixture = LaneFixture()
+        let run = await self.started(fixture)
+        fixture.topics.state.withLock { state in
+            state.leaderless = ["team.away"]
+            state.writtenAt = fixture.clocks.wallNow()
+        }
+        await self.publish("team.away", fixture, from: .start, to: self.a)
+        fixture.clocks.advance(by: PublishingRules.parkedMax - .seconds(3600))
+        fixture.topics.state.withLock { $0.writtenAt = fixture.clocks.wallNow() }
+        await self.publish("team.away", fixture, from: self.a, to: self.b, timePasses: false)
+        fixture.clocks.advance(by: .seconds(3601))
+        await self.wait(fixture) { !self.outcomes(fixture).isEmpty }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(self.outcomes(fixture).map(\.reason) == [.retriesExhausted], "the later one may wait longer")
+        #expect(self.outcomes(fixture).first?.error.contains("team.away took nothing in the 6") == true)
+        #expect(fixture.topics.committed("escapement.deadletters").count == 1)
+    }
+
+    @Test func `a fire that waits for a place at its HTTP host longer than it may is given up`() async {
+        let clocks = ManualClocks()
+        let sender = HostsSender(dead: ["https://dead.example/"])
+        let fixture = LaneFixture(
+            clocks: clocks, web: WebDelivery(sender: sender, keys: NoNamespaceKeys(), whiskHost: nil, clocks: clocks))
+        let run = await self.started(fixture)
+        self.offer(0, Array(repeating: "https://dead.example/a", count: WebPlaces.hostCountMax + 2), fixture)
+        while sender.count("https://dead.example/a") < WebPlaces.hostCountMax { await Task.yield() }
+        fixture.clocks.advance(by: PublishingRules.parkedMax + .seconds(1))
+        await self.wait(fixture) { self.outcomes(fixture).count == 2 }
+        fixture.shell.stop()
+        _ = await run.value
+        #expect(self.outcomes(fixture).allSatisfy { $0.reason == .retriesExhausted })
+        #expect(sender.count("https://dead.example/a") == WebPlaces.hostCountMax)
+        #expect(fixture.topics.committed("escapement.deadletters").count == 2)
+    }
+
+    @Test func `fires of the line that are gone are counted, and the line goes on behind them`() async {
+        let topics = FakeTopics()
+        let one = LaneFixture(epoch: 1, topics: topics)
+        let run = await self.started(one)
+        topics.state.withLock { $0.leaderless = ["team.away"] }
+        await self.publish(0..<3, "team.away", one)
+        one.shell.stop()
+        _ = await run.value
+        topics.state.withLock { state in
+            state.leaderless = []
+            state.parkedLow = [ParkedQueue.waiting.partition(of: LaneID(0)): 2]
+        }
+        let two = LaneFixture(epoch: 2, topics: topics)
+        let secondRun = Task { await two.shell.run() }
+        await self.wait(two) { two.shell.mark?.waiting.isEmpty == true }
+        two.shell.stop()
+        _ = await secondRun.value
+        #expect(two.metrics.parkedLost.value == 2)
+        #expect(topics.committed("team.away").count == 1)
     }
 
     // MARK: Order

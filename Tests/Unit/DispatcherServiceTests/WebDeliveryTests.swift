@@ -169,3 +169,44 @@ private struct Keys: NamespaceKeys {
             Hexadecimal.text(long) == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
     }
 }
+
+@Suite struct WebPlacesTests {
+    private let lane = LaneID(1)
+
+    @Test func `hosts that never answer leave a place to the next one`() {
+        let places = WebPlaces(countMax: 512, hostCountMax: 512)
+        func takeAll(_ host: String) -> Int {
+            var count = 0
+            while places.take(host, for: self.lane, wake: {}) { count += 1 }
+            return count
+        }
+        #expect(takeAll("slow-0") == 102, "a quarter of what is free then")
+        for number in 1..<20 { #expect(takeAll("slow-\(number)") > 0) }
+        #expect(takeAll("another") > 0)
+    }
+
+    @Test func `who found no place is told when one is free`() {
+        let places = WebPlaces(countMax: 64, hostCountMax: 1)
+        let woken = Mutex(0)
+        func take(_ host: String) -> Bool {
+            places.take(host, for: self.lane, wake: { woken.withLock { $0 += 1 } })
+        }
+        let first = take("a")
+        let second = take("a")
+        #expect(first && !second)
+        let other = take("b")
+        #expect(other)
+        places.free("a")
+        places.free("b")
+        #expect(woken.withLock { $0 } == 1)
+        let again = take("a")
+        #expect(again)
+    }
+
+    @Test(arguments: [
+        ("https://Hooks.Example/a?b", "hooks.example"), ("https://hooks.example:443#c", "hooks.example"),
+        ("https://user@hooks.example:8443/a@b", "hooks.example:8443"),
+    ]) func `a host is the authority of a URL`(url: String, host: String) {
+        #expect(WebDelivery.host(of: .hook(url: url, secret: "")) == host)
+    }
+}

@@ -144,6 +144,15 @@ extension BrokerCore {
         return before - partition.log.nextOffset
     }
 
+    /// Loses the records of a partition before `offset`, as retention does; whether the partition exists.
+    func loseHead(of place: TopicPartition, before offset: Int64) -> Bool {
+        guard let topic = self.topics[place.topic], topic.partitions.indices.contains(Int(place.partition)) else {
+            return false
+        }
+        topic.partitions[Int(place.partition)].log.trim(before: offset)
+        return true
+    }
+
     /// Lets whoever waits for records of a partition look again.
     func wake(_ partition: Partition) {
         for wait in Array(partition.waits.values) { wait.look() }

@@ -108,6 +108,17 @@ extension DevKafkaCluster {
         }
     }
 
+    /// Loses the records of a partition before `offset`, as retention does.
+    ///
+    /// - Throws: `AdminError` when there is no such partition.
+    package func loseHead(of partition: TopicPartition, before offset: Int64) async throws {
+        try await self.onLoop {
+            guard self.core.loseHead(of: partition, before: offset) else {
+                throw AdminError(ErrorCode.unknownTopicOrPartition.name)
+            }
+        }
+    }
+
     /// Whether transactional ids have a transaction under way or decided, by id: `ongoing`, `completeCommit`, ….
     package func transactionStates() async throws -> [String: String] {
         try await self.onLoop { self.core.transactions.transactions.mapValues(\.state.rawValue) }

@@ -31,7 +31,8 @@ final class PartitionLog {
         try self.scan()
     }
 
-    var startOffset: Int64 { 0 }
+    /// The first offset that is served; what lies before it stays in the file, and is served again by the next start.
+    private(set) var startOffset: Int64 = 0
     var byteCount: Int { self.file.byteCount }
     /// Everything before it is committed or aborted.
     var lastStableOffset: Int64 { self.producers.firstOpenOffset ?? self.nextOffset }
@@ -91,6 +92,9 @@ final class PartitionLog {
         }
         return found
     }
+
+    /// Serves nothing before `offset` any more, as retention does.
+    func trim(before offset: Int64) { self.startOffset = min(max(self.startOffset, offset), self.nextOffset) }
 
     /// Forgets the batches that hold `offset` or later ones, as a leader elected without them would.
     func truncate(to offset: Int64) throws(StorageError) {
