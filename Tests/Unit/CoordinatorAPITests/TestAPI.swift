@@ -13,7 +13,7 @@ import Testing
 
 /// The API on a real listener, over a store in memory and a fake cluster.
 struct TestAPI: Sendable {
-    let store = InMemoryStore()
+    let store: InMemoryStore
     let gateway = FakeGateway()
     let clocks = FixedClocks("2026-11-23T09:00:00Z")
     let observability: Observability
@@ -22,6 +22,7 @@ struct TestAPI: Sendable {
     static let shardCount = 16
 
     init(authentication: APISettings.Authentication = .open) async throws {
+        self.store = InMemoryStore(clocks: self.clocks)
         self.observability = Observability(
             identity: ProcessIdentity(role: "coordinator", instance: "test", cluster: "test"), format: .json,
             sink: LogSink { _ in })

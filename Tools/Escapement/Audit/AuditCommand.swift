@@ -37,7 +37,8 @@ struct AuditCommand: AsyncParsableCommand {
             var table = TextTable("NAME", "AT", "KIND", "DETAIL")
             var items: [JSONValue] = []
             var token: String?
-            var schedules = 0
+            // One with many occurrences comes in parts.
+            var schedules: Set<String> = []
             var timers: Int64 = 0
             repeat {
                 let page = try await api.document(
@@ -47,7 +48,8 @@ struct AuditCommand: AsyncParsableCommand {
                         ("withoutJournal", self.withoutJournal ? "true" : nil), ("pageToken", token),
                     ])
                 for item in page["items"]?.arrayValue ?? [] {
-                    if let number = item["timers"]?.integerValue { timers += number } else { schedules += 1 }
+                    if let number = item["timers"]?.integerValue { timers += number }
+                    if let name = item["schedule"]?.stringValue { schedules.insert(name) }
                     items.append(item)
                     for name in Self.counts {
                         totals[name, default: 0] += item[name]?.integerValue ?? 0
@@ -64,7 +66,7 @@ struct AuditCommand: AsyncParsableCommand {
             let summary = Self.counts.map { "\($0) \(totals[$0] ?? 0)" }
             switch self.client.output {
             case .table:
-                Console.print("\(schedules) schedules, \(timers) timers, " + summary.joined(separator: ", "))
+                Console.print("\(schedules.count) schedules, \(timers) timers, " + summary.joined(separator: ", "))
                 if !table.isEmpty { Console.print(table.text) }
             case .json, .jsonl, .name:
                 Printer(self.client.output, key: "schedule").show(items) { _ in table }

@@ -64,7 +64,8 @@ package struct CanaryKeeper: Sendable {
             let now = self.server.clocks.wallNow()
             let result = try await self.server.reconciliation(
                 Self.namespace, Self.name, from: now.advanced(by: .zero - Self.window), to: now,
-                journalUntil: self.server.clocks.monotonicNow().advanced(by: APIServer.journalTime))
+                journalUntil: self.server.clocks.monotonicNow().advanced(by: APIServer.journalTime)
+            ).result
             self.metrics.compared(result, at: now)
             if let first = result.differences.first {
                 self.logger.warning(

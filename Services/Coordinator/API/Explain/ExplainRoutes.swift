@@ -7,6 +7,9 @@ import Scheduling
 import Store
 
 extension APIServer {
+    /// Owners of a shard looked at, the newest, between an occurrence's due time and its end.
+    private static let ownersMax = 1000
+
     /// Why something happened, and whether everything did.
     var explainRoutes: [Route] {
         [
@@ -78,20 +81,45 @@ extension APIServer {
         }
     }
 
+    /// What explains a record: the definition of its time, and for what was late the owners of its shard.
+    private func facts(
+        _ record: JSONValue, _ occurrence: Occurrence, _ version: StoredSchedule
+    ) async throws -> RecordedFacts {
+        var facts = RecordedFacts(due: occurrence.due, version: version)
+        guard Explainer.asksForOwnership(record, version),
+            let settledAt = record["@timestamp"]?.stringValue.flatMap({ WallInstant(text: $0) }),
+            let epoch = record["epoch"]?.integerValue
+        else { return facts }
+        let number = version.shard.rawValue
+        let then = try await self.store.assignmentHistory(
+            AssignmentFilter(kind: .shard, number: number, to: occurrence.due), before: nil, limit: 1)
+        let after = WallInstant(milliseconds: occurrence.due.milliseconds + 1)
+        let later = try await self.store.assignmentHistory(
+            AssignmentFilter(kind: .shard, number: number, from: after, to: max(after, settledAt)), before: nil,
+            limit: Self.ownersMax)
+        facts.ownership = ShardOwnership(
+            shard: version.shard, due: occurrence.due, then: then.first, later: later.reversed(),
+            settledUnder: Epoch(UInt64(clamping: epoch)))
+        return facts
+    }
+
     private func past(
         _ occurrence: Occurrence, _ version: StoredSchedule, _ explainer: inout Explainer
     ) async throws -> Explanation {
         let search = RecordSearch(cluster: self.cluster, namespace: version.namespace, name: version.name)
         var storeTrouble: String?
         do {
-            if let record = try await search.record(at: occurrence.scheduled) { return explainer.recorded(record) }
+            if let record = try await search.record(at: occurrence.scheduled) {
+                return explainer.recorded(record, try await self.facts(record, occurrence, version))
+            }
         } catch let error as ClusterError where error.code == ClusterError.activationStoreUnavailable {
             storeTrouble = error.detail
         }
         let journal = try await search.journal(of: occurrence, version)
         if case .answer(let record?, _, _) = journal {
-            return explainer.recorded(
-                record, absence: explainer.absence(of: occurrence, storeTrouble: storeTrouble))
+            var facts = try await self.facts(record, occurrence, version)
+            facts.absence = explainer.absence(of: occurrence, storeTrouble: storeTrouble)
+            return explainer.recorded(record, facts)
         }
         if let blindness = Explainer.blindness(journal, storeTrouble: storeTrouble) { throw blindness }
         let number = version.shard.rawValue

@@ -28,16 +28,16 @@ struct Explainer: Sendable {
         case dueOnRecord
     }
 
-    private mutating func check(_ name: String, _ isOK: Bool, _ detail: String) {
+    mutating func check(_ name: String, _ isOK: Bool, _ detail: String) {
         self.checks.append(Explanation.Check(name: name, isOK: isOK, detail: detail))
     }
 
     func explanation(
-        _ verdict: Explanation.Verdict, _ reason: Reason?, _ summary: String, evidence: [JSONValue] = [],
-        suggestions: [String] = []
+        _ verdict: Explanation.Verdict, _ reason: Reason?, _ summary: String, fire: JSONValue? = nil,
+        evidence: [JSONValue] = [], suggestions: [String] = []
     ) -> Explanation {
         Explanation(
-            verdict: verdict, reason: reason, summary: summary, checks: self.checks, evidence: evidence,
+            verdict: verdict, reason: reason, summary: summary, fire: fire, checks: self.checks, evidence: evidence,
             suggestions: suggestions)
     }
 
@@ -173,45 +173,6 @@ struct Explainer: Sendable {
         return self.explanation(.willFire, nil, "It will fire at \(occurrence.due).")
     }
 
-    /// There is a record: it says all.
-    ///
-    /// - Parameter absence: why the store does not have it, for one from the journal.
-    mutating func recorded(_ record: JSONValue, absence: String? = nil) -> Explanation {
-        let id = record["activation_id"]?.stringValue ?? ""
-        let reason = Reason.allCases.first { $0.code == record["reason"]?.stringValue } ?? .dispatched
-        let evidence: [JSONValue] = [["activation": .string(id)]]
-        let count = record["count"]?.integerValue ?? 1
-        if let absence {
-            self.check("stored", false, absence)
-            self.check("recorded", true, "activation \(id), in the journal")
-        } else {
-            self.check("recorded", true, "activation \(id)")
-        }
-        switch record["outcome"]?.stringValue {
-        case Outcome.dispatched.name:
-            let kafka = record["kafka"]
-            let place = kafka.map {
-                " to \($0["topic"]?.stringValue ?? "")/\($0["partition"]?.integerValue ?? 0)@\($0["offset"]?.integerValue ?? 0)"
-            }
-            let late = record["lateness_ms"]?.integerValue.map { ", \($0) ms late" } ?? ""
-            return self.explanation(
-                .fired, .dispatched,
-                "Sent\(place ?? "")\(late), by \(record["dispatcher"]?.stringValue ?? "a dispatcher").",
-                evidence: evidence)
-        case Outcome.failed.name:
-            return self.explanation(
-                .failed, reason, "It could not be delivered: \(record["error"]?.stringValue ?? reason.code).",
-                evidence: evidence, suggestions: ["escapement schedule trigger \(self.history.name)"])
-        default:
-            let run = count > 1 ? "one of \(count) that were skipped together" : "skipped"
-            self.check(
-                Self.checkName(of: reason), false, "\(run), settled at \(record["@timestamp"]?.stringValue ?? "?")")
-            return self.explanation(
-                .skipped, reason, Self.skipped(reason), evidence: evidence,
-                suggestions: ["escapement schedule trigger \(self.history.name)"])
-        }
-    }
-
     /// Why the activation store has no record of an occurrence.
     func absence(of occurrence: Occurrence, storeTrouble: String?) -> String {
         if let storeTrouble { return "the activation store is away: \(storeTrouble)" }
@@ -266,13 +227,14 @@ struct Explainer: Sendable {
                 suggestions: ["escapement audit --schedule \(self.history.name) --from \(self.at)"])
         }
         let isOwned = known.current?.owner != nil
+        let then = known.owner?.owner.map { "\($0.name) owned the shard" } ?? "nobody owned the shard"
         if let node = known.current?.owner {
             self.check(
-                "shard-owned", true, "shard \(shard) is \(node)'s, epoch \(known.current?.epoch.rawValue ?? 0)")
+                "shard-owned", true,
+                "shard \(shard) is \(node)'s, epoch \(known.current?.epoch.rawValue ?? 0); when it was due \(then)")
         } else {
-            self.check("shard-owned", false, "nobody owns shard \(shard) now")
+            self.check("shard-owned", false, "nobody owns shard \(shard) now; when it was due \(then)")
         }
-        let then = known.owner?.owner.map { "\($0.name) owned the shard" } ?? "nobody owned the shard"
         if !isOwned {
             return self.explanation(
                 .pending, .shardUnowned,
@@ -295,26 +257,7 @@ struct Explainer: Sendable {
             suggestions: ["escapement schedule explain \(self.history.name) --at \(self.at)"])
     }
 
-    private static func checkName(of reason: Reason) -> String {
-        switch reason {
-        case .catchupWindow, .catchupLimit, .coalesced: "within-\(reason.code.lowercased().replacing("_", with: "-"))"
-        default: reason.code.lowercased().replacing("_", with: "-")
-        }
-    }
-
-    private static func skipped(_ reason: Reason) -> String {
-        switch reason {
-        case .catchupWindow: "When it could be fired at last, it was older than the misfire window allows."
-        case .catchupLimit: "More occurrences were missed than the policy makes up for; this was one of the older ones."
-        case .coalesced: "Several were missed; the policy 'latest' fired the newest in their stead."
-        case .expired: "When it could be sent at last, its time of usefulness (expireAfter) was over."
-        case .quota: "The namespace's quota of fires was used up."
-        case .cancelled: "It was cancelled before it was due."
-        default: "It was skipped: \(reason.code)."
-        }
-    }
-
-    private static func text(_ duration: Duration) -> String {
+    static func text(_ duration: Duration) -> String {
         DurationText.format(.milliseconds(duration.wholeMilliseconds / 1000 * 1000))
     }
 }

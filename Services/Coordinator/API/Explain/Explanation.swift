@@ -2,7 +2,8 @@ import EscapementModel
 import JSON
 
 /// Why a schedule fired, or did not, at one instant: a verdict, its reason, and the checks that lead to it in the order in
-/// which they were made. The first check that fails decides.
+/// which they were made. Of those that fail each leads to the next: nobody owned the shard, so the fire was late, so it
+/// was beyond the window.
 struct Explanation: Hashable, Sendable {
     enum Verdict: String, Sendable {
         case fired
@@ -30,6 +31,8 @@ struct Explanation: Hashable, Sendable {
     /// `nil` only for what lies ahead.
     var reason: Reason?
     var summary: String
+    /// Where, when, how late and by whom it fired; `nil` when it did not.
+    var fire: JSONValue?
     var checks: [Check] = []
     var evidence: [JSONValue] = []
     var suggestions: [String] = []
@@ -38,6 +41,7 @@ struct Explanation: Hashable, Sendable {
         .record([
             "schedule": .string(schedule), "at": .string(at.description), "verdict": .string(self.verdict.rawValue),
             "reason": self.reason.map { .string($0.code) }, "summary": .string(self.summary),
+            "fire": self.fire,
             "checks": .array(
                 self.checks.map { check in
                     [

@@ -9,8 +9,10 @@ import Store
 extension APIServer {
     /// Schedules of one answer; each costs a search or more.
     private static let reconciledAtOnce = 20
-    /// Occurrences of one schedule that are compared; a longer stretch has to be asked for in parts.
-    private static let occurrencesMax = 100_000
+    /// Occurrences that are compared in one answer; a schedule that has more goes on in the next one.
+    private static let occurrencesMax = 20_000
+    /// Records that are read for them: there may be more than occurrences.
+    private static let recordsMax = 5 * Self.occurrencesMax
     /// Differences listed for one schedule; the counts are of all.
     private static let differencesMax = 1000
     /// How long a record may be on its way.
@@ -36,55 +38,75 @@ extension APIServer {
         guard let from = given.0, let to = given.1 else { throw Problem.invalid(query.faults) }
         let end = min(to, self.view.now)
         let deadline = self.clocks.monotonicNow().advanced(by: asksJournal ? Self.journalTime : .zero)
-        func item(_ name: String) async throws -> JSONValue {
-            let result = try await self.reconciliation(
-                call.namespace, name, from: from, to: end, journalUntil: deadline)
-            return .object([JSONMember("schedule", .string(name))] + self.members(of: result))
-        }
-        if let only { return Answer.json(["items": .array([try await item(only)])]) }
-        // First the schedules by name, then the timers by time; the token says where.
-        var name: String?
+        // First the schedules by name, each from its first occurrence on, then the timers by time; the token says where.
+        var place = ReconciledPlace.after(nil)
         if let token {
             do throws(Problem) {
-                name = try PageToken.key("c", token)
+                place = try ReconciledPlace(token)
             } catch {
                 let after = try PageToken.watermark(token)
                 return try await self.reconcileTimers(
                     call.namespace, from: from, to: end, after: after, journalUntil: deadline)
             }
         }
-        let found = try await self.store.scheduleNames(
-            namespace: call.namespace, endedAfter: from, after: name, limit: Self.reconciledAtOnce + 1)
-        let names = found.prefix(Self.reconciledAtOnce)
         var items: [JSONValue] = []
-        for name in names { items.append(try await item(name)) }
-        let isMore = found.count > Self.reconciledAtOnce
-        let next = names.last.flatMap { isMore ? PageToken.make("c", $0) : nil } ?? PageToken.make(.start)
-        return Answer.json(["items": .array(items), "nextPageToken": .string(next)])
+        var left = Self.occurrencesMax
+        /// Compares a schedule from `start` on; returns where it goes on when the answer is full.
+        func add(_ name: String, _ start: WallInstant) async throws -> ReconciledPlace? {
+            let part = try await self.reconciliation(
+                call.namespace, name, from: start, to: end, limit: left, journalUntil: deadline)
+            items.append(.object([JSONMember("schedule", .string(name))] + self.members(of: part.result)))
+            left -= part.result.expected
+            if let next = part.next { return .within(name, next) }
+            return left > 0 ? nil : .after(name)
+        }
+        var next: ReconciledPlace?
+        var last: String?
+        switch place {
+        case .within(let name, let start):
+            next = try await add(name, start)
+            last = name
+        case .after(let name):
+            last = name
+            if let only { next = try await add(only, from) }
+        }
+        if only != nil {
+            guard case .within? = next else { return Answer.json(["items": .array(items)]) }
+            return Answer.json(["items": .array(items), "nextPageToken": .string(next?.token ?? "")])
+        }
+        if next == nil {
+            let found = try await self.store.scheduleNames(
+                namespace: call.namespace, endedAfter: from, after: last, limit: Self.reconciledAtOnce + 1)
+            for name in found.prefix(Self.reconciledAtOnce) where next == nil {
+                next = try await add(name, from)
+                last = name
+            }
+            if next == nil, found.count > Self.reconciledAtOnce { next = .after(last) }
+        }
+        return Answer.json([
+            "items": .array(items), "nextPageToken": .string(next?.token ?? PageToken.make(.start)),
+        ])
     }
 
-    /// What should have been settled of one name's schedules beside what is recorded.
+    /// What should have been settled of one name's schedules beside what is recorded: the oldest `limit` occurrences.
     ///
     /// - Parameter deadline: until when the journal may be asked about what is missing.
+    /// - Returns: also from where on there are more; `nil` when that was all.
     func reconciliation(
-        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant, journalUntil deadline: MonotonicInstant
-    ) async throws -> Reconciliation {
+        _ namespace: String, _ name: String, from: WallInstant, to: WallInstant, limit: Int = Self.occurrencesMax,
+        journalUntil deadline: MonotonicInstant
+    ) async throws -> (result: Reconciliation, next: WallInstant?) {
         let history = try await self.history(namespace: namespace, name: name)
         let view = self.view
-        let expected = try history.expected(
-            from: from, to: to, limit: Self.occurrencesMax + 1, compile: view.compiled)
-        guard expected.count <= Self.occurrencesMax else {
-            throw Problem.invalid([
-                Problem.Fault(
-                    .parameter("to"), ProblemCode.outOfRange,
-                    "'\(name)' has more than \(Self.occurrencesMax) occurrences in this time; ask for a shorter one")
-            ])
-        }
+        var expected = try history.expected(from: from, to: to, limit: limit + 1, compile: view.compiled)
+        let next = expected.count > limit ? expected.last?.occurrence.scheduled : nil
+        if next != nil { expected.removeLast() }
+        let to = next ?? to
         let search = RecordSearch(cluster: self.cluster, namespace: namespace, name: name)
-        let records = try await search.records(from: from, to: to, limit: Self.occurrencesMax + 1)
+        let records = try await search.records(from: from, to: to, limit: Self.recordsMax)
         var result = Reconciliation(
             expected: expected.map(\.occurrence),
-            belated: try history.belated(from: from, to: to, limit: Self.occurrencesMax, compile: view.compiled),
+            belated: try history.belated(from: from, to: to, limit: limit, compile: view.compiled),
             records: records, from: from, to: to,
             settledBefore: view.now.advanced(by: .zero - Self.settlingTime))
         let versions = Dictionary(expected.map { ($0.occurrence.scheduled, $0) }) { first, _ in first }
@@ -92,7 +114,7 @@ extension APIServer {
             guard let (occurrence, version) = versions[difference.at] else { return .unsupported }
             return try await search.journal(of: occurrence, version)
         }
-        return result
+        return (result, next)
     }
 
     /// Timers that were not cancelled, while the store has them: for an hour after they were settled.
@@ -105,7 +127,7 @@ extension APIServer {
         guard let first = timers.first, let last = timers.last else { return Answer.json(["items": []]) }
         let records = try await RecordSearch.timerRecords(
             self.cluster, namespace: namespace, from: first.due,
-            to: WallInstant(milliseconds: last.due.milliseconds + 1), limit: Self.occurrencesMax)
+            to: WallInstant(milliseconds: last.due.milliseconds + 1), limit: Self.recordsMax)
         var result = Reconciliation(
             timers: timers, records: records, settledBefore: self.view.now.advanced(by: .zero - Self.settlingTime))
         let byName = Dictionary(timers.map { ($0.name, $0) }) { first, _ in first }
@@ -130,9 +152,7 @@ extension APIServer {
             guard self.clocks.monotonicNow() < deadline else { return }
             guard case .answer(let record?, _, _) = try await ask(result.differences[index]) else { continue }
             let outcome = record["outcome"]?.stringValue ?? "?"
-            let kafka = record["kafka"].map {
-                " to \($0["topic"]?.stringValue ?? "")/\($0["partition"]?.integerValue ?? 0)@\($0["offset"]?.integerValue ?? 0)"
-            }
+            let kafka = record["kafka"].map { " to \(Explainer.place($0))" }
             result.differences[index].detail += "; the journal says: \(outcome)\(kafka ?? "")"
         }
     }
@@ -150,5 +170,30 @@ extension APIServer {
             JSONMember("belated", .integer(result.belated)),
             JSONMember("differences", .integer(result.differences.count)), JSONMember("items", .array(items)),
         ]
+    }
+}
+
+/// Where an audit of schedules goes on.
+private enum ReconciledPlace {
+    /// With the schedule after this name; `nil` for the first.
+    case after(String?)
+    /// With this schedule, from the instant on.
+    case within(String, WallInstant)
+
+    init(_ token: String) throws(Problem) {
+        do throws(Problem) {
+            self = .after(try PageToken.key("c", token))
+        } catch {
+            let parts = try PageToken.key("p", token).split(separator: " ", maxSplits: 1)
+            guard parts.count == 2, let milliseconds = Int64(parts[0]) else { throw .badPageToken }
+            self = .within(String(parts[1]), WallInstant(milliseconds: milliseconds))
+        }
+    }
+
+    var token: String {
+        switch self {
+        case .after(let name): PageToken.make("c", name ?? "")
+        case .within(let name, let instant): PageToken.make("p", "\(instant.milliseconds) \(name)")
+        }
     }
 }

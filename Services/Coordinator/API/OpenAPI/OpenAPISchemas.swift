@@ -176,6 +176,12 @@ enum OpenAPISchemas {
                     ],
                     "reason": ["type": "string", "enum": .array(Reason.allCases.map { .string($0.code) })],
                     "summary": self.text,
+                    "fire": self.object(
+                        [
+                            "destination": self.text, "kafka": ["type": "object"], "at": OpenAPI.instant,
+                            "latenessMs": self.number, "attempts": self.number, "ticker": self.text,
+                            "dispatcher": self.text, "shard": self.number, "epoch": self.number,
+                        ], required: ["destination"]),
                     "checks": self.list(
                         of: self.object(["check": self.text, "ok": ["type": "boolean"], "detail": self.text])),
                     "evidence": self.list(of: ["type": "object"]), "suggest": self.list(of: self.text),
