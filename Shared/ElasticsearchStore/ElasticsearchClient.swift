@@ -130,8 +130,8 @@ package struct ElasticsearchClient: Sendable {
         if documents.isEmpty { return [] }
         let server = try await self.server()
         let request = HTTPRequest(
-            .post, Self.bulkPath, headers: ["Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"],
-            body: Self.lines(documents, type: server.documentType), timeout: Self.timeout,
+            .post, Self.bulkPath, headers: Self.bulkHeaders,
+            body: Self.bulkBody(documents, type: server.documentType), timeout: Self.timeout,
             responseByteCountMax: Self.answerBytesMax)
         let response = try await self.send(request, through: self.writing)
         guard response.isSuccess else { throw Self.fault(response, "storing documents") }
@@ -208,7 +208,10 @@ package struct ElasticsearchClient: Sendable {
     private static let searchOptions =
         "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false"
     private static let jsonHeaders: HTTPHeaders = ["Content-Type": "application/json"]
-    private static let bulkPath =
+    package static let bulkHeaders: HTTPHeaders = [
+        "Content-Type": "application/x-ndjson", "Content-Encoding": "gzip",
+    ]
+    package static let bulkPath =
         "/_bulk?refresh=false&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 
     private func send(
@@ -222,7 +225,7 @@ package struct ElasticsearchClient: Sendable {
     }
 
     /// The lines of a bulk request, compressed while they are written: uncompressed there is never more than a piece.
-    private static func lines(_ documents: [Document], type: String?) -> [UInt8] {
+    package static func bulkBody(_ documents: [Document], type: String?) -> [UInt8] {
         let gzip = GzipStream()
         var piece: [UInt8] = []
         piece.reserveCapacity(self.pieceBytes + 4096)

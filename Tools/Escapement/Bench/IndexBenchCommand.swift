@@ -2,6 +2,7 @@ import ArgumentParser
 import DispatcherDomain
 import DispatcherElasticsearch
 import DispatcherService
+import ElasticsearchStore
 import EscapementModel
 import Glibc
 import HTTPClient
@@ -16,9 +17,10 @@ struct IndexBenchCommand: AsyncParsableCommand {
         commandName: "index", abstract: "Measure how fast one dispatcher's writer stores documents.",
         discussion: """
             In turns, into indices of their own in the Elasticsearch of the stack that runs here: outcomes through the \
-            dispatcher's own code (document, bulk request, compression, answer), and the same documents by a bare loop \
-            of libcurl over one connection, whose requests are made before the clock runs. One JSON line a round, with \
-            microseconds of this process's processor time a document, and the ratio of the medians.
+            dispatcher's own code (document, bulk request, compression, answer), and a bare loop of libcurl that posts \
+            requests of the same form (addresses, headers, gzip) over as many connections, made before the clock runs, \
+            and reads the answers. One JSON line a round, with microseconds of this process's processor time a \
+            document, and the ratio of the medians.
             """)
 
     @Option(help: "How long each turn lasts, in seconds.")
@@ -53,7 +55,7 @@ struct IndexBenchCommand: AsyncParsableCommand {
         let password = try DevFiles.read(text("passwordFile")).filter { !$0.isNewline }
         var generator = SystemRandomNumberGenerator()
         let form = ActivationForm.native(indexPrefix: "bench-\(UID.random(using: &generator).hex.prefix(12))")
-        let writer = DocumentWriter(
+        var writer = DocumentWriter(
             DocumentWriter.Environment(
                 store: ElasticsearchActivationStore(
                     settings, form: form, retentionDays: 1,
@@ -61,16 +63,23 @@ struct IndexBenchCommand: AsyncParsableCommand {
                 metrics: DispatcherMetrics(MetricsRegistry()),
                 logger: Logger(label: "bench", factory: { _ in SwiftLogNoOpLogHandler() }), deadLetter: { _, _ in }),
             seed: 1)
+        let loop = try BareBulkLoop(
+            url: text("url") + ElasticsearchClient.bulkPath,
+            headers: ElasticsearchClient.bulkHeaders.fields.map { "\($0.name): \($0.value)" }, user: text("username"),
+            password: String(password), authorityFile: text("caFile"), connections: BulkPace.requestsMax)
+        var number: UInt64 = 0
+        // Connections and indices are made, and the writer finds its pace, before anything is measured.
+        let warmUp = Duration.milliseconds(500)
+        _ = try await self.write(&writer, form, &number, for: warmUp)
+        _ = try self.post(loop, form, &number, for: warmUp)
         var ours: [Double] = []
         var bare: [Double] = []
-        var number: UInt64 = 0
         var index = ""
         for round in 1...self.rounds {
-            let (own, ownCPU) = try await self.write(writer, form, &number)
+            let (own, ownCPU) = try await self.write(
+                &writer, form, &number, for: .seconds(Int64(self.seconds)))
             ours.append(own)
-            let loop = try BareBulkLoop(
-                url: text("url"), user: text("username"), password: String(password), authorityFile: text("caFile"))
-            let (rate, loopCPU, name) = try self.post(loop, form, &number)
+            let (rate, loopCPU, name) = try self.post(loop, form, &number, for: .seconds(Int64(self.seconds)))
             bare.append(rate)
             index = name
             let line: JSONValue = [
@@ -110,14 +119,13 @@ struct IndexBenchCommand: AsyncParsableCommand {
 
     /// Documents a second through the dispatcher's writer, from outcomes on.
     private func write(
-        _ writer: DocumentWriter, _ form: ActivationForm, _ number: inout UInt64
+        _ writer: inout DocumentWriter, _ form: ActivationForm, _ number: inout UInt64, for time: Duration
     ) async throws -> (rate: Double, cpu: Double) {
-        var writer = writer
         let before = Self.processor()
         let clocks = SystemClocks()
         let began = clocks.monotonicNow()
         var count = 0
-        while clocks.monotonicNow().duration(since: began) < .seconds(Int64(self.seconds)) {
+        while clocks.monotonicNow().duration(since: began) < time {
             var documents: [ActivationDocument] = []
             for _ in 0..<(Self.requestDocuments * BulkPace.requestsMax) {
                 number += 1
@@ -133,30 +141,32 @@ struct IndexBenchCommand: AsyncParsableCommand {
 
     /// Documents a second through the bare loop; only the requests are timed. And their index.
     private func post(
-        _ loop: BareBulkLoop, _ form: ActivationForm, _ number: inout UInt64
+        _ loop: BareBulkLoop, _ form: ActivationForm, _ number: inout UInt64, for time: Duration
     ) throws -> (rate: Double, cpu: Double, index: String) {
         let clocks = SystemClocks()
         var spent = Duration.zero
         var cpu: Int64 = 0
         var count = 0
         var index = ""
-        while spent < .seconds(Int64(self.seconds)) {
-            var body: [UInt8] = []
-            for _ in 0..<Self.requestDocuments {
-                number += 1
-                let document = try form.document(
-                    of: Self.outcome(number), cluster: "bench", dispatcher: NodeID("dispatcher-1"))
-                index = document.index
-                body += #"{"create":{"_index":"\#(document.index)","_id":"\#(document.id)"}}"#.utf8
-                body.append(10)
-                body += document.body
-                body.append(10)
+        while spent < time {
+            var bodies: [[UInt8]] = []
+            for _ in 0..<BulkPace.requestsMax {
+                var documents: [ElasticsearchClient.Document] = []
+                for _ in 0..<Self.requestDocuments {
+                    number += 1
+                    let document = try form.document(
+                        of: Self.outcome(number), cluster: "bench", dispatcher: NodeID("dispatcher-1"))
+                    index = document.index
+                    documents.append(.init(index: document.index, id: document.id, body: document.body))
+                }
+                // The stand-in of the stack has no types.
+                bodies.append(ElasticsearchClient.bulkBody(documents, type: nil))
             }
             let (began, before) = (clocks.monotonicNow(), Self.processor())
-            try loop.post(body)
+            try loop.post(bodies)
             spent += clocks.monotonicNow().duration(since: began)
             cpu += Self.processor() - before
-            count += Self.requestDocuments
+            count += Self.requestDocuments * BulkPace.requestsMax
         }
         return (Double(count) / (spent / .seconds(1)), Self.microseconds(cpu, count), index)
     }
