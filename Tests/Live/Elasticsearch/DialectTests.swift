@@ -87,6 +87,18 @@ import Testing
         }
     }
 
+    @Test(arguments: ["elasticsearch-7.4", "elasticsearch-9.0", "opensearch-2.11"])
+    func `two installations share a server, though one's prefix begins like the other's`(dialect: String) async throws {
+        try await self.with(dialect) { under in
+            for name in ["activations", "activations-eu"] {
+                let setup = StoreSetup(form: .native(prefix: name), retentionDays: 30)
+                #expect(try await setup.apply(under.client, replacing: true).count == 2)
+                let findings = try await setup.check(under.client)
+                #expect(findings.allSatisfy { $0.state == .right })
+            }
+        }
+    }
+
     @Test(arguments: ["opensearch-1.3", "opensearch-3.0"])
     func `a changed policy reaches the indices that have it`(dialect: String) async throws {
         try await self.with(dialect) { under in

@@ -104,11 +104,30 @@ extension Node {
         if try request.flag("create"), state.templates[name] != nil {
             throw .illegalArgument("index template [\(name)] already exists")
         }
+        let priority = template["priority"]?.integerValue ?? 0
+        for other in state.templates.sorted(by: { $0.key < $1.key })
+        where other.key != name && other.value["priority"]?.integerValue ?? 0 == priority
+            && Self.overlap(patterns, other.value["index_patterns"])
+        {
+            throw .illegalArgument(
+                "index template [\(name)] has index patterns \(JSONValue.array(patterns).text) matching patterns from "
+                    + "existing templates [\(other.key)] that have the same priority [\(priority)], multiple index "
+                    + "templates may not match during index creation, please use a different priority")
+        }
         // What is wrong in it is refused now, not when the first index is made from it.
         try self.check(template["template"] ?? [:])
         state.templates[name] = template
         try self.note("template", name, template)
         return .acknowledged
+    }
+
+    /// Whether a name can match patterns of both.
+    private static func overlap(_ patterns: [JSONValue], _ others: JSONValue?) -> Bool {
+        patterns.contains { pattern in
+            (others?.arrayValue ?? []).contains { other in
+                Wildcard(pattern.stringValue ?? "").overlaps(Wildcard(other.stringValue ?? ""))
+            }
+        }
     }
 
     func getTemplates(_ request: RESTRequest, _ state: State) throws(ElasticsearchError) -> RESTResponse {
@@ -210,6 +229,21 @@ extension Node {
             for transition in state["transitions"]?.arrayValue ?? [] {
                 guard let next = transition["state_name"]?.stringValue, states.contains(next) else {
                     throw .illegalArgument("Policy contains a transition to a state that does not exist")
+                }
+            }
+        }
+        for template in policy["ism_template"]?.arrayValue ?? [] {
+            let priority = template["priority"]?.integerValue ?? 0
+            for other in state.policies.sorted(by: { $0.key < $1.key }) where other.key != name {
+                let meets = (other.value["policy"]?["ism_template"]?.arrayValue ?? []).contains {
+                    $0["priority"]?.integerValue ?? 0 == priority
+                        && Self.overlap(template["index_patterns"]?.arrayValue ?? [], $0["index_patterns"])
+                }
+                guard !meets else {
+                    throw .illegalArgument(
+                        "New policy \(name) has an ISM template with index pattern "
+                            + "\(template["index_patterns"]?.text ?? "") matching existing policy templates, please use "
+                            + "a different priority than \(priority)")
                 }
             }
         }
