@@ -53,12 +53,24 @@ struct ActivationFilters: ParsableArguments {
     }
 
     func list(
-        _ api: APIClient, _ path: String, _ more: [(String, String?)], _ format: OutputFormat
+        _ api: APIClient, _ path: String, _ more: [(String, String?)], counting: Bool, _ format: OutputFormat
     ) async throws {
         var items: [JSONValue] = []
-        try await api.items(path, query: try self.query() + more, limit: self.limit) { items.append($0) }
+        let query = try self.query() + more
+        if counting { try await self.tellCount(api, path, query) }
+        try await api.items(path, query: query, limit: self.limit) { items.append($0) }
         Printer(format, key: "activation_id").show(items, table: ActivationText.table)
     }
+
+    /// On standard error, so that the list stays one of records.
+    private func tellCount(_ api: APIClient, _ path: String, _ query: [(String, String?)]) async throws {
+        let answer = try await api.document(
+            .get, path, query: query + [("countUpTo", "\(Self.countBound)"), ("pageSize", "1")])
+        Console.tell(ActivationText.count(answer["total"]))
+    }
+
+    /// The API's own bound.
+    private static let countBound = 10_000
 }
 
 /// Records as people read them.
@@ -71,6 +83,13 @@ enum ActivationText {
                 self.lateness(record), self.place(record), record.cell("activation_id"))
         }
         return table
+    }
+
+    /// How many match, as far as it was counted: `17 records`, `at least 10000 records`.
+    static func count(_ total: JSONValue?) -> String {
+        guard let value = total?["value"]?.integerValue else { return "the records are not counted" }
+        let noun = value == 1 ? "record" : "records"
+        return total?["isLowerBound"]?.boolValue == true ? "at least \(value) \(noun)" : "\(value) \(noun)"
     }
 
     static func line(_ record: JSONValue) -> String {
@@ -104,13 +123,17 @@ struct ActivationListCommand: AsyncParsableCommand {
     @OptionGroup(title: "Filters")
     var filters: ActivationFilters
 
+    @Flag(help: "Say how many there are: exactly up to 10000, beyond that 'at least 10000'.")
+    var count = false
+
     @OptionGroup(title: "Server")
     var client: ClientOptions
 
     func run() async throws {
         try await self.client.run { api in
             try await self.filters.list(
-                api, "\(api.home)/activations", [("schedule", self.schedule)], self.client.output)
+                api, "\(api.home)/activations", [("schedule", self.schedule)], counting: self.count,
+                self.client.output)
         }
     }
 }

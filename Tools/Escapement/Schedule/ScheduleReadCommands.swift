@@ -141,13 +141,17 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
     @OptionGroup(title: "Filters")
     var filters: ActivationFilters
 
+    @Flag(help: "Say how many there are: exactly up to 10000, beyond that 'at least 10000'.")
+    var count = false
+
     @OptionGroup(title: "Server")
     var client: ClientOptions
 
     func run() async throws {
         try await self.client.run { api in
             try await self.filters.list(
-                api, "\(api.home)/schedules/\(APIClient.escaped(self.name))/activations", [], self.client.output)
+                api, "\(api.home)/schedules/\(APIClient.escaped(self.name))/activations", [],
+                counting: self.count, self.client.output)
         }
     }
 }
