@@ -281,7 +281,10 @@ let testTargets: [Target] = [
     tests("TickerDomainTests", "Tests/Unit/TickerDomainTests", ["TickerDomain", "Scheduling", "AllocationCount"]),
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
-        ["TickerService", "WireProtocol", "MemberLink", "Observability", "Scheduling", nioCore]),
+        [
+            "TickerService", "TickerDomain", "WireProtocol", "MemberLink", "Observability", "Scheduling",
+            "AllocationCount", nioCore,
+        ]),
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
     tests(
         "DispatcherServiceTests", "Tests/Unit/DispatcherServiceTests",

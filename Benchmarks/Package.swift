@@ -107,11 +107,22 @@ let package = Package(
                 "ServiceConfiguration", "Observability", nioCore, logging, lifecycle,
             ],
             path: "Services/Dispatcher/Kafka", swiftSettings: settings),
+        .target(
+            name: "ScheduleDocuments", dependencies: ["EscapementModel", "Scheduling", "JSON"],
+            path: "Shared/ScheduleDocuments", swiftSettings: settings),
+        .target(
+            name: "TickerService",
+            dependencies: [
+                "TickerDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "WireProtocol",
+                "MemberLink", "Observability", logging, lifecycle, nioCore,
+            ],
+            path: "Services/Ticker/Service", swiftSettings: settings),
         .executableTarget(
             name: "escapement-bench",
             dependencies: [
-                "EscapementModel", "JSON", "Scheduling", "TickerDomain", "AllocationCount", "Store", "PostgresStore",
-                "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka", "KafkaClient",
+                "EscapementModel", "JSON", "Scheduling", "TickerDomain", "TickerService", "AllocationCount", "Store",
+                "PostgresStore", "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka",
+                "KafkaClient",
                 "KafkaYardstick", "TLS", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,
                 logging,
             ],

@@ -48,18 +48,22 @@ struct RefireWorkload {
         return fired
     }
 
-    private func shard() throws(BenchError) -> ShardFiring<[UInt8]> {
-        let plan: CompiledPlan
+    /// The plan of every second.
+    static func everySecond(from start: WallInstant) throws(BenchError) -> CompiledPlan {
         do {
-            plan = CompiledPlan(
+            return CompiledPlan(
                 schedule: try CompiledSchedule(
                     ScheduleDefinition(trigger: .cron(["* * * * * *"])), uid: UID(high: 1, low: 1),
-                    createdAt: Self.start, zones: ZoneDatabase(directory: "/usr/share/zoneinfo")),
+                    createdAt: start, zones: ZoneDatabase(directory: "/usr/share/zoneinfo")),
                 rule: MisfireRule(
                     policy: .latest, toleranceMilliseconds: 60_000, windowMilliseconds: 3_600_000, limit: 60))
         } catch {
             throw BenchError("a plan does not compile: \(error)")
         }
+    }
+
+    private func shard() throws(BenchError) -> ShardFiring<[UInt8]> {
+        let plan = try Self.everySecond(from: Self.start)
         var firing = ShardFiring<[UInt8]>(shard: ShardID(0), epoch: Epoch(1), now: Self.start)
         let cursor = Watermark(through: Self.start)
         firing.opened(

@@ -23,6 +23,10 @@ let usage = """
                                the start of a minute; with BYTES each has a payload of its own of so many
       refire [SCHEDULES]       a shard with 10000 schedules of every second: processor time of a refire; fails when
                                one allocates
+      fire-out [SCHEDULES [BYTES]]
+                               a ticker with 10000 schedules of every second and payloads of 64 bytes: processor time
+                               of a fire until it is planned again, and until its frame is encoded; fails when one
+                               allocates
       fuzz-cron [--seconds N] [--seed S]
                                random and mutated expressions and zone files; stops at the first trap
       http MODE BYTES CONNS SECONDS
@@ -39,7 +43,7 @@ let usage = """
                                W8: TLS over loopback, both ends in this process
 
     QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
-    Without arguments: 'wheel', 'refire', 'resident', then 'w5'.
+    Without arguments: 'wheel', 'refire', 'fire-out', 'resident', then 'w5'.
 
     """
 
@@ -93,6 +97,14 @@ do {
             throw BenchError("refire needs a number of schedules, up to 1000000")
         }
         try RefireWorkload(schedules: count).run()
+    case "fire-out":
+        let numbers = try arguments.dropFirst().map { text throws(BenchError) in
+            guard let number = Int(text), (1...1_000_000).contains(number) else {
+                throw BenchError("fire-out needs a number of schedules and one of bytes, up to 1000000")
+            }
+            return number
+        }
+        try FireOutWorkload(schedules: numbers.first ?? 10_000, payloadBytes: numbers.dropFirst().first ?? 64).run()
     case "fuzz-cron":
         let options = try FuzzOptions(Array(arguments.dropFirst()))
         try CronFuzz(options: options).run()
@@ -120,6 +132,7 @@ do {
     case nil:
         try WheelTable([]).run()
         try RefireWorkload(schedules: 10_000).run()
+        try FireOutWorkload(schedules: 10_000, payloadBytes: 64).run()
         var workload = ResidentWorkload(timers: 10_000_000, schedules: 1_000_000)
         try workload.run()
         try cronTable(count: 200_000)

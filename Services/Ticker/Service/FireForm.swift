@@ -1,17 +1,19 @@
 import EscapementModel
 import NIOCore
-import TickerDomain
-import WireProtocol
+package import TickerDomain
+package import WireProtocol
 
 /// Gives batches the form of the wire, in memory of its own that is used again for the next one: nothing is allocated
 /// for a fire.
-struct FireForm {
+package struct FireForm {
     private var occurrences: [FireOccurrence] = []
     /// The templates of one batch, one behind the other; its occurrences hold slices.
     private var templates = ByteBuffer()
 
+    package init() {}
+
     /// The message of a batch. Call `clear` when it is sent, so that its memory is free again.
-    mutating func message(of batch: PlannedBatch<[UInt8]>) -> FireBatch {
+    package mutating func message(of batch: PlannedBatch<[UInt8]>) -> FireBatch {
         for occurrence in batch.occurrences { self.templates.writeBytes(occurrence.payload) }
         var start = 0
         for occurrence in batch.occurrences {
@@ -30,7 +32,7 @@ struct FireForm {
             shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to, occurrences: self.occurrences)
     }
 
-    mutating func clear() {
+    package mutating func clear() {
         self.occurrences.removeAll(keepingCapacity: true)
         self.templates.clear()
     }
