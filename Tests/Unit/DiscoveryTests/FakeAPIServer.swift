@@ -48,6 +48,8 @@ final class FakeAPIServer: Sendable {
         var history: [(version: Int, line: String)] = []
         /// Versions before this one cannot be watched from.
         var oldest = 0
+        /// A watch that comes now ends at once: nobody is left to end it.
+        var isStopping = false
     }
 
     static let namespace = "schedules"
@@ -206,7 +208,11 @@ final class FakeAPIServer: Sendable {
             } else {
                 // What changed between the list and this watch is told first.
                 for event in state.history where event.version > version { continuation.yield(event.line) }
-                state.watchers[state.nextWatcher] = continuation
+                if state.isStopping {
+                    continuation.finish()
+                } else {
+                    state.watchers[state.nextWatcher] = continuation
+                }
             }
             return state.nextWatcher
         }
@@ -261,6 +267,7 @@ final class FakeAPIServer: Sendable {
             } catch {
                 result = .failure(error)
             }
+            self.state.withLock { $0.isStopping = true }
             self.endWatches()
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
