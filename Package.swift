@@ -54,6 +54,7 @@ let shared: [Target] = [
     library("JSON", "Shared/JSON"),
     library("Scheduling", "Shared/Schedule", ["EscapementModel"]),
     .target(name: "PageMemory", path: "Shared/PageMemory"),
+    .target(name: "TimerSlack", path: "Shared/TimerSlack"),
     library("WireProtocol", "Shared/WireProtocol", ["EscapementModel", nioCore]),
     library("Store", "Shared/Store", ["EscapementModel"]),
     library("ScheduleDocuments", "Shared/ScheduleDocuments", ["EscapementModel", "Scheduling", "JSON"]),
@@ -131,7 +132,7 @@ let ticker: [Target] = [
         "TickerService", "Services/Ticker/Service",
         [
             "TickerDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "WireProtocol",
-            "MemberLink", "Observability", logging, lifecycle, nioCore,
+            "MemberLink", "Observability", "TimerSlack", logging, lifecycle, nioCore,
         ]),
     executable(
         "escapement-ticker", "Services/Ticker/Main",
@@ -282,7 +283,7 @@ let testTargets: [Target] = [
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
         [
-            "TickerService", "TickerDomain", "WireProtocol", "MemberLink", "Observability", "Scheduling",
+            "TickerService", "TickerDomain", "WireProtocol", "MemberLink", "Observability", "Scheduling", "TimerSlack",
             "AllocationCount", nioCore,
         ]),
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),

@@ -35,6 +35,7 @@ let package = Package(
         .target(
             name: "Scheduling", dependencies: ["EscapementModel"], path: "Shared/Schedule", swiftSettings: settings),
         .target(name: "PageMemory", path: "Shared/PageMemory"),
+        .target(name: "TimerSlack", path: "Shared/TimerSlack"),
         .target(
             name: "TickerDomain",
             dependencies: [
@@ -114,13 +115,14 @@ let package = Package(
             name: "TickerService",
             dependencies: [
                 "TickerDomain", "EscapementModel", "Scheduling", "ScheduleDocuments", "JSON", "WireProtocol",
-                "MemberLink", "Observability", logging, lifecycle, nioCore,
+                "MemberLink", "Observability", "TimerSlack", logging, lifecycle, nioCore,
             ],
             path: "Services/Ticker/Service", swiftSettings: settings),
         .executableTarget(
             name: "escapement-bench",
             dependencies: [
-                "EscapementModel", "JSON", "Scheduling", "TickerDomain", "TickerService", "AllocationCount", "Store",
+                "EscapementModel", "JSON", "Scheduling", "TickerDomain", "TickerService", "TimerSlack",
+                "AllocationCount", "Store",
                 "PostgresStore", "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka",
                 "KafkaClient",
                 "KafkaYardstick", "TLS", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,

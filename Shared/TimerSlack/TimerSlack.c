@@ -1,0 +1,1 @@
+#include "TimerSlack.h"
