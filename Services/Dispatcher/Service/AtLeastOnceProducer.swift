@@ -46,14 +46,14 @@ package struct AtLeastOnceProducer: LaneProducer {
         var settlement = publication.settle(fates)
         var following = publication
         following.handedOver = {}
-        // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
-        following.records = settlement.deadLetters
-        following.fallback = { _ in .stays }
-        for fate in try await self.deliver(following) {
-            switch fate {
-            case .delivered: continue
-            case .refused(let refusal, let detail, _): settlement.lostLetters.append("\(refusal): \(detail)")
-            case .parked: settlement.lostLetters.append("the topic is away")
+        if !settlement.deadLetters.isEmpty {
+            let letters = try await self.deliverLetters(of: settlement, following)
+            if let settle = publication.settleLetters, letters.contains(where: { $0 != .written }) {
+                settlement = settle(fates, letters)
+            } else {
+                settlement.lostLetters += letters.compactMap {
+                    if case .lost(let reason) = $0 { reason } else { nil }
+                }
             }
         }
         following.records = settlement.journal
@@ -64,13 +64,47 @@ package struct AtLeastOnceProducer: LaneProducer {
         return settlement
     }
 
-    /// By sending it: should the topic take it, the fire is there twice, with one id.
-    package func tries(_ record: OutgoingRecord) async -> Bool? {
-        switch await self.producer.produce([record], handedOver: {}).first {
-        case .delivered, .refused: true
-        case .unavailable: false
-        case .fenced, nil: nil
+    /// Writes dead letters, or puts them where they wait for their topic.
+    private func deliverLetters(
+        of settlement: Settlement, _ publication: Publication
+    ) async throws(PublishError) -> [LetterFate] {
+        let waiting = settlement.waitingLetters
+        var publication = publication
+        var fates = settlement.deadLetters.map { _ in LetterFate.written }
+        var left = Array(fates.indices)
+        let canWait = waiting.count == fates.count
+        if !canWait || !publication.lettersWait() {
+            publication.records = settlement.deadLetters
+            publication.fallback = { canWait ? .other(waiting[$0]) : .stays }
+            left = []
+            for (index, fate) in try await self.deliver(publication).enumerated() {
+                switch fate {
+                case .delivered: continue
+                case .parked(let offset):
+                    fates[index] = offset.map { LetterFate.waits(offset: $0) } ?? .lost("the topic is away")
+                // The right, or the topic, may come back.
+                case .refused(.forbiddenTopic, _, _) where canWait, .refused(.unknownTopic, _, _) where canWait:
+                    left.append(index)
+                case .refused(let refusal, let detail, _): fates[index] = .lost("\(refusal): \(detail)")
+                }
+            }
         }
+        guard !left.isEmpty else { return fates }
+        publication.records = left.map { waiting[$0] }
+        publication.fallback = { _ in .none }
+        for (index, fate) in zip(left, try await self.deliver(publication)) {
+            switch fate {
+            case .delivered(_, let offset, _): fates[index] = .waits(offset: offset)
+            case .refused(let refusal, let detail, _): fates[index] = .lost("\(refusal): \(detail)")
+            case .parked: preconditionFailure("a record without a fallback was parked")
+            }
+        }
+        return fates
+    }
+
+    /// By sending it: should the topic take it, the fire is there twice, with one id.
+    package func tries(_ record: OutgoingRecord) async -> TopicTrial {
+        TopicTrial(await self.producer.produce([record], handedOver: {}).first)
     }
 
     /// Produces until every record is delivered, refused or put aside. What was not taken is sent again only when it is

@@ -159,6 +159,9 @@ package struct DispatcherMetrics: Sendable {
         }
     }
 
+    /// Dead letters that will never be written.
+    package var lostLetters: UInt64 { self.errors.series("dead_letter_lost").value }
+
     /// `unavailable`, `refused`, `fenced`, `journal` or `dead_letter_lost`.
     package func error(_ name: String) { self.errors.series(name).increment() }
 

@@ -124,7 +124,8 @@ extension LaneShell {
                 if verdicts[topic] == nil, !pass.left.contains(topic) {
                     let trial = RoundPlan.trial(of: fire, topic: topic, lane: self.id, rules: rules)
                     verdicts[topic] = await keeper.judge(
-                        topic, tries: { if let trial { await producer.tries(trial) } else { nil } })
+                        topic, isLetters: fire.letter != nil,
+                        tries: { if let trial { await producer.tries(trial) } else { .unknown } })
                 }
                 switch pass.left.contains(topic) ? .wait : verdicts[topic] ?? .wait {
                 case .send: resumed.fires.append(.init(offset: record.offset, topic: topic, fire: fire))

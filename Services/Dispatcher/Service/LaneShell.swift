@@ -376,7 +376,7 @@ package final class LaneShell: Sendable {
             for _ in settlement.lostLetters { metrics.error("dead_letter_lost") }
             if let reason = settlement.lostLetters.first {
                 environment.logger.error(
-                    "dead letters are lost, the outcomes in the journal remain", event: "dead_letter_lost",
+                    "dead letters can never be written, the outcomes in the journal remain", event: "dead_letter_lost",
                     [
                         LogKey.lane: .number(self.id.rawValue), LogKey.count: .number(settlement.lostLetters.count),
                         LogKey.topic: .string(environment.rules.topics.deadLetterTopic), LogKey.reason: .string(reason),
@@ -402,30 +402,6 @@ package final class LaneShell: Sendable {
                 return .lost(why)
             }
         }
-    }
-
-    private func publication(
-        of plan: RoundPlan, _ takenUp: RoundPlan.TakenUp?, behind previous: RoundTicket, _ ticket: RoundTicket
-    ) -> Publication {
-        let environment = self.environment
-        var publication = Publication(
-            plan.records, fallback: { plan.fallback($0) },
-            witness: { self.barrier(nonce: UID(high: self.epoch.rawValue, low: plan.sequence)) },
-            away: { await environment.keeper.away($0) },
-            settle: { fates in
-                var parked = RoundPlan.Parked(deliveries: self.pump.settled(with: takenUp))
-                (parked.line, parked.hasGrown) = self.line.standing
-                return plan.settlement(fates, parked: parked, now: environment.clocks.wallNow())
-            },
-            trouble: { reason in
-                environment.metrics.error("unavailable")
-                environment.logger.debug(
-                    "publishing waits", event: "publish_unavailable",
-                    [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])
-            })
-        publication.handedOver = { ticket.handedOver.open() }
-        publication.turn = { await previous.done.wait() }
-        return publication
     }
 
     /// Waits for `stop`, and then a while: a publish that Kafka does not take must not hold the lane.

@@ -80,17 +80,27 @@ package struct ParkedKeeper: Sendable {
 
     /// Asks Kafka about a topic whose fires wait.
     ///
-    /// - Parameter tries: whether the topic takes a record; asked when Kafka says that it should.
-    func judge(_ topic: String, tries: () async -> Bool?) async -> Verdict {
+    /// - Parameters:
+    ///   - isLetters: what waits are dead letters, which are given up for no topic that may come back.
+    ///   - tries: whether the topic takes a record; asked when Kafka says that it should.
+    func judge(_ topic: String, isLetters: Bool = false, tries: () async -> TopicTrial) async -> Verdict {
         let standing = await self.probe.standing(of: topic)
         let isMissing = self.topics.answered(
             topic, isUnknown: standing == .unknown, now: self.clocks.monotonicNow())
         switch standing {
         case .ready:
             // It was there and took nothing: one fire of the line finds out, not the lane.
-            if self.topics.isUnavailable(topic), await tries() == false { return .wait }
+            guard self.topics.isUnavailable(topic) else { break }
+            switch await tries() {
+            case .away: return .wait
+            case .refuses where isLetters: return .wait
+            case .takes, .refuses, .unknown: break
+            }
+        case .refused where isLetters:
+            self.topics.lost(topic)
+            return .wait
         case .refused: break
-        case .unknown where isMissing:
+        case .unknown where isMissing && !isLetters:
             return .giveUp(FormatError(.topicMissing, "the topic \(topic) does not exist"))
         case .leaderless, .unknown:
             self.topics.lost(topic)
@@ -138,6 +148,7 @@ package struct ParkedKeeper: Sendable {
     ) -> (fire: ParkedFire, topic: String)? {
         do throws(WireError) {
             let fire = try ParkedFire(decoding: record.bytes)
+            if fire.letter != nil { return (fire, rules.topics.deadLetterTopic) }
             let topic = self.template(of: fire)?.topic ?? ""
             return (fire, topic.isEmpty ? rules.topics.defaultTopic : topic)
         } catch {

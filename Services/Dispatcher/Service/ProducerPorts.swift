@@ -79,8 +79,7 @@ package protocol LaneProducer: Sendable {
     func publish(_ publication: Publication) async throws(PublishError) -> Settlement
 
     /// Whether the record's topic takes records again, found without an effect that counts where that is possible.
-    /// `nil` when it cannot be found out so.
-    func tries(_ record: OutgoingRecord) async -> Bool?
+    func tries(_ record: OutgoingRecord) async -> TopicTrial
 }
 
 extension LaneProducer {
@@ -88,6 +87,15 @@ extension LaneProducer {
     package func begin(confirm: @escaping LaneConfirmation) async throws(PublishError) {
         try await self.begin(confirm: confirm, trouble: { _ in })
     }
+}
+
+/// What came of one record that was to find out whether its topic takes records.
+package enum TopicTrial: Sendable {
+    case takes
+    /// It takes others, perhaps.
+    case refuses
+    case away
+    case unknown
 }
 
 /// What one publish is about.
@@ -102,6 +110,11 @@ package struct Publication: Sendable {
     package var away: @Sendable (Set<String>) async -> Set<String>
     /// What follows from the fates, one for each record.
     package var settle: @Sendable ([RecordFate]) -> Settlement
+    /// The same when dead letters were not simply written: one fate for each, in the order of the settlement before.
+    /// `nil` where none can wait.
+    package var settleLetters: (@Sendable ([RecordFate], [LetterFate]) -> Settlement)?
+    /// Whether dead letters go where they wait, without an attempt to write them.
+    package var lettersWait: @Sendable () -> Bool = { false }
     /// Takes a reason for each attempt that failed.
     package var trouble: @Sendable (String) -> Void
     /// Called when the records of a later publish come behind these. With several under way.
@@ -148,6 +161,15 @@ package enum RecordFate: Hashable, Sendable {
     case parked(offset: Int64?)
 }
 
+/// What became of a dead letter.
+package enum LetterFate: Hashable, Sendable {
+    case written
+    /// It lies in the line of those that wait; the offset is negative when Kafka did not say where.
+    case waits(offset: Int64)
+    /// It will never be written.
+    case lost(String)
+}
+
 /// What is written behind the fires.
 package struct Settlement: Sendable {
     package struct Parked: Sendable {
@@ -158,6 +180,8 @@ package struct Settlement: Sendable {
 
     /// Copies of what cannot be delivered.
     package var deadLetters: [OutgoingRecord]
+    /// The same as they wait for their topic; empty where none can wait.
+    package var waitingLetters: [OutgoingRecord] = []
     /// The journal entry, in order.
     package var journal: [OutgoingRecord]
     /// The same as values.
@@ -168,7 +192,7 @@ package struct Settlement: Sendable {
     package var parked: [Parked] = []
     /// Fires that joined the line of those that wait for their topics.
     package var joinedCount = 0
-    /// Why each dead letter was given up that Kafka did not take.
+    /// Why each dead letter was given up that Kafka will never take.
     package var lostLetters: [String] = []
     /// Where that line stands, and the walk along it.
     package var waiting = WaitingLine()

@@ -24,30 +24,38 @@ package struct RoundPlan: Sendable {
         package init(ends: [End]) { self.ends = ends }
     }
 
-    private struct Item: Sendable {
+    struct Item: Sendable {
         enum Role: Sendable {
             case fire
             /// Only put aside, for its delivery: the outcome follows.
             case delivery
             /// Only put aside, until its topic is back.
             case joins(String)
+            /// A dead letter of the line: its outcome is known.
+            case letter
         }
 
         var outcome: OutcomeRecord
         /// Index into `records`; `nil` when the outcome is decided without Kafka.
         var record: Int?
-        /// What goes to the dead letters when it fails.
-        var deadLetter: OutgoingRecord?
+        /// What goes to the dead letters when it fails: index into `letters`.
+        var deadLetter: Int?
         var role = Role.fire
         /// Where in the line of those that wait it lies.
         var resumed: (offset: Int64, topic: String)?
     }
 
     /// How a record waits while its topic is away.
-    private enum Waiting: Sendable {
+    enum Waiting: Sendable {
         case not(ParkedFire)
         case joining(ParkedFire)
-        case staying
+        case staying(ParkedFire)
+
+        var fire: ParkedFire {
+            switch self {
+            case .not(let fire), .joining(let fire), .staying(let fire): fire
+            }
+        }
     }
 
     /// The fires, in order.
@@ -56,16 +64,17 @@ package struct RoundPlan: Sendable {
     package private(set) var topics: Set<String> = []
     /// With traces: the requests that made the timers, by what they fire as.
     package private(set) var creators: [ActivationID: String] = [:]
-    private var waiting: [Waiting] = []
+    var waiting: [Waiting] = []
     private var items: [Item] = []
-    private let rules: PublishingRules
-    private let lane: LaneID
+    private var letters: [DeadLetter] = []
+    let rules: PublishingRules
+    let lane: LaneID
     private let laneEpoch: Epoch
     /// Of the journal entry.
     package let sequence: UInt64
     private let shards: [ShardState]
     private let resumed: Resumed?
-    private let now: WallInstant
+    let now: WallInstant
 
     /// Decides for every occurrence of the round whether it is sent.
     ///
@@ -132,9 +141,12 @@ package struct RoundPlan: Sendable {
     /// What is written once the fates are known.
     ///
     /// - Parameters:
+    ///   - letters: what became of the dead letters, when not all of them are written.
     ///   - parked: where the lane stands before this round.
     ///   - now: when Kafka had answered for all; lateness is counted up to here.
-    package func settlement(_ fates: [RecordFate], parked: Parked = Parked(), now: WallInstant) -> Settlement {
+    package func settlement(
+        _ fates: [RecordFate], letters: [LetterFate] = [], parked: Parked = Parked(), now: WallInstant
+    ) -> Settlement {
         precondition(fates.count == self.records.count, "\(fates.count) fates for \(self.records.count) records")
         var result = Settlement(deadLetters: [], journal: [], outcomes: [])
         result.outcomes.reserveCapacity(self.items.count)
@@ -142,14 +154,16 @@ package struct RoundPlan: Sendable {
         var settled = self.resumed?.dropped ?? []
         var stayed = self.resumed?.left ?? []
         for item in self.items {
+            if case .letter = item.role {
+                self.settleLetter(item, fates, &result, &settled, &stayed)
+                continue
+            }
             var outcome = item.outcome
             outcome.settledAt = now
             if let index = item.record {
                 switch (fates[index], item.role) {
                 case (.delivered(_, let offset, _), .delivery):
-                    if case .not(let fire) = self.waiting[index] {
-                        result.parked.append(.init(offset: offset, fire: fire))
-                    }
+                    result.parked.append(.init(offset: offset, fire: self.waiting[index].fire))
                     continue
                 case (.delivered(_, let offset, _), .joins(let topic)):
                     joined.append((topic, offset))
@@ -158,6 +172,7 @@ package struct RoundPlan: Sendable {
                     outcome.attempts += attempts
                     outcome.position = OutcomeRecord.Position(
                         topic: self.records[index].topic, partition: partition, offset: offset)
+                case (.delivered, .letter): continue
                 case (.parked(let offset), _):
                     let topic = self.records[index].topic
                     result.unavailableTopics.insert(topic)
@@ -169,15 +184,25 @@ package struct RoundPlan: Sendable {
                     outcome.outcome = .failed
                     outcome.reason = Self.reason(refusal)
                     outcome.error = detail
-                    result.deadLetters.append(
+                    self.add(
                         self.deadLetter(
-                            self.event(of: item, self.records[index]), outcome, keepsPayload: refusal != .tooLarge))
+                            self.event(of: item, self.records[index]), self.waiting[index].fire, outcome,
+                            keepsPayload: refusal != .tooLarge), to: &result)
                 }
             } else if outcome.outcome == .failed, let letter = item.deadLetter {
-                result.deadLetters.append(letter)
+                self.add(self.letters[letter], to: &result)
             }
             if let resumed = item.resumed { settled.append(resumed.offset) }
             result.outcomes.append(outcome)
+        }
+        for letter in letters {
+            switch letter {
+            case .written: continue
+            case .waits(let offset):
+                joined.append((self.rules.topics.deadLetterTopic, offset))
+                result.unavailableTopics.insert(self.rules.topics.deadLetterTopic)
+            case .lost(let reason): result.lostLetters.append(reason)
+            }
         }
         self.advance(parked, settled, stayed, joined, &result)
         let journal = JournalCodec.encode(
@@ -210,7 +235,7 @@ package struct RoundPlan: Sendable {
         OutgoingRecord(topic: rules.journalTopic, partition: Int32(lane.rawValue), key: nil, value: bytes)
     }
 
-    private static func parkedRecord(
+    static func parkedRecord(
         _ fire: ParkedFire, _ queue: ParkedQueue, _ lane: LaneID, _ rules: PublishingRules
     ) -> OutgoingRecord {
         OutgoingRecord(
@@ -280,13 +305,15 @@ package struct RoundPlan: Sendable {
     private mutating func resume(_ resumed: Resumed.Fire) {
         let (outcome, template) = self.begin(resumed.fire)
         let count = self.items.count
-        if let template, let expired = self.expired(resumed.fire, template, outcome) {
+        if let letter = resumed.fire.letter {
+            self.resume(letter, of: resumed, outcome, template)
+        } else if let template, let expired = self.expired(resumed.fire, template, outcome) {
             self.items.append(Item(outcome: expired))
         } else if let template, let failure = resumed.failure {
             let fire = EventFormat.Fire(
                 id: outcome.id, occurrence: resumed.fire.occurrence, template: template, lane: self.lane,
                 sequence: self.sequence)
-            self.fail(fire, outcome, topic: resumed.topic, failure)
+            self.fail(fire, resumed.fire, outcome, topic: resumed.topic, failure)
         } else if let template {
             self.send(resumed.fire, template, outcome, nil)
         } else {
@@ -294,8 +321,32 @@ package struct RoundPlan: Sendable {
         }
         for index in count..<self.items.count {
             self.items[index].resumed = (resumed.offset, resumed.topic)
-            if let record = self.items[index].record { self.waiting[record] = .staying }
+            if let record = self.items[index].record { self.waiting[record] = .staying(resumed.fire) }
         }
+    }
+
+    /// A dead letter of the line.
+    private mutating func resume(
+        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ outcome: OutcomeRecord, _ template: FireTemplate?
+    ) {
+        var outcome = outcome
+        outcome.error = resumed.failure?.detail ?? "the template cannot be read"
+        guard resumed.failure == nil, let template else {
+            self.items.append(Item(outcome: outcome, role: .letter))
+            return
+        }
+        outcome.reason = letter.reason
+        outcome.error = letter.error
+        let event = EventFormat.Fire(
+            id: outcome.id, occurrence: resumed.fire.occurrence, template: template, lane: self.lane,
+            sequence: self.sequence)
+        self.topics.insert(resumed.topic)
+        self.items.append(Item(outcome: outcome, record: self.records.count, role: .letter))
+        self.records.append(
+            self.deadLetter(
+                self.plain(event, topic: letter.topic), resumed.fire, outcome, keepsPayload: letter.keepsPayload
+            ).record)
+        self.waiting.append(.staying(resumed.fire))
     }
 
     private func expired(_ fire: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord) -> OutcomeRecord? {
@@ -323,7 +374,7 @@ package struct RoundPlan: Sendable {
             }
             record = try self.rules.format.record(of: fire, topic: topic, now: self.now)
         } catch {
-            self.fail(fire, outcome, topic: topic, error)
+            self.fail(fire, parked, outcome, topic: topic, error)
             return
         }
         if let gate, gate.isClosed(topic) {
@@ -366,82 +417,18 @@ package struct RoundPlan: Sendable {
         }
         let event = EventFormat.Fire(
             id: outcome.id, occurrence: fire.occurrence, template: template, lane: self.lane, sequence: self.sequence)
-        self.items.append(
-            Item(
-                outcome: outcome, deadLetter: self.deadLetter(self.plain(event, topic: ""), outcome, keepsPayload: true)
-            ))
+        self.items.append(Item(outcome: outcome, deadLetter: self.letters.count))
+        self.letters.append(self.deadLetter(self.plain(event, topic: ""), fire, outcome, keepsPayload: true))
     }
 
     private mutating func fail(
-        _ fire: EventFormat.Fire, _ outcome: OutcomeRecord, topic: String, _ error: FormatError
+        _ fire: EventFormat.Fire, _ parked: ParkedFire, _ outcome: OutcomeRecord, topic: String, _ error: FormatError
     ) {
         var outcome = outcome
         outcome.outcome = .failed
         outcome.reason = error.reason
         outcome.error = error.detail
-        self.items.append(
-            Item(
-                outcome: outcome,
-                deadLetter: self.deadLetter(self.plain(fire, topic: topic), outcome, keepsPayload: true)))
-    }
-
-    /// The record as consumers would get it: one that was only to be put aside is in a form of our own.
-    private func event(of item: Item, _ record: OutgoingRecord) -> OutgoingRecord {
-        let topic: String
-        switch item.role {
-        case .fire: return record
-        case .delivery: topic = ""
-        case .joins(let name): topic = name
-        }
-        do {
-            let fire = try ParkedFire(decoding: record.value)
-            return self.plain(
-                EventFormat.Fire(
-                    id: item.outcome.id, occurrence: fire.occurrence,
-                    template: try FireTemplate(decoding: fire.occurrence.template), lane: self.lane,
-                    sequence: self.sequence), topic: topic)
-        } catch {
-            preconditionFailure("a fire that this round put aside cannot be read: \(error)")
-        }
-    }
-
-    /// The fire in the form that needs no key and no pattern, for the dead letters.
-    private func plain(_ fire: EventFormat.Fire, topic: String) -> OutgoingRecord {
-        var fire = fire
-        fire.template.isPattern = false
-        fire.template.format = EventFormat.Mode.binary.rawValue
-        do throws(FormatError) {
-            return try self.rules.format.record(of: fire, topic: topic, now: self.now)
-        } catch {
-            preconditionFailure("binary mode without a pattern refuses a fire: \(error)")
-        }
-    }
-
-    /// The record of a fire that waits, to find out whether its topic takes it; `nil` for one that cannot be written.
-    static func trial(of fire: ParkedFire, topic: String, lane: LaneID, rules: PublishingRules) -> OutgoingRecord? {
-        do {
-            let event = EventFormat.Fire(
-                id: ActivationID(
-                    cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
-                    scheduledTime: fire.occurrence.scheduled), occurrence: fire.occurrence,
-                template: try FireTemplate(decoding: fire.occurrence.template), lane: lane, sequence: 0)
-            return try rules.format.record(of: event, topic: topic, now: fire.notBefore)
-        } catch {
-            return nil
-        }
-    }
-
-    /// A copy for the dead letters: the same record, and why it is there.
-    private func deadLetter(_ record: OutgoingRecord, _ outcome: OutcomeRecord, keepsPayload: Bool) -> OutgoingRecord {
-        var copy = record
-        copy.topic = self.rules.topics.deadLetterTopic
-        copy.headers.append(.init("esc-reason", outcome.reason.code))
-        copy.headers.append(.init("esc-error", outcome.error))
-        copy.headers.append(.init("esc-topic", record.topic))
-        if !keepsPayload {
-            copy.headers.append(.init("esc-payload-omitted", "true"))
-            copy.value = ByteBuffer(string: "{}")
-        }
-        return copy
+        self.items.append(Item(outcome: outcome, deadLetter: self.letters.count))
+        self.letters.append(self.deadLetter(self.plain(fire, topic: topic), parked, outcome, keepsPayload: true))
     }
 }

@@ -64,8 +64,7 @@ package actor TransactionalProducer: LaneProducer {
         let records = publication.records
         var refused: [Int: RecordFate] = [:]
         var diversion = Diversion()
-        var lettersGivenUp: [Int: String] = [:]
-        var lettersFailed: Set<Int> = []
+        var letters = DeadLetterSending()
         var attempts: UInt32 = 0
         return try await self.transaction(trouble: publication.trouble) { session throws(Attempt) in
             attempts += 1
@@ -105,26 +104,22 @@ package actor TransactionalProducer: LaneProducer {
             // The witness is for an attempt that fails; one that succeeds writes the journal itself.
             if let culprit { throw culprit }
             var settlement = publication.settle(records.indices.compactMap { fates[$0] })
-            // A dead letter that is not taken while other records are is gone; the outcome in the journal remains.
-            let letters = settlement.deadLetters.indices.filter { lettersGivenUp[$0] == nil }
-            if !letters.isEmpty {
-                let deliveries = await session.produce(letters.map { settlement.deadLetters[$0] })
-                for (index, delivery) in zip(letters, deliveries) {
-                    switch delivery {
-                    case .delivered: break
-                    case .refused(let refusal, let detail):
-                        lettersGivenUp[index] = "\(refusal): \(detail)"
-                        culprit = .withoutCulprit
-                    case .unavailable(let reason):
-                        // Kafka took the fires of this very attempt.
-                        if lettersFailed.contains(index) { lettersGivenUp[index] = reason }
-                        lettersFailed.insert(index)
-                        culprit = culprit ?? .again(reason)
+            if !settlement.deadLetters.isEmpty {
+                letters.begin(settlement, publication)
+                if !letters.records.isEmpty {
+                    switch letters.took(await session.produce(letters.records)) {
+                    case .done: break
+                    case .changed: throw .withoutCulprit
+                    case .again(let reason): throw .again(reason)
                     case .fenced(let reason): throw .fenced(reason)
                     }
                 }
+                if let settle = publication.settleLetters, letters.isAnyUnwritten {
+                    settlement = settle(records.indices.compactMap { fates[$0] }, letters.fates)
+                } else {
+                    settlement.lostLetters += letters.lost
+                }
             }
-            if let culprit { throw culprit }
             // Cursor last: whatever of this transaction the brokers have, the journal entry comes after it.
             for delivery in await session.produce(settlement.journal) {
                 switch delivery {
@@ -134,7 +129,6 @@ package actor TransactionalProducer: LaneProducer {
                 case .fenced(let reason): throw .fenced(reason)
                 }
             }
-            settlement.lostLetters = settlement.deadLetters.indices.compactMap { lettersGivenUp[$0] }
             return settlement
         }
     }
@@ -260,24 +254,20 @@ package actor TransactionalProducer: LaneProducer {
         return session
     }
 
-    package func tries(_ record: OutgoingRecord) async -> Bool? {
+    package func tries(_ record: OutgoingRecord) async -> TopicTrial {
         do throws(TransactionError) {
             let session = try await self.sessions.makeTrialSession(for: self.lane)
-            var answer: Bool?
+            var answer = TopicTrial.unknown
             do throws(TransactionError) {
                 try await session.initialize()
                 try await session.begin()
-                switch await session.produce([record]).first {
-                case .delivered, .refused: answer = true
-                case .unavailable: answer = false
-                case .fenced, nil: answer = nil
-                }
+                answer = TopicTrial(await session.produce([record]).first)
                 await session.abort()
             } catch {}
             await session.close()
             return answer
         } catch {
-            return nil
+            return .unknown
         }
     }
 

@@ -76,6 +76,21 @@ import WireProtocol
             settlement.deadLetters[0].value == ByteBuffer(string: "{}"), "what was too large once is too large twice")
     }
 
+    @Test func `a dead letter waits without what was too large, and the journal names where`() throws {
+        let plan = self.plan([Samples.occurrence()])
+        let fates: [RecordFate] = [.refused(.tooLarge, detail: "too large", attempts: 1)]
+        let waiting = try #require(plan.settlement(fates, now: Samples.due).waitingLetters.first)
+        #expect(waiting.topic == "escapement.test.parked")
+        let fire = try ParkedFire(decoding: waiting.value)
+        #expect(fire.letter?.reason == .payloadTooLarge && fire.letter?.topic == "escapement.fires")
+        #expect(try FireTemplate(decoding: fire.occurrence.template).payload.readableBytes == 0)
+        let settlement = plan.settlement(fates, letters: [.waits(offset: 7)], now: Samples.due)
+        #expect(settlement.waiting.last == ["escapement.deadletters": 7])
+        #expect(try JournalCodec.decode(settlement.journal[0].value).waiting == settlement.waiting)
+        #expect(settlement.unavailableTopics == ["escapement.deadletters"])
+        #expect(settlement.outcomes.map(\.reason) == [.payloadTooLarge])
+    }
+
     @Test func `a fire that cannot be put aside is a dead letter in the form that consumers know`() throws {
         var template = Samples.template
         template.web = .hook(url: "https://hooks.test/a", secret: "")
