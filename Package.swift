@@ -296,7 +296,7 @@ let testTargets: [Target] = [
     tests(
         "DispatcherKafkaTests", "Tests/Unit/DispatcherKafkaTests",
         [
-            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "DevKafka", "KafkaClient",
+            "DispatcherKafka", "DispatcherService", "DispatcherDomain", "DevKafka", "KafkaClient", "TLS",
             "ServiceConfiguration", "Observability", nioCore, logging,
         ]),
     tests(

@@ -46,7 +46,8 @@ package final class KafkaLaneProducers: LaneProducerFactory {
     }
 }
 
-/// One idempotent producer for all lanes of the process; replaced when it breaks for good.
+/// One idempotent producer for all lanes of the process; replaced when it breaks for good, and when the brokers take
+/// nothing while its certificates have changed.
 package final class SharedProducer: RecordProducer {
     /// Beside those of every producer, and also overridden by the user's own properties.
     static let defaults: [KafkaClientSettings.Property] = [
@@ -54,31 +55,53 @@ package final class SharedProducer: RecordProducer {
         .init("message.timeout.ms", "5000")
     ]
 
+    private struct Current {
+        var producer: KafkaProducer
+        var files: KafkaCertificateFiles
+    }
+
     private let connection: KafkaConnection
-    private let producer = Mutex<KafkaProducer?>(nil)
+    private let current = Mutex<Current?>(nil)
 
     package init(connection: KafkaConnection) { self.connection = connection }
 
     package func produce(_ records: [OutgoingRecord], handedOver: @Sendable () -> Void) async -> [RecordDelivery] {
         let producer: KafkaProducer
         do throws(KafkaError) {
-            producer = try self.current()
+            producer = try self.usable()
         } catch {
             let delivery = RecordDelivery.unavailable("\(error)")
             return Array(repeating: delivery, count: records.count)
         }
-        return await producer.produce(KafkaRecordBatch(records), handedOver: handedOver)
+        let deliveries = await producer.produce(KafkaRecordBatch(records), handedOver: handedOver)
             .map { RecordDelivery($0, isFenced: false) }
+        if deliveries.contains(where: { if case .unavailable = $0 { true } else { false } }) {
+            self.retire(producer)
+        }
+        return deliveries
     }
 
-    private func current() throws(KafkaError) -> KafkaProducer {
-        try self.producer.withLock { current throws(KafkaError) in
-            if let current, current.fatalReason == nil { return current }
+    private func usable() throws(KafkaError) -> KafkaProducer {
+        try self.current.withLock { current throws(KafkaError) in
+            if let producer = current?.producer, producer.fatalReason == nil { return producer }
+            // Before the client reads them: what changes meanwhile is seen the next time.
+            let files = KafkaCertificateFiles(of: self.connection.settings)
             let made = try KafkaProducer(
                 settings: self.connection.settings.withDefaults(Self.defaults), logger: self.connection.logger,
                 health: self.connection.monitor)
-            current = made
+            current = Current(producer: made, files: files)
             return made
+        }
+    }
+
+    /// A client holds the certificates that it was made with. Only one that fails is given up for new ones: what is on its
+    /// way through one that works keeps its order.
+    private func retire(_ failed: KafkaProducer) {
+        self.current.withLock { current in
+            guard let used = current, used.producer === failed,
+                used.files != KafkaCertificateFiles(of: self.connection.settings)
+            else { return }
+            current = nil
         }
     }
 }
@@ -97,12 +120,15 @@ package struct KafkaTransactionSessions: TransactionSessionFactory {
     }
 
     package func makeSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
-        try self.session("esc.\(self.cluster).lane.\(lane)", self.topics)
+        try self.session("\(Self.prefix(of: self.cluster))\(lane)", self.topics)
     }
 
     package func makeTrialSession(for lane: LaneID) async throws(TransactionError) -> any TransactionSession {
-        try self.session("esc.\(self.cluster).lane.\(lane).trial", [])
+        try self.session("\(Self.prefix(of: self.cluster))\(lane).trial", [])
     }
+
+    /// What the transactional ids of all lanes begin with.
+    static func prefix(of cluster: String) -> String { "esc.\(cluster).lane." }
 
     private func session(_ id: String, _ topics: [String]) throws(TransactionError) -> any TransactionSession {
         do throws(KafkaError) {
