@@ -73,7 +73,7 @@ package final class KafkaAdmin: Sendable {
             throw KafkaError(code)
         }
         defer { rd_kafka_metadata_destroy(answer) }
-        self.health.succeeded()
+        self.health.succeeded(isAllowed: false)
         var metadata = KafkaMetadata(copying: answer.pointee)
         metadata.topics.removeAll { $0.name != topic }
         return metadata

@@ -12,6 +12,7 @@ package final class KafkaHealthMonitor: Sendable {
         var reason: String?
         var rank = 0
         var isKnown = false
+        var isAuthorization = false
     }
 
     private let user: String?
@@ -33,8 +34,11 @@ package final class KafkaHealthMonitor: Sendable {
     package var reason: String? { self.state.withLock { $0.reason } }
 
     /// A request was answered: the connection, TLS and authentication are well.
-    package func succeeded() {
+    ///
+    /// - Parameter isAllowed: it needed rights. One that needs none, as a look at the brokers, leaves a missing right as it is.
+    package func succeeded(isAllowed: Bool = true) {
         let changed = self.state.withLock { state in
+            if state.isAuthorization, !isAllowed { return false }
             let changed = state.reason != nil || !state.isKnown
             state = State(reason: nil, rank: 0, isKnown: true)
             return changed
@@ -51,6 +55,7 @@ package final class KafkaHealthMonitor: Sendable {
             guard state.reason == nil || rank > state.rank else { return false }
             state.reason = reason
             state.rank = rank
+            state.isAuthorization = code.isAuthorization
             return true
         }
         if changed { self.change(reason) }
@@ -63,6 +68,9 @@ package final class KafkaHealthMonitor: Sendable {
             let who = self.user.map { " for user \($0)" } ?? ""
             let how = self.mechanism.map { " (mechanism \($0))" } ?? ""
             return (4, "SASL authentication failed\(who)\(how): \(text)")
+        case _ where code.isAuthorization:
+            let who = self.user.map { " \($0)" } ?? ""
+            return (3, "the Kafka user\(who) lacks a right: \(text)")
         case .tls:
             return (3, "TLS to Kafka failed: \(text)")
         case .resolve:

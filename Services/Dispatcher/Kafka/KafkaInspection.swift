@@ -1,5 +1,6 @@
 import DispatcherService
 package import KafkaClient
+package import Logging
 
 /// Looks at a Kafka cluster with the eyes of somebody who wants nothing to be lost: topics, copies, broker settings.
 package struct KafkaInspection: Sendable {
@@ -52,6 +53,28 @@ package struct KafkaInspection: Sendable {
             findings += try await self.inspect(topic, replicaCount: replicaCount, creates: creates)
         }
         return findings
+    }
+
+    /// Tries whether this user may use the transactional ids of lanes, by asking for one that no lane has.
+    package static func lanes(
+        of cluster: String, settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor
+    ) async -> Finding {
+        let prefix = KafkaTransactionSessions.prefix(of: cluster)
+        let ids = "transactional ids \(prefix)…"
+        do throws(KafkaError) {
+            let producer = try KafkaTransactionalProducer(
+                settings: settings, transactionalID: prefix + "check", logger: logger, health: health)
+            do throws(KafkaError) { try await producer.prepare(topics: [], timeout: Self.requestMax) } catch {}
+            try await producer.initialize(timeout: Self.requestMax)
+            return Finding(.ok, "\(ids) may be used")
+        } catch {
+            return error.code.isAuthorization
+                ? Finding(
+                    .problem,
+                    "\(ids): this user may not use them, and no lane that fires exactly once can begin; allow Describe and "
+                        + "Write for the prefix")
+                : Finding(.problem, "\(ids): none could be initialized: \(error)")
+        }
     }
 
     private func inspect(broker: Int32) async -> [Finding] {

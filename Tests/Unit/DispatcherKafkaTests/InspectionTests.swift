@@ -1,3 +1,4 @@
+import DevKafka
 import DispatcherKafka
 import DispatcherService
 import KafkaClient
@@ -21,6 +22,22 @@ import Testing
             let after = try await inspection.run(topics: topics, creates: false)
             #expect(after.count { $0.level == .problem } == 0)
             await admin.close()
+        }
+    }
+
+    @Test func `a missing right to the transactional ids of lanes is a problem`() async throws {
+        try await KafkaFixture.with { fixture in
+            func look() async -> KafkaInspection.Finding {
+                await KafkaInspection.lanes(
+                    of: KafkaFixture.cluster, settings: fixture.connection.settings, logger: KafkaFixture.logger,
+                    health: fixture.connection.monitor)
+            }
+            try await fixture.broker.order(Fault(.error(.transactionalIDAuthorizationFailed), api: .initProducerID))
+            let refused = await look()
+            #expect(refused.level == .problem)
+            #expect(refused.text.contains("esc.test.lane.…: this user may not use them"), "\(refused.text)")
+            let found = await look()
+            #expect(found.level == .ok, "\(found.text)")
         }
     }
 

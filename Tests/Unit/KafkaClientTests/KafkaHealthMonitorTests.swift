@@ -41,6 +41,25 @@ import Testing
         #expect(self.changes.all == ["no broker reachable at kafka:9092: Connect to kafka:9092 failed: refused"])
     }
 
+    @Test(arguments: [
+        KafkaErrorCode.topicAuthorizationFailed, .groupAuthorizationFailed, .clusterAuthorizationFailed,
+        .transactionalIDAuthorizationFailed,
+    ]) func `a missing right is a reason`(code: KafkaErrorCode) {
+        self.monitor.failed(.timedOut, "timed out")
+        self.monitor.failed(code, "Failed to acquire a producer id: \(code.text)")
+        #expect(self.monitor.reason?.hasPrefix("the Kafka user escapement lacks a right: Failed to acquire") == true)
+        self.monitor.succeeded(isAllowed: false)
+        #expect(self.monitor.reason != nil, "what needs no right says nothing about it")
+        self.monitor.succeeded()
+        #expect(self.monitor.reason == nil)
+    }
+
+    @Test func `an outage ends with any answer`() {
+        self.monitor.failed(.transport, "Connect to kafka:9092 failed: refused")
+        self.monitor.succeeded(isAllowed: false)
+        #expect(self.monitor.reason == nil)
+    }
+
     @Test func `errors of records say nothing about the brokers`() {
         self.monitor.failed(.messageTooLarge, "too large")
         #expect(self.monitor.reason == nil)

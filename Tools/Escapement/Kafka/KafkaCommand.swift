@@ -46,7 +46,7 @@ struct KafkaCommand: AsyncParsableCommand {
         let logger = Logger(label: "kafka", factory: { _ in SwiftLogNoOpLogHandler() })
         let monitor = KafkaHealthMonitor(settings: settings, change: { _ in })
         let admin = try KafkaAdmin(settings: settings, logger: logger, health: monitor)
-        let findings: [KafkaInspection.Finding]
+        var findings: [KafkaInspection.Finding]
         do {
             findings = try await KafkaInspection(admin: admin).run(
                 topics: { replicaCount in
@@ -58,6 +58,9 @@ struct KafkaCommand: AsyncParsableCommand {
         } catch {
             throw ValidationError("Kafka cannot be asked: \(monitor.reason ?? "\(error)")")
         }
+        findings.append(
+            await KafkaInspection.lanes(
+                of: configuration.cluster.name, settings: settings, logger: logger, health: monitor))
         await admin.close()
         for finding in findings { print("\(finding.level.rawValue): \(finding.text)") }
         if findings.contains(where: { $0.level == .problem }) { throw ExitCode.failure }
