@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func `whoever shows none, or another's, is refused, and a reason is said`(shows: Bool)
+    @Test(arguments: [true, false]) func `whoever shows none, or another's, is refused with a reason`(shows: Bool)
         async throws
     {
         try await Fixture.with { fixture in
