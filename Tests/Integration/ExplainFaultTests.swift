@@ -145,6 +145,19 @@ import Testing
         return deleted
     }
 
+    /// The command line tells the same, and how many records there are.
+    private func checkCommands(_ stack: Stack, at: WallInstant) async throws {
+        func run(_ arguments: [String]) async throws -> Command.Result {
+            let command = Command("escapement", arguments, environment: try stack.clientEnvironment())
+            return try await command.run()
+        }
+        let told = try await run(["schedule", "explain", "tick-1", "-n", "guest", "--at", at.description])
+        #expect(told.output.hasPrefix("fired (DISPATCHED): Sent to "), "\(told.output) \(told.errors)")
+        #expect(told.output.contains("by the ticker ticker") && told.output.contains("[+] on-time:"), "\(told.output)")
+        let list = try await run(["activation", "list", "-n", "guest", "--schedule", "tick-1", "--count"])
+        #expect(list.errors.contains(" records"), "\(list.errors)")
+    }
+
     @Test(.enabled(if: !Surroundings.hasRealElasticsearch, "faults are ordered from the stand-in"))
     func `every instant of a run under faults is explained and recorded, and deleted records are found`() async throws {
         try await Stack.with { stack in
@@ -185,8 +198,18 @@ import Testing
                     #expect(
                         verdict == "fired" || verdict == "skipped" || told["reason"]?.stringValue == "DELETED",
                         "tick-\(number) at \(at): \(told.text)")
+                    if verdict == "fired" {
+                        let fire = told["fire"]
+                        #expect(
+                            fire?["kafka"]?["offset"]?.integerValue != nil && fire?["at"]?.stringValue != nil
+                                && fire?["latenessMs"]?.integerValue != nil
+                                && fire?["ticker"]?.stringValue?.hasPrefix("ticker") == true
+                                && fire?["dispatcher"]?.stringValue?.hasPrefix("dispatcher") == true,
+                            "where, when, how late and by whom: \(told.text)")
+                    }
                 }
             }
+            try await self.checkCommands(stack, at: try #require(instants.last))
             let deleted = try await self.deleteRecords(stack, from: start, to: end)
             #expect(deleted.count == Self.deleted)
             try await Eventually.holds("the audit finds what was deleted", patience: Self.patience, seen: { last }) {
