@@ -8,9 +8,9 @@ import Testing
 import WireProtocol
 
 @Suite struct ParkedFireTests {
-    private let session = SessionID(1)
-    private let a = Samples.cursor(Samples.due.milliseconds - 2000)
-    private let b = Samples.cursor(Samples.due.milliseconds - 1000)
+    let session = SessionID(1)
+    let a = Samples.cursor(Samples.due.milliseconds - 2000)
+    let b = Samples.cursor(Samples.due.milliseconds - 1000)
 
     @Test func `a parked fire comes back as it was`() throws {
         let fire = ParkedFire(
@@ -25,7 +25,7 @@ import WireProtocol
     }
 
     /// Publishes one fire for `topic` at a lane whose other topics work.
-    private func publish(
+    func publish(
         _ topic: String, _ fixture: LaneFixture, from: Cursor, to: Cursor, timePasses: Bool = true
     ) async {
         var template = Samples.template
@@ -45,7 +45,7 @@ import WireProtocol
     }
 
     /// Moves time in the background while `body` waits for something.
-    private func passing(_ fixture: LaneFixture, _ body: () async -> Void) async {
+    func passing(_ fixture: LaneFixture, _ body: () async -> Void) async {
         let time = Task {
             while !Task.isCancelled {
                 fixture.clocks.advance(by: .milliseconds(500))
@@ -57,7 +57,7 @@ import WireProtocol
         await time.value
     }
 
-    private func wait(_ fixture: LaneFixture, until condition: @escaping () -> Bool) async {
+    func wait(_ fixture: LaneFixture, until condition: @escaping () -> Bool) async {
         await self.passing(fixture) {
             while !condition() { await Task.yield() }
         }
@@ -192,7 +192,7 @@ import WireProtocol
         }
     }
 
-    private func offer(_ number: Int, _ urls: [String], _ fixture: LaneFixture) {
+    func offer(_ number: Int, _ urls: [String], _ fixture: LaneFixture) {
         let occurrences = urls.enumerated().map { index, url in
             var template = Samples.template
             template.web = .hook(url: url, secret: "")
@@ -207,7 +207,7 @@ import WireProtocol
                 work: FireWork(occurrences: occurrences, ticker: NodeID("t"))))
     }
 
-    private func outcomes(_ fixture: LaneFixture) -> [OutcomeRecord] {
+    func outcomes(_ fixture: LaneFixture) -> [OutcomeRecord] {
         fixture.topics.journal().flatMap { record -> [OutcomeRecord] in
             if case .entry(_, let outcomes) = record.body { outcomes } else { [] }
         }
@@ -266,66 +266,6 @@ import WireProtocol
         two.shell.stop()
         _ = await secondRun.value
         #expect(self.outcomes(two).count { $0.error == "HTTP 200" } == 1)
-    }
-
-    // MARK: Dead letters
-
-    private let dead = "escapement.deadletters"
-
-    @Test(arguments: [true, false])
-    func `dead letters wait for their topic, hold up nobody and arrive once, as they would have`(hasLeader: Bool) async
-    {
-        let topics = FakeTopics(missing: ["team.gone"])
-        let one = LaneFixture(epoch: 1, topics: topics)
-        let run = await self.started(one)
-        await self.publish("team.gone", one, from: .start, to: self.cursor(0))
-        topics.state.withLock { state in
-            if hasLeader { state.closed = [self.dead] } else { state.leaderless = [self.dead] }
-        }
-        for number in 1..<4 {
-            await self.publish("team.gone", one, from: self.cursor(number - 1), to: self.cursor(number))
-        }
-        await self.publish("", one, from: self.cursor(3), to: self.cursor(4))
-        #expect(topics.committed("escapement.fires").count == 1)
-        #expect(topics.committed(self.dead).count == 1)
-        #expect(self.outcomes(one).count { $0.reason == .topicMissing } == 4)
-        one.shell.stop()
-        _ = await run.value
-        topics.state.withLock { state in
-            state.closed = []
-            state.leaderless = []
-        }
-        let two = LaneFixture(epoch: 2, topics: topics)
-        let secondRun = Task { await two.shell.run() }
-        await self.wait(two) { two.shell.mark?.waiting.isEmpty == true }
-        two.shell.stop()
-        _ = await secondRun.value
-        let letters = topics.committed(self.dead)
-        #expect(letters.count == 4)
-        #expect(Set(letters.map { $0.headers.first { $0.name == "ce_id" }?.value }).count == 4)
-        #expect(
-            letters.allSatisfy { letter in
-                letter.headers.map(\.name) == letters[0].headers.map(\.name) && letter.value == letters[0].value
-                    && letter.headers.contains(.init("esc-reason", "TOPIC_MISSING"))
-                    && letter.headers.contains(.init("esc-topic", "team.gone"))
-            })
-        #expect(self.outcomes(two).count == 5, "a letter that has waited is no outcome")
-        #expect(one.metrics.lostLetters + two.metrics.lostLetters == 0)
-    }
-
-    @Test func `dead letters wait while nobody may write them, and are lost when that lasts too long`() async {
-        let fixture = LaneFixture(topics: FakeTopics(missing: ["team.gone", self.dead]))
-        let run = await self.started(fixture)
-        fixture.topics.state.withLock { $0.writtenAt = fixture.clocks.wallNow() }
-        await self.publish("team.gone", fixture, from: .start, to: self.a)
-        #expect(fixture.shell.mark?.waiting.holds(self.dead) == true)
-        #expect(fixture.metrics.lostLetters == 0)
-        fixture.clocks.advance(by: PublishingRules.parkedMax + .seconds(1))
-        await self.wait(fixture) { fixture.shell.mark?.waiting.isEmpty == true }
-        fixture.shell.stop()
-        _ = await run.value
-        #expect(fixture.metrics.lostLetters == 1)
-        #expect(fixture.topics.committed(self.dead).isEmpty)
     }
 
     // MARK: Too long
@@ -390,23 +330,23 @@ import WireProtocol
 
     // MARK: Order
 
-    private func cursor(_ number: Int) -> Cursor {
+    func cursor(_ number: Int) -> Cursor {
         Samples.cursor(Samples.due.milliseconds - 100_000 + Int64(number) * 1000)
     }
 
     /// Opens the shard and publishes fires `numbers` for `topic`, each a second later than the one before.
-    private func publish(_ numbers: Range<Int>, _ topic: String, _ fixture: LaneFixture) async {
+    func publish(_ numbers: Range<Int>, _ topic: String, _ fixture: LaneFixture) async {
         for number in numbers {
             await self.publish(
                 topic, fixture, from: number == 0 ? .start : self.cursor(number - 1), to: self.cursor(number))
         }
     }
 
-    private func instants(_ topic: String, _ fixture: LaneFixture) -> [String] {
+    func instants(_ topic: String, _ fixture: LaneFixture) -> [String] {
         fixture.topics.committed(topic).map { record in record.headers.first { $0.name == "esc-nominal" }?.value ?? "" }
     }
 
-    private func started(_ fixture: LaneFixture) async -> Task<LaneShell.Ending, Never> {
+    func started(_ fixture: LaneFixture) async -> Task<LaneShell.Ending, Never> {
         let run = Task { await fixture.shell.run() }
         fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
         await fixture.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
