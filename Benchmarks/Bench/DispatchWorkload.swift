@@ -12,6 +12,7 @@ import NIOCore
 import Observability
 import ServiceConfiguration
 import Synchronization
+import TLS
 import WireProtocol
 
 /// A dispatcher's own work: lanes that take batches of fires, publish them with their journal and acknowledge, beside
@@ -107,7 +108,7 @@ struct DispatchWorkload {
             cluster: "bench", dispatcher: NodeID("dispatcher-1"),
             topics: TopicPolicy(
                 defaultTopic: "escapement.fires", deadLetterTopic: "escapement.deadletters", pattern: "",
-                internalPrefix: "escapement.bench."))
+                internalPrefix: "escapement.bench."), sha256: .libcrypto)
     }
 
     private func lanes(
@@ -287,11 +288,13 @@ final class LaneFeeder: Sendable {
         }
         guard let cursors else { return }
         let due = cursors.to.cron.instant
+        // As the slices of a frame are, and not of all frames.
+        let template = ByteBuffer(bytes: self.template.readableBytesView)
         var random = SplitMix64(seed: UInt64(bitPattern: due.milliseconds) ^ UInt64(self.shard.rawValue) << 48)
         let occurrences = (0..<self.batchCount).map { _ in
             FireOccurrence(
                 kind: .cron, uid: UID.random(using: &random), generation: 1, scheduled: due, due: due,
-                outcome: .dispatched, reason: .dispatched, template: self.template)
+                outcome: .dispatched, reason: .dispatched, template: template)
         }
         self.shell.offer(
             Lane<FireWork>.Offer(

@@ -97,19 +97,18 @@ package final class KafkaProducer: Sendable {
         }
     }
 
-    /// Topics remembered as known to the instance; beyond that the memory starts anew.
-    private static let topicsMax = 10_000
-
     let handle: KafkaHandle
     private let reports: Reports
-    private let topics = Mutex<Set<String>>([])
+    private let topics: KafkaTopics
 
     /// Makes the instance; connections are opened in the background.
     ///
     /// - Throws: `KafkaError` when a property is refused.
     package init(settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor) throws(KafkaError) {
         let reports = Reports()
+        let topics = KafkaTopics()
         self.reports = reports
+        self.topics = topics
         self.handle = try KafkaHandle(
             .producer, settings: settings.withDefaults(Self.defaults), logger: logger, health: health,
             deliveries: { if reports.note($0) { health.succeeded() } },
@@ -119,6 +118,7 @@ package final class KafkaProducer: Sendable {
                     Int32(RD_KAFKA_PURGE_F_QUEUE) | Int32(RD_KAFKA_PURGE_F_INFLIGHT)
                         | Int32(RD_KAFKA_PURGE_F_NON_BLOCKING))
                 reports.abandon()
+                topics.close()
             })
     }
 
@@ -136,9 +136,9 @@ package final class KafkaProducer: Sendable {
     /// - Parameter handedOver: called once records that are handed over later come behind these.
     /// - Precondition: the batch has at most `batchCountMax` records.
     /// - Returns: one report for each record, in the order of the batch.
-    package func produce(_ batch: KafkaRecordBatch, handedOver: () -> Void = {}) async -> [KafkaDelivery] {
+    package func produce(_ batch: some KafkaRecords, handedOver: () -> Void = {}) async -> [KafkaDelivery] {
         precondition(batch.count <= Self.batchCountMax, "\(batch.count) records are too many for one batch")
-        if batch.isEmpty {
+        if batch.count == 0 {
             handedOver()
             return []
         }
@@ -178,65 +178,50 @@ package final class KafkaProducer: Sendable {
     package func close() async { await self.handle.close() }
 
     /// Gives all records to librdkafka; returns those it did not take.
-    private func handOver(_ batch: KafkaRecordBatch, slot: UInt) -> [(Int, KafkaDelivery)] {
-        for topic in batch.topics { self.introduce(topic) }
+    private func handOver(_ batch: some KafkaRecords, slot: UInt) -> [(Int, KafkaDelivery)] {
         var refused: [(Int, KafkaDelivery)] = []
-        batch.bytes.withUnsafeBytes { bytes in
-            var isFull = false
-            for (index, record) in batch.records.enumerated() {
-                if isFull {
-                    refused.append((index, KafkaDelivery(code: .queueFull)))
-                    continue
-                }
-                let opaque = UnsafeMutableRawPointer(bitPattern: slot << Self.indexBits | UInt(index))
-                let code = self.produce(record, of: batch, bytes, opaque)
-                if code != .none { refused.append((index, KafkaDelivery(code: code))) }
-                isFull = code == .queueFull
+        var index: UInt = 0
+        var isFull = false
+        var topic: KafkaTopics.Topic?
+        batch.forEach { record in
+            defer { index += 1 }
+            if isFull {
+                refused.append((Int(index), KafkaDelivery(code: .queueFull)))
+                return
             }
+            // Neighbours mostly go to one topic.
+            if topic?.name != record.topic { topic = self.topics.topic(record.topic, of: self.handle.pointer) }
+            let opaque = UnsafeMutableRawPointer(bitPattern: slot << Self.indexBits | index)
+            let code = topic.map { self.produce(record, to: $0, opaque) } ?? KafkaErrorCode(rd_kafka_last_error())
+            if code != .none { refused.append((Int(index), KafkaDelivery(code: code))) }
+            isFull = code == .queueFull
         }
         return refused
     }
 
-    /// Makes the instance ask now where the partitions of a topic are that is new to it. A record alone would wait for the
-    /// look at unknown topics that it takes once a second.
-    private func introduce(_ topic: String) {
-        let isNew = self.topics.withLock { topics in
-            if topics.count >= Self.topicsMax { topics.removeAll() }
-            return topics.insert(topic).inserted
-        }
-        guard isNew, let handle = rd_kafka_topic_new(self.handle.pointer, topic, nil) else { return }
-        // The instance goes on knowing it.
-        rd_kafka_topic_destroy(handle)
-    }
-
     private func produce(
-        _ record: KafkaRecordBatch.Record, of batch: KafkaRecordBatch, _ bytes: UnsafeRawBufferPointer,
-        _ opaque: UnsafeMutableRawPointer?
+        _ record: KafkaRecord, to topic: KafkaTopics.Topic, _ opaque: UnsafeMutableRawPointer?
     ) -> KafkaErrorCode {
         var headers: OpaquePointer?
-        if !record.headers.isEmpty {
-            headers = rd_kafka_headers_new(record.headers.count)
-            for header in batch.headers[record.headers] {
-                let added = rd_kafka_header_add(
-                    headers, Self.pointer(bytes, header.name)?.assumingMemoryBound(to: CChar.self),
-                    header.name.count, Self.pointer(bytes, header.value), header.value.count)
-                if added != RD_KAFKA_RESP_ERR_NO_ERROR {
-                    rd_kafka_headers_destroy(headers)
-                    return KafkaErrorCode(added)
-                }
+        if record.headerCount > 0 {
+            headers = rd_kafka_headers_new(record.headerCount)
+            let code = ckafka_add_headers(headers, record.headers.baseAddress, record.headerCount)
+            if code != RD_KAFKA_RESP_ERR_NO_ERROR {
+                rd_kafka_headers_destroy(headers)
+                return KafkaErrorCode(code)
             }
         }
         let code = KafkaErrorCode(
             ckafka_produce(
-                self.handle.pointer, batch.topics[record.topic], record.partition ?? CKAFKA_PARTITION_UA,
-                record.key.flatMap { Self.pointer(bytes, $0) }, record.key?.count ?? 0,
-                Self.pointer(bytes, record.value), record.value.count, headers, opaque))
+                self.handle.pointer, topic.handle, record.partition ?? CKAFKA_PARTITION_UA,
+                record.key.flatMap(Self.pointer), record.key?.count ?? 0, Self.pointer(record.value),
+                record.value.count, headers, opaque))
         if code != .none, let headers { rd_kafka_headers_destroy(headers) }
         return code
     }
 
-    /// Never `nil` for an empty span: an empty value is not a null value.
-    private static func pointer(_ bytes: UnsafeRawBufferPointer, _ span: KafkaRecordBatch.Span) -> UnsafeRawPointer? {
-        bytes.baseAddress.map { $0 + span.start }
+    /// Never `nil`: an empty value is not a null value, and an empty buffer may have no address.
+    private static func pointer(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+        bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
     }
 }

@@ -1,42 +1,71 @@
-/// Records to produce, packed into one buffer: no object, string or array for each record.
+/// Records to produce, in the memory of whoever has them.
+package protocol KafkaRecords: Sendable {
+    var count: Int { get }
+
+    /// Calls `visit` with each record, in order.
+    func forEach(_ visit: (KafkaRecord) -> Void)
+}
+
+/// A record to produce. Valid only while it is visited; librdkafka copies it.
+package struct KafkaRecord {
+    package var topic: String
+    /// `nil` lets the key decide.
+    package var partition: Int32?
+    /// `nil` for none.
+    package var key: UnsafeRawBufferPointer?
+    /// An empty value is not a null value.
+    package var value: UnsafeRawBufferPointer
+    package var headerCount: Int
+    /// For each header the counts of name and value, of four bytes each in this machine's order, the name, a NUL, the
+    /// value.
+    package var headers: UnsafeRawBufferPointer
+
+    package init(
+        topic: String, partition: Int32?, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer,
+        headerCount: Int, headers: UnsafeRawBufferPointer
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.key = key
+        self.value = value
+        self.headerCount = headerCount
+        self.headers = headers
+    }
+}
+
+/// Records that lie packed in one buffer: no object, string or array for each record.
 package struct KafkaRecordBatch: Sendable {
-    struct Span {
-        var start: Int
-        var count: Int
-    }
-
-    struct Header {
-        /// With a NUL behind it.
-        var name: Span
-        var value: Span
-    }
-
-    struct Record {
+    private struct Record {
         var topic: Int
         var partition: Int32?
-        var key: Span?
-        var value: Span
+        var key: Range<Int>?
+        var value: Range<Int>
         var headers: Range<Int>
+        var headerCount: Int
     }
 
-    private(set) var bytes: [UInt8] = []
-    private(set) var headers: [Header] = []
-    private(set) var records: [Record] = []
-    private(set) var topics: [String] = []
+    private var bytes: [UInt8] = []
+    private var records: [Record] = []
+    private var topics: [String] = []
 
     package init(reservingBytes capacity: Int = 0) { self.bytes.reserveCapacity(capacity) }
 
     package var count: Int { self.records.count }
-    package var isEmpty: Bool { self.records.isEmpty }
 
     /// Takes headers for the record being appended.
     package struct HeaderWriter {
         fileprivate var batch: KafkaRecordBatch
+        fileprivate var count = 0
 
         /// Adds a header. The value is copied.
         package mutating func add(_ name: String, _ value: some Collection<UInt8>) {
-            let name = self.batch.append(name.utf8, terminated: true)
-            self.batch.headers.append(Header(name: name, value: self.batch.append(value)))
+            self.count += 1
+            for count in [name.utf8.count, value.count] {
+                withUnsafeBytes(of: UInt32(count)) { self.batch.bytes += $0 }
+            }
+            _ = self.batch.append(name.utf8)
+            self.batch.bytes.append(0)
+            _ = self.batch.append(value)
         }
 
         package mutating func add(_ name: String, _ value: String) { self.add(name, value.utf8) }
@@ -51,54 +80,19 @@ package struct KafkaRecordBatch: Sendable {
         topic: String, partition: Int32? = nil, key: (some Collection<UInt8>)?, value: some Collection<UInt8>,
         headers: (inout HeaderWriter) -> Void = { _ in }
     ) {
-        let first = self.headers.count
-        // Exchanged, so that the buffers have one owner at any time: with two, each record would copy them all.
+        let start = self.bytes.count
+        // Exchanged, so that the buffer has one owner at any time: with two, each record would copy all of it.
         var writer = HeaderWriter(batch: KafkaRecordBatch())
         swap(&writer.batch, &self)
         headers(&writer)
         swap(&writer.batch, &self)
-        let keySpan = key.map { self.append($0) }
-        let valueSpan = self.append(value)
+        let end = self.bytes.count
+        let keyRange = key.map { self.append($0) }
+        let valueRange = self.append(value)
         self.records.append(
             Record(
-                topic: self.index(of: topic), partition: partition, key: keySpan, value: valueSpan,
-                headers: first..<self.headers.count))
-    }
-
-    /// Appends a record whose headers lie packed in `packed`: for each one name, NUL and value, with the counts of name
-    /// and value as `counts` tells them. Copied in one piece.
-    ///
-    /// Not generic, as it is called for each record from other modules.
-    package mutating func append(
-        topic: String, partition: Int32?, key: String?, value: UnsafeRawBufferPointer, packed: [UInt8],
-        headerCount: Int, counts: (_ index: Int) -> (name: Int, value: Int)
-    ) {
-        let first = self.headers.count
-        var start = self.bytes.count
-        self.bytes.append(contentsOf: packed)
-        for index in 0..<headerCount {
-            let (name, value) = counts(index)
-            let valueStart = start + name + 1
-            self.headers.append(
-                Header(name: Span(start: start, count: name), value: Span(start: valueStart, count: value)))
-            start = valueStart + value
-        }
-        let keySpan = key.map { key in
-            let start = self.bytes.count
-            self.bytes.append(contentsOf: key.utf8)
-            return Span(start: start, count: self.bytes.count - start)
-        }
-        let valueSpan = Span(start: self.bytes.count, count: value.count)
-        self.bytes.append(contentsOf: value)
-        self.records.append(
-            Record(
-                topic: self.index(of: topic), partition: partition, key: keySpan, value: valueSpan,
-                headers: first..<self.headers.count))
-    }
-
-    package mutating func reserve(records: Int, headers: Int) {
-        self.records.reserveCapacity(records)
-        self.headers.reserveCapacity(headers)
+                topic: self.index(of: topic), partition: partition, key: keyRange, value: valueRange,
+                headers: start..<end, headerCount: writer.count))
     }
 
     private mutating func index(of topic: String) -> Int {
@@ -108,14 +102,26 @@ package struct KafkaRecordBatch: Sendable {
         return self.topics.count - 1
     }
 
-    fileprivate mutating func append(_ value: some Collection<UInt8>, terminated: Bool = false) -> Span {
+    private mutating func append(_ value: some Collection<UInt8>) -> Range<Int> {
         let start = self.bytes.count
         // In one piece: element by element, a generic collection costs a call for each byte.
         let isCopied = value.withContiguousStorageIfAvailable { self.bytes.append(contentsOf: $0) } != nil
         if !isCopied { self.bytes.append(contentsOf: value) }
-        let span = Span(start: start, count: self.bytes.count - start)
-        if terminated { self.bytes.append(0) }
-        return span
+        return start..<self.bytes.count
+    }
+}
+
+extension KafkaRecordBatch: KafkaRecords {
+    package func forEach(_ visit: (KafkaRecord) -> Void) {
+        self.bytes.withUnsafeBytes { bytes in
+            func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[range]) }
+            for record in self.records {
+                visit(
+                    KafkaRecord(
+                        topic: self.topics[record.topic], partition: record.partition, key: record.key.map(part),
+                        value: part(record.value), headerCount: record.headerCount, headers: part(record.headers)))
+            }
+        }
     }
 }
 

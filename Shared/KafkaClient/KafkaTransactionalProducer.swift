@@ -90,13 +90,16 @@ package final class KafkaTransactionalProducer: Sendable {
 
     /// As `KafkaProducer.produce`, within the transaction. A record whose topic may not be written to is reported as
     /// `topicAuthorizationFailed`; the others of its transaction are then not taken either.
-    package func produce(_ batch: KafkaRecordBatch) async -> [KafkaDelivery] {
+    package func produce(_ batch: some KafkaRecords) async -> [KafkaDelivery] {
         var deliveries = await self.producer.produce(batch)
         let forbidden = self.producer.handle.forbiddenTopics
         if forbidden.isEmpty { return deliveries }
-        for (index, record) in batch.records.enumerated()
-        where !deliveries[index].isDelivered && forbidden.contains(batch.topics[record.topic]) {
-            deliveries[index] = KafkaDelivery(code: .topicAuthorizationFailed)
+        var index = 0
+        batch.forEach { record in
+            if !deliveries[index].isDelivered, forbidden.contains(record.topic) {
+                deliveries[index] = KafkaDelivery(code: .topicAuthorizationFailed)
+            }
+            index += 1
         }
         return deliveries
     }

@@ -69,10 +69,14 @@ package struct UID: Hashable, Comparable, Sendable {
     ///
     /// - Precondition: `buffer` holds at least 32 bytes.
     package func writeHex(into buffer: UnsafeMutableBufferPointer<UInt8>) {
-        for index in 0..<16 {
-            buffer[15 - index] = Hexadecimal.digit(UInt8(truncatingIfNeeded: self.high >> (UInt64(index) * 4)) & 15)
-            buffer[31 - index] = Hexadecimal.digit(UInt8(truncatingIfNeeded: self.low >> (UInt64(index) * 4)) & 15)
+        precondition(buffer.count >= 32, "room for only \(buffer.count) of 32 digits")
+        func write(_ half: UInt64, at start: Int) {
+            for place in 0..<16 {
+                buffer[start + place] = Hexadecimal.digit(UInt8(truncatingIfNeeded: half >> UInt64(60 - place * 4)) & 15)
+            }
         }
+        write(self.high, at: 0)
+        write(self.low, at: 16)
     }
 }
 

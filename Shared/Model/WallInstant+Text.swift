@@ -2,38 +2,53 @@
 extension WallInstant: CustomStringConvertible {
     /// `2026-11-23T01:30:00.021Z`, always with milliseconds, years 0000 to 9999.
     package var description: String {
-        var buffer: [UInt8] = []
-        buffer.reserveCapacity(24)
-        self.appendText(to: &buffer)
-        return String(decoding: buffer, as: UTF8.self)
+        String(unsafeUninitializedCapacity: Self.textCount) { bytes in
+            self.writeText(to: UnsafeMutableRawPointer(bytes.baseAddress.unsafelyUnwrapped))
+            return Self.textCount
+        }
     }
 
-    /// Appends the 24 bytes of `description` to `buffer`.
+    /// Bytes of `description`.
+    package static let textCount = 24
+
+    /// Appends the bytes of `description` to `buffer`.
     package func appendText(to buffer: inout [UInt8]) {
+        withUnsafeTemporaryAllocation(byteCount: Self.textCount, alignment: 1) { text in
+            self.writeText(to: text.baseAddress.unsafelyUnwrapped)
+            buffer.append(contentsOf: text)
+        }
+    }
+
+    /// Writes the bytes of `description`, without allocating.
+    ///
+    /// - Precondition: `memory` has room for `textCount` bytes.
+    package func writeText(to memory: UnsafeMutableRawPointer) {
         let (days, millisecondOfDay) = self.milliseconds.quotientAndRemainder(flooring: 86_400_000)
         let (year, month, day) = GregorianDate.civil(fromDays: days)
-        func digits(_ value: Int64, _ count: Int) {
-            var divisor: Int64 = 1
-            for _ in 1..<count { divisor *= 10 }
-            while divisor > 0 {
-                buffer.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-                divisor /= 10
-            }
+        let bytes = memory.assumingMemoryBound(to: UInt8.self)
+        func digit(_ value: UInt32, at place: Int) { bytes[place] = UInt8(ascii: "0") + UInt8(value % 10) }
+        func pair(_ value: UInt32, at place: Int) {
+            digit(value / 10, at: place)
+            digit(value, at: place + 1)
         }
-        digits(max(0, min(year, 9999)), 4)
-        buffer.append(UInt8(ascii: "-"))
-        digits(month, 2)
-        buffer.append(UInt8(ascii: "-"))
-        digits(day, 2)
-        buffer.append(UInt8(ascii: "T"))
-        digits(millisecondOfDay / 3_600_000, 2)
-        buffer.append(UInt8(ascii: ":"))
-        digits(millisecondOfDay / 60_000 % 60, 2)
-        buffer.append(UInt8(ascii: ":"))
-        digits(millisecondOfDay / 1000 % 60, 2)
-        buffer.append(UInt8(ascii: "."))
-        digits(millisecondOfDay % 1000, 3)
-        buffer.append(UInt8(ascii: "Z"))
+        let time = UInt32(truncatingIfNeeded: millisecondOfDay)
+        let shownYear = UInt32(truncatingIfNeeded: max(0, min(year, 9999)))
+        pair(shownYear / 100, at: 0)
+        pair(shownYear % 100, at: 2)
+        bytes[4] = UInt8(ascii: "-")
+        pair(UInt32(truncatingIfNeeded: month), at: 5)
+        bytes[7] = UInt8(ascii: "-")
+        pair(UInt32(truncatingIfNeeded: day), at: 8)
+        bytes[10] = UInt8(ascii: "T")
+        pair(time / 3_600_000, at: 11)
+        bytes[13] = UInt8(ascii: ":")
+        pair(time / 60_000 % 60, at: 14)
+        bytes[16] = UInt8(ascii: ":")
+        pair(time / 1000 % 60, at: 17)
+        bytes[19] = UInt8(ascii: ".")
+        digit(time % 1000 / 100, at: 20)
+        pair(time % 100, at: 21)
+        bytes[23] = UInt8(ascii: "Z")
     }
 
     /// Reads RFC 3339: date, `T`, time, optional fraction (truncated to milliseconds), `Z` or `±hh:mm`.

@@ -13,11 +13,12 @@ package struct FieldWriter: Sendable {
 
     package mutating func unsigned(_ number: UInt32, _ value: UInt64) {
         guard value != 0 else { return }
-        self.tag(number, .varint)
-        self.varint(value)
+        self.write(number, .varint, value)
     }
 
-    package mutating func unsigned(_ number: UInt32, _ value: some FixedWidthInteger & UnsignedInteger) {
+    /// In its caller, as the width of `Value` is known there.
+    @inlinable
+    package mutating func unsigned<Value: FixedWidthInteger & UnsignedInteger>(_ number: UInt32, _ value: Value) {
         self.unsigned(number, UInt64(value))
     }
 
@@ -31,8 +32,7 @@ package struct FieldWriter: Sendable {
     package mutating func instant(_ number: UInt32, _ value: WallInstant?) {
         guard let value else { return }
         // Absence means "no instant", so the zero instant is written too.
-        self.tag(number, .varint)
-        self.varint(UInt64(bitPattern: (value.milliseconds << 1) ^ (value.milliseconds >> 63)))
+        self.write(number, .varint, UInt64(bitPattern: (value.milliseconds << 1) ^ (value.milliseconds >> 63)))
     }
 
     package mutating func text(_ number: UInt32, _ value: String) {
@@ -42,30 +42,35 @@ package struct FieldWriter: Sendable {
 
     /// An element of a repeated field: written even when empty.
     package mutating func element(_ number: UInt32, _ value: String) {
-        self.tag(number, .delimited)
-        self.varint(UInt64(value.utf8.count))
-        self.buffer.writeString(value)
+        var value = value
+        value.withUTF8 { self.delimited(number, UnsafeRawBufferPointer($0)) }
     }
 
     package mutating func bytes(_ number: UInt32, _ value: ByteBuffer) {
         guard value.readableBytes > 0 else { return }
-        self.tag(number, .delimited)
-        self.varint(UInt64(value.readableBytes))
-        self.buffer.writeImmutableBuffer(value)
+        value.withUnsafeReadableBytes { self.delimited(number, $0) }
     }
 
     /// 16 bytes, high half first; a zero uid is not written.
     package mutating func uid(_ number: UInt32, _ value: UID) {
         guard value != .zero else { return }
-        self.tag(number, .delimited)
-        self.varint(16)
-        self.buffer.writeInteger(value.high)
-        self.buffer.writeInteger(value.low)
+        let halves = (value.high.bigEndian, value.low.bigEndian)
+        withUnsafeBytes(of: halves) { self.delimited(number, $0) }
+    }
+
+    /// 32 bytes.
+    package mutating func digest(_ number: UInt32, _ value: SHA256Digest) {
+        let halves = (
+            value.high.high.bigEndian, value.high.low.bigEndian, value.low.high.bigEndian, value.low.low.bigEndian
+        )
+        withUnsafeBytes(of: halves) { self.delimited(number, $0) }
     }
 
     /// A nested message; written even when all its fields have default values.
     package mutating func nested(_ number: UInt32, _ write: (inout FieldWriter) -> Void) {
-        self.tag(number, .delimited)
+        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.varintMax) {
+            Self.tag(number, .delimited, to: $0)
+        }
         // Written in place and moved behind its length, which is short: no buffer for each message.
         let start = self.buffer.readableBytes
         write(&self)
@@ -87,27 +92,42 @@ package struct FieldWriter: Sendable {
     /// Fields that are already encoded.
     package mutating func encoded(_ fields: ByteBuffer) { self.buffer.writeImmutableBuffer(fields) }
 
-    private mutating func tag(_ number: UInt32, _ type: FieldType) {
-        self.varint(UInt64(number) << 3 | UInt64(type.rawValue))
+    // All bytes of a field at once: the buffer looks whether it is alone and large enough at each write.
+
+    private mutating func write(_ number: UInt32, _ type: FieldType, _ value: UInt64) {
+        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 2 * Self.varintMax) { bytes in
+            let count = Self.tag(number, type, to: bytes)
+            return count + Self.varint(value, to: bytes, at: count)
+        }
     }
 
-    private mutating func varint(_ value: UInt64) {
-        if value < 0x80 {
-            self.buffer.writeInteger(UInt8(value))
-            return
+    private mutating func delimited(_ number: UInt32, _ content: UnsafeRawBufferPointer) {
+        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 2 * Self.varintMax + content.count) { bytes in
+            var count = Self.tag(number, .delimited, to: bytes)
+            count += Self.varint(UInt64(content.count), to: bytes, at: count)
+            UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: content)
+            return count + content.count
         }
-        // All bytes at once: the buffer looks whether it is alone and large enough at each write.
-        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 10) { bytes in
-            var rest = value
-            var count = 0
-            while rest >= 0x80 {
-                bytes[count] = UInt8(truncatingIfNeeded: rest) | 0x80
-                rest >>= 7
-                count += 1
-            }
-            bytes[count] = UInt8(rest)
-            return count + 1
+    }
+
+    /// Bytes of a varint, at most.
+    private static let varintMax = 10
+
+    private static func tag(_ number: UInt32, _ type: FieldType, to bytes: UnsafeMutableRawBufferPointer) -> Int {
+        self.varint(UInt64(number) << 3 | UInt64(type.rawValue), to: bytes, at: 0)
+    }
+
+    /// How many bytes it took.
+    private static func varint(_ value: UInt64, to bytes: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        var rest = value
+        var count = 0
+        while rest >= 0x80 {
+            bytes[start + count] = UInt8(truncatingIfNeeded: rest) | 0x80
+            rest >>= 7
+            count += 1
         }
+        bytes[start + count] = UInt8(truncatingIfNeeded: rest)
+        return count + 1
     }
 }
 
@@ -119,43 +139,68 @@ enum FieldType: UInt8 {
 
 /// Reads tagged fields, in any order, skipping unknown ones. Total: any bytes give fields or a
 /// `WireError`, never a trap; nothing is allocated for a length before it is known to be there.
-package struct FieldReader: Sendable {
-    private var buffer: ByteBuffer
+///
+/// Reads memory and not the buffer, which looks at its bounds, and whether somebody else changes it, at each read.
+package struct FieldReader: @unchecked Sendable {
+    /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place.
+    private let buffer: ByteBuffer
+    /// What is readable of `buffer`.
+    private let bytes: UnsafeRawBufferPointer
+    private var position: Int
+    private let end: Int
     private let depth: Int
 
-    package init(_ buffer: ByteBuffer) { self.init(buffer, depth: 0) }
+    package init(_ buffer: ByteBuffer) {
+        let bytes = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
+        self.init(buffer, bytes, 0..<bytes.count, depth: 0)
+    }
 
-    private init(_ buffer: ByteBuffer, depth: Int) {
+    private init(_ buffer: ByteBuffer, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
         self.buffer = buffer
+        self.bytes = bytes
+        self.position = range.lowerBound
+        self.end = range.upperBound
         self.depth = depth
     }
 
     /// One field with its value still encoded.
-    package struct Field: Sendable {
+    package struct Field: @unchecked Sendable {
         package let number: UInt32
         let value: Value
         let depth: Int
+        fileprivate let buffer: ByteBuffer
+        fileprivate let memory: UnsafeRawBufferPointer
 
         enum Value {
             case varint(UInt64)
             case fixed64(UInt64)
-            case delimited(ByteBuffer)
+            case delimited(Range<Int>)
         }
 
+        /// In its caller, as the width of `Number` is known there.
+        @inlinable
         package func unsigned<Number: FixedWidthInteger & UnsignedInteger>(
             _ name: StaticString, as type: Number.Type = Number.self
         ) throws(WireError) -> Number {
-            guard case .varint(let value) = self.value else { throw WireError(.wrongType, field: "\(name)") }
-            guard let number = Number(exactly: value) else { throw WireError(.badValue, field: "\(name)") }
+            guard let number = Number(exactly: try self.varint(name)) else {
+                throw Self.badValue(name)
+            }
             return number
         }
 
+        package static func badValue(_ name: StaticString) -> WireError { WireError(.badValue, field: "\(name)") }
+
+        package func varint(_ name: StaticString) throws(WireError) -> UInt64 {
+            guard case .varint(let value) = self.value else { throw WireError(.wrongType, field: "\(name)") }
+            return value
+        }
+
         package func flag(_ name: StaticString) throws(WireError) -> Bool {
-            try self.unsigned(name, as: UInt64.self) != 0
+            try self.varint(name) != 0
         }
 
         package func signed(_ name: StaticString) throws(WireError) -> Int64 {
-            let value = try self.unsigned(name, as: UInt64.self)
+            let value = try self.varint(name)
             return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
         }
 
@@ -164,68 +209,101 @@ package struct FieldReader: Sendable {
         }
 
         package func text(_ name: StaticString, max: Int) throws(WireError) -> String {
-            let bytes = try self.bytes(name, max: max)
-            guard let text = String(validating: bytes.readableBytesView, as: UTF8.self) else {
-                throw WireError(.badValue, field: "\(name)")
-            }
-            return text
+            let bytes = try self.content(name, max: max).bindMemory(to: UInt8.self)
+            // Not generic over the kind of sequence, unlike `String(validating:as:)`.
+            guard let valid = try? UTF8Span(validating: bytes.span) else { throw Self.badValue(name) }
+            return String(copying: valid)
+        }
+
+        /// A text that mostly is `usual`, and then costs nothing.
+        package func text(_ name: StaticString, max: Int, mostly usual: String) throws(WireError) -> String {
+            let bytes = try self.content(name, max: max)
+            return bytes.count == usual.utf8.count && bytes.elementsEqual(usual.utf8)
+                ? usual : try self.text(name, max: max)
         }
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {
-            guard case .delimited(let bytes) = self.value else { throw WireError(.wrongType, field: "\(name)") }
-            guard bytes.readableBytes <= max else { throw WireError(.tooLong, field: "\(name)") }
-            return bytes
+            let range = try self.range(name, max: max)
+            guard let slice = self.buffer.getSlice(at: self.buffer.readerIndex + range.lowerBound, length: range.count)
+            else { throw Self.badValue(name) }
+            return slice
         }
 
         package func uid(_ name: StaticString) throws(WireError) -> UID {
-            var bytes = try self.bytes(name, max: 16)
-            guard let high = bytes.readInteger(as: UInt64.self), let low = bytes.readInteger(as: UInt64.self) else {
-                throw WireError(.badValue, field: "\(name)")
+            let bytes = try self.content(name, max: 16)
+            guard bytes.count == 16 else { throw Self.badValue(name) }
+            return Self.uid(bytes, at: 0)
+        }
+
+        package func digest(_ name: StaticString) throws(WireError) -> SHA256Digest {
+            let bytes = try self.content(name, max: 32)
+            guard bytes.count == 32 else { throw Self.badValue(name) }
+            return SHA256Digest(high: Self.uid(bytes, at: 0), low: Self.uid(bytes, at: 16))
+        }
+
+        private static func uid(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> UID {
+            func half(_ offset: Int) -> UInt64 {
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             }
-            return UID(high: high, low: low)
+            return UID(high: half(offset), low: half(offset + 8))
         }
 
         /// A reader of the nested message.
         package func nested(_ name: StaticString) throws(WireError) -> FieldReader {
             guard self.depth < 8 else { throw WireError(.tooDeep, field: "\(name)") }
-            return FieldReader(try self.bytes(name, max: Frame.payloadMax), depth: self.depth + 1)
+            return FieldReader(
+                self.buffer, self.memory, try self.range(name, max: Frame.payloadMax), depth: self.depth + 1)
+        }
+
+        private func range(_ name: StaticString, max: Int) throws(WireError) -> Range<Int> {
+            guard case .delimited(let range) = self.value else { throw WireError(.wrongType, field: "\(name)") }
+            guard range.count <= max else { throw WireError(.tooLong, field: "\(name)") }
+            return range
+        }
+
+        /// Valid as long as this field.
+        private func content(_ name: StaticString, max: Int) throws(WireError) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(rebasing: self.memory[try self.range(name, max: max)])
         }
     }
 
     /// The next field, `nil` at the end.
     package mutating func next() throws(WireError) -> Field? {
-        if self.buffer.readableBytes == 0 { return nil }
+        if self.position == self.end { return nil }
         let tag = try self.varint()
         guard let number = UInt32(exactly: tag >> 3), number > 0 else { throw WireError(.badValue, field: "tag") }
         guard let type = FieldType(rawValue: UInt8(tag & 7)) else { throw WireError(.wrongType, field: "tag") }
+        let value: Field.Value
         switch type {
         case .varint:
-            return Field(number: number, value: .varint(try self.varint()), depth: self.depth)
+            value = .varint(try self.varint())
         case .fixed64:
-            guard let value = self.buffer.readInteger(endianness: .little, as: UInt64.self) else {
-                throw WireError(.truncated, field: "field \(number)")
-            }
-            return Field(number: number, value: .fixed64(value), depth: self.depth)
+            guard self.end - self.position >= 8 else { throw WireError(.truncated, field: "field \(number)") }
+            value = .fixed64(
+                UInt64(littleEndian: self.bytes.loadUnaligned(fromByteOffset: self.position, as: UInt64.self)))
+            self.position += 8
         case .delimited:
             let length = try self.varint()
-            guard length <= UInt64(self.buffer.readableBytes), let slice = self.buffer.readSlice(length: Int(length))
-            else { throw WireError(.truncated, field: "field \(number)") }
-            return Field(number: number, value: .delimited(slice), depth: self.depth)
+            guard length <= UInt64(self.end - self.position) else {
+                throw WireError(.truncated, field: "field \(number)")
+            }
+            value = .delimited(self.position..<self.position + Int(length))
+            self.position += Int(length)
         }
+        return Field(number: number, value: value, depth: self.depth, buffer: self.buffer, memory: self.bytes)
     }
 
     private mutating func varint() throws(WireError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {
-            guard let byte = self.buffer.readInteger(as: UInt8.self) else {
-                throw WireError(.truncated, field: "varint")
-            }
+            guard self.position < self.end else { throw WireError(.truncated, field: "varint") }
+            let byte = self.bytes[self.position]
+            self.position += 1
             if shift == 63, byte > 1 { throw WireError(.badValue, field: "varint") }
             value |= UInt64(byte & 0x7f) << shift
             if byte & 0x80 == 0 { return value }
             shift += 7
-            if shift > 63 { throw WireError(.badValue, field: "varint") }
         }
     }
 }

@@ -9,16 +9,6 @@ package struct FireTemplate: Equatable, Sendable {
         case timer = 2
     }
 
-    package struct Label: Hashable, Sendable {
-        package var name: String
-        package var value: String
-
-        package init(name: String, value: String) {
-            self.name = name
-            self.value = value
-        }
-    }
-
     package struct Header: Hashable, Sendable {
         package var name: String
         package var value: String
@@ -109,6 +99,9 @@ package struct FireTemplate: Equatable, Sendable {
         self.backfills = backfills
     }
 
+    /// That of nearly all templates: known without memory of its own in each.
+    private static let usualContentType = "application/json"
+
     /// The words of a pattern for the occurrences before and after, which cost the ticker a look into the calendar.
     package static let neighbourWords = (previous: "previousAt", next: "nextAt")
 
@@ -179,6 +172,11 @@ package struct FireTemplate: Equatable, Sendable {
     /// - Throws: `WireError` naming the field.
     package init(decoding buffer: ByteBuffer) throws(WireError) {
         self.init(origin: .schedule, namespace: "", name: "", contentType: "")
+        try self.read(buffer)
+    }
+
+    /// On its own, so that what is read is not copied when it is complete.
+    private mutating func read(_ buffer: ByteBuffer) throws(WireError) {
         var secret = ""
         var reader = FieldReader(buffer)
         while let field = try reader.next() {
@@ -194,7 +192,9 @@ package struct FireTemplate: Equatable, Sendable {
             case 5: self.topic = try field.text("template.topic", max: WireLimits.nameMax)
             case 6: self.key = try field.text("template.key", max: WireLimits.detailMax)
             case 7: self.format = try field.text("template.format", max: WireLimits.nameMax)
-            case 8: self.contentType = try field.text("template.contentType", max: WireLimits.nameMax)
+            case 8:
+                self.contentType = try field.text(
+                    "template.contentType", max: WireLimits.nameMax, mostly: Self.usualContentType)
             case 9: self.payload = try field.bytes("template.payload", max: WireLimits.templateMax)
             case 10:
                 let pair = try Self.pair(field, "template.labels")

@@ -15,25 +15,14 @@ package struct OutcomeRecord: Equatable, Sendable {
         }
     }
 
-    package struct Label: Hashable, Sendable {
-        package var name: String
-        package var value: String
-
-        package init(name: String, value: String) {
-            self.name = name
-            self.value = value
-        }
-    }
-
     /// Size and SHA-256 of what was sent.
     package struct PayloadDigest: Hashable, Sendable {
         package var byteCount: Int
-        /// 32 bytes.
-        package var sha256: [UInt8]
+        package var sha256: SHA256Digest
         /// The payload itself, where the operator wants it kept.
         package var text: String?
 
-        package init(byteCount: Int, sha256: [UInt8], text: String? = nil) {
+        package init(byteCount: Int, sha256: SHA256Digest, text: String? = nil) {
             self.byteCount = byteCount
             self.sha256 = sha256
             self.text = text

@@ -73,7 +73,7 @@ package final class SharedProducer: RecordProducer {
             let delivery = RecordDelivery.unavailable("\(error)")
             return Array(repeating: delivery, count: records.count)
         }
-        let deliveries = await producer.produce(KafkaRecordBatch(records), handedOver: handedOver)
+        let deliveries = await producer.produce(OutgoingRecords(records), handedOver: handedOver)
             .map { RecordDelivery($0, isFenced: false) }
         if deliveries.contains(where: { if case .unavailable = $0 { true } else { false } }) {
             self.retire(producer)
@@ -187,7 +187,7 @@ final class KafkaTransactionSession: TransactionSession {
         guard let producer = self.producer.withLock({ $0 }) else {
             return Array(repeating: .unavailable("the session is closed"), count: records.count)
         }
-        let deliveries = await producer.produce(KafkaRecordBatch(records))
+        let deliveries = await producer.produce(OutgoingRecords(records))
         let isFenced = producer.isFenced
         return deliveries.map { RecordDelivery($0, isFenced: isFenced) }
     }

@@ -2,19 +2,36 @@ import DispatcherService
 import KafkaClient
 import NIOCore
 
-extension KafkaRecordBatch {
-    /// The records, packed.
-    init(_ records: [OutgoingRecord]) {
-        self.init(
-            reservingBytes: records.reduce(0) { $0 + $1.value.readableBytes + $1.headers.bytes.count + 64 })
-        self.reserve(records: records.count, headers: records.reduce(0) { $0 + $1.headers.spans.count })
-        for record in records {
-            let spans = record.headers.spans
-            record.value.withUnsafeReadableBytes { value in
-                self.append(
-                    topic: record.topic, partition: record.partition, key: record.key, value: value,
-                    packed: record.headers.bytes, headerCount: spans.count
-                ) { (spans[$0].nameCount, spans[$0].valueCount) }
+/// Records of the service, as they lie: their headers are packed in the form of the client.
+struct OutgoingRecords: KafkaRecords {
+    let records: [OutgoingRecord]
+
+    init(_ records: [OutgoingRecord]) { self.records = records }
+
+    var count: Int { self.records.count }
+
+    func forEach(_ visit: (KafkaRecord) -> Void) {
+        // By reference: a record that is taken out is copied with all it holds.
+        self.records.withUnsafeBufferPointer { records in
+            guard let first = records.baseAddress else { return }
+            for index in records.indices { Self.hand(over: first + index, to: visit) }
+        }
+    }
+
+    private static func hand(over record: UnsafePointer<OutgoingRecord>, to visit: (KafkaRecord) -> Void) {
+        record.pointee.value.withUnsafeReadableBytes { value in
+            record.pointee.headers.packed.withUnsafeBytes { headers in
+                func hand(over key: UnsafeRawBufferPointer?) {
+                    visit(
+                        KafkaRecord(
+                            topic: record.pointee.topic, partition: record.pointee.partition, key: key, value: value,
+                            headerCount: record.pointee.headers.count, headers: headers))
+                }
+                if var key = record.pointee.key {
+                    key.withUTF8 { hand(over: UnsafeRawBufferPointer($0)) }
+                } else {
+                    hand(over: nil)
+                }
             }
         }
     }

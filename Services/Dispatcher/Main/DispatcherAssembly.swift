@@ -136,7 +136,7 @@ struct DispatcherAssembly {
                 whisk: configuration.whiskTopic.map {
                     EventFormat.Whisk(topic: $0, cluster: common.cluster.name, keys: keys)
                 }), payloads: PayloadRecording(rawValue: configuration.payloadStorage.rawValue) ?? .digest,
-            spans: FireSpans(self.observability.spans))
+            sha256: .libcrypto, spans: FireSpans(self.observability.spans))
         let deadLetters = ActivationDeadLetters(
             producer: SharedProducer(connection: kafka), topic: configuration.deadLetterTopic, clocks: self.clocks,
             logger: logger)

@@ -51,7 +51,7 @@ extension OutcomeRecord {
         add("dispatcher", .string(dispatcher.name))
         if let payload = self.payload {
             add("payload_bytes", .integer(payload.byteCount))
-            add("payload_sha256", .string(Hexadecimal.text(payload.sha256)))
+            add("payload_sha256", .string(payload.sha256.hex))
             if let text = payload.text { add("payload", .string(text)) }
         }
         if let trace = self.traceID { add("trace_id", .string(trace)) }

@@ -126,7 +126,7 @@ package struct AtLeastOnceProducer: LaneProducer {
             precondition(
                 deliveries.count == sending.records.count,
                 "\(deliveries.count) reports for \(sending.records.count) records")
-            if attempts == 1, fates.isEmpty, let all = Self.allDelivered(deliveries) { return all }
+            if attempts == 1, fates.isEmpty, let all = RecordFate.allDelivered(deliveries) { return all }
             var failure: String?
             for (place, delivery) in deliveries.enumerated() {
                 let index = sending.index(at: place)
@@ -154,16 +154,5 @@ package struct AtLeastOnceProducer: LaneProducer {
             if Task.isCancelled { throw .stopped }
             do { try await self.clocks.sleep(for: backoff.next(using: &random)) } catch { throw .stopped }
         }
-    }
-
-    /// The fates when all went well at once, as mostly: no table for each record.
-    private static func allDelivered(_ deliveries: [RecordDelivery]) -> [RecordFate]? {
-        var fates: [RecordFate] = []
-        fates.reserveCapacity(deliveries.count)
-        for delivery in deliveries {
-            guard case .delivered(let partition, let offset) = delivery else { return nil }
-            fates.append(.delivered(partition: partition, offset: offset, attempts: 1))
-        }
-        return fates
     }
 }

@@ -137,26 +137,54 @@ package struct DispatcherMetrics: Sendable {
     package static let canaryNamespace = "escapement"
     package static let canaryName = "canary"
 
-    /// Counts what a round settled.
+    /// Counts what a round settled. Neighbours that are alike are counted together: mostly all of them are.
     package func settled(_ outcomes: [OutcomeRecord]) {
-        for outcome in outcomes {
-            self.fires[Key(kind: outcome.kind, outcome: outcome.outcome)]?.increment(by: UInt64(outcome.count))
-            if outcome.outcome == .skipped {
-                self.skipped[SkipKey(kind: outcome.kind, reason: outcome.reason)]?
-                    .increment(by: UInt64(outcome.count))
-            }
-            if let lateness = outcome.lateness {
-                self.lateness[outcome.kind]?.observe(lateness)
-                if outcome.name == Self.canaryName, outcome.namespace == Self.canaryNamespace {
-                    self.canaryLastFire.set(Double(outcome.settledAt.milliseconds) / 1000)
-                    self.canaryLateness.set(lateness)
+        // By reference: an outcome that is taken out is copied with all its texts.
+        outcomes.withUnsafeBufferPointer { outcomes in
+            var start = 0
+            while start < outcomes.count {
+                let key = Key(kind: outcomes[start].kind, outcome: outcomes[start].outcome)
+                let reason = outcomes[start].reason
+                var end = start
+                var count: UInt64 = 0
+                while end < outcomes.count, outcomes[end].kind == key.kind, outcomes[end].outcome == key.outcome,
+                    outcomes[end].reason == reason
+                {
+                    count += UInt64(outcomes[end].count)
+                    end += 1
                 }
-            }
-            if outcome.outcome == .failed {
-                self.deadLetters[outcome.reason]?.increment()
-                self.error("refused")
+                self.fires[key]?.increment(by: count)
+                switch key.outcome {
+                case .dispatched:
+                    self.observeLateness(
+                        of: UnsafeBufferPointer(rebasing: outcomes[start..<end]), self.lateness[key.kind])
+                case .skipped: self.skipped[SkipKey(kind: key.kind, reason: reason)]?.increment(by: count)
+                case .failed:
+                    self.deadLetters[reason]?.increment(by: end - start)
+                    self.errors.series("refused").increment(by: end - start)
+                }
+                start = end
             }
         }
+    }
+
+    private func observeLateness(of outcomes: UnsafeBufferPointer<OutcomeRecord>, _ histogram: Histogram?) {
+        var milliseconds: Int64 = 0
+        var count = 0
+        for index in outcomes.indices {
+            let lateness = max(0, outcomes[index].settledAt.milliseconds - outcomes[index].due.milliseconds)
+            if lateness != milliseconds {
+                histogram?.observe(Double(milliseconds) / 1000, count: count)
+                milliseconds = lateness
+                count = 0
+            }
+            count += 1
+            if outcomes[index].name == Self.canaryName, outcomes[index].namespace == Self.canaryNamespace {
+                self.canaryLastFire.set(Double(outcomes[index].settledAt.milliseconds) / 1000)
+                self.canaryLateness.set(Double(lateness) / 1000)
+            }
+        }
+        histogram?.observe(Double(milliseconds) / 1000, count: count)
     }
 
     /// Dead letters that will never be written.

@@ -66,17 +66,26 @@ package struct EventFormat: Sendable {
 
     /// The record key: the template's, or `namespace/name`.
     package static func key(of template: FireTemplate) -> String {
-        template.key.isEmpty || template.key == "schedule" ? "\(template.namespace)/\(template.name)" : template.key
+        guard template.key.isEmpty || template.key == "schedule" else { return template.key }
+        var (namespace, name) = (template.namespace, template.name)
+        let slash = namespace.utf8.count
+        // Without the detour of an interpolation: it is done for each fire.
+        return String(unsafeUninitializedCapacity: slash + 1 + name.utf8.count) { bytes in
+            namespace.withUTF8 { _ = bytes.update(fromContentsOf: $0) }
+            bytes[slash] = UInt8(ascii: "/")
+            name.withUTF8 { _ = UnsafeMutableBufferPointer(rebasing: bytes[(slash + 1)...]).update(fromContentsOf: $0) }
+            return slash + 1 + name.utf8.count
+        }
     }
 
     /// What is sent as payload: an absent or null one is `{}`, because a null record deletes its key on a
     /// compacted topic.
     package static func payload(of template: FireTemplate) -> ByteBuffer {
-        let bytes = template.payload.readableBytesView
-        let isNull =
-            bytes.count < 16
-            && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
-        return bytes.isEmpty || isNull ? ByteBuffer(string: "{}") : template.payload
+        let isNull = template.payload.withUnsafeReadableBytes { bytes in
+            bytes.isEmpty || bytes.count < 16
+                && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
+        }
+        return isNull ? ByteBuffer(string: "{}") : template.payload
     }
 
     /// The record of a fire, produced at `now`.
@@ -86,49 +95,67 @@ package struct EventFormat: Sendable {
         let key = Self.key(of: fire.template)
         let payload = try Self.expanded(fire.template, Self.words(of: fire, now: now))
         let mode = Mode(rawValue: fire.template.format) ?? self.mode
-        var headers = RecordHeaders()
-        headers.reserve(bytes: 1024, count: 24)
-        let template = fire.template
-        func trace() {
-            if !template.traceparent.isEmpty { headers.append("", "traceparent") { $0 += template.traceparent.utf8 } }
-        }
-        func contentType(_ type: String) { headers.append("", "content-type") { $0 += type.utf8 } }
+        let contentType: String
         let value: ByteBuffer
         switch mode {
-        case .binary:
-            self.forEachAttribute(of: fire, key: key, now: now) { headers.append("ce_", $0, $1) }
-            trace()
-            contentType(Self.contentType(of: template))
+        case .binary, .plain:
+            contentType = Self.contentType(of: fire.template)
             value = payload
         case .structured:
-            trace()
-            contentType("application/cloudevents+json; charset=UTF-8")
+            contentType = "application/cloudevents+json; charset=UTF-8"
             value = Self.structured(
                 self.attributes(of: fire, key: key, now: now), payload: payload,
-                contentType: Self.contentType(of: template))
-        case .plain:
-            trace()
-            contentType(Self.contentType(of: template))
-            value = payload
+                contentType: Self.contentType(of: fire.template))
         case .openWhisk:
-            trace()
             guard let whisk = self.whisk, whisk.topic == topic else {
                 throw FormatError(
                     .topicNotAllowed, "the format openwhisk is not switched on for the topic \(topic)")
             }
-            contentType("application/json")
+            contentType = "application/json"
             value = try WhiskMessage.value(
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
         }
-        for header in template.headers {
-            headers.append(header.name, try Self.expanded(header.value, template, Self.words(of: fire, now: now)))
+        var own = fire.template.headers
+        if fire.template.isPattern, !own.isEmpty {
+            let words = Self.words(of: fire, now: now)
+            for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
         }
-        headers.append("esc-", "activation-id") { fire.id.appendText(to: &$0) }
-        headers.append("esc-", "schedule") { Self.path(template.namespace, template.name, to: &$0) }
-        headers.append("esc-", "nominal") { fire.occurrence.scheduled.appendText(to: &$0) }
-        headers.append("esc-", "lane") { Self.number(UInt64(fire.lane.rawValue), to: &$0) }
-        headers.append("esc-", "seq") { Self.number(fire.sequence, to: &$0) }
+        let capacity =
+            Self.headerBytes + self.variableBytes(of: fire.template, key: key) + contentType.utf8.count
+            + own.reduce(0) { $0 + RecordHeaders.Writer.bytes($1.name, $1.value) }
+        let headers = RecordHeaders(capacity: capacity) {
+            self.writeHeaders(of: fire, mode, key: key, contentType: contentType, own: own, now: now, to: &$0)
+        }
         return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
+    }
+
+    private func writeHeaders(
+        of fire: Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], now: WallInstant,
+        to writer: inout RecordHeaders.Writer
+    ) {
+        if mode == .binary { self.writeAttributes(of: fire, prefix: "ce_", key: key, now: now, to: &writer) }
+        if !fire.template.traceparent.isEmpty { writer.add("", "traceparent", fire.template.traceparent) }
+        writer.add("", "content-type", contentType)
+        for header in own { writer.add(header.name, header.value) }
+        writer.add("esc-", "activation-id", fire.id)
+        writer.begin("esc-", "schedule")
+        writer.write(fire.template.namespace)
+        writer.write("/" as StaticString)
+        writer.write(fire.template.name)
+        writer.finish()
+        writer.add("esc-", "nominal", fire.occurrence.scheduled)
+        writer.add("esc-", "lane", UInt64(fire.lane.rawValue))
+        writer.add("esc-", "seq", fire.sequence)
+    }
+
+    /// More than what the headers of a fire take that are equally long, or have a bound, for all fires.
+    private static let headerBytes = 768
+
+    /// What depends on the template, beside the content type and the user's own headers.
+    private func variableBytes(of template: FireTemplate, key: String) -> Int {
+        let path = template.namespace.utf8.count + template.name.utf8.count
+        return self.sourcePrefix.utf8.count + 2 * path + template.action.utf8.count + key.utf8.count
+            + 2 * template.traceparent.utf8.count
     }
 
     /// The payload with its words replaced, where the schedule asks for it.
@@ -182,88 +209,56 @@ package struct EventFormat: Sendable {
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    func attributes(of fire: Fire, key: String, now: WallInstant) -> [(name: String, value: String)] {
-        var result: [(name: String, value: String)] = []
-        result.reserveCapacity(14)
-        self.forEachAttribute(of: fire, key: key, now: now) { name, write in
-            var bytes: [UInt8] = []
-            write(&bytes)
-            result.append((name.description, String(decoding: bytes, as: UTF8.self)))
+    func attributes(of fire: Fire, key: String, now: WallInstant) -> RecordHeaders {
+        RecordHeaders(capacity: Self.headerBytes + self.variableBytes(of: fire.template, key: key)) {
+            self.writeAttributes(of: fire, prefix: "", key: key, now: now, to: &$0)
         }
-        return result
     }
 
-    /// The same without memory for each of them: `visit` gets what appends the value.
-    private func forEachAttribute(
-        of fire: Fire, key: String, now: WallInstant,
-        _ visit: (_ name: StaticString, _ write: (inout [UInt8]) -> Void) -> Void
+    private func writeAttributes(
+        of fire: Fire, prefix: StaticString, key: String, now: WallInstant, to writer: inout RecordHeaders.Writer
     ) {
-        let template = fire.template
-        let isTimer = template.origin == .timer
+        let isTimer = fire.template.origin == .timer
         // To a consumer a backfill is the occurrence that it makes up for.
-        let time = template.backfills ?? fire.occurrence.due
-        func text(_ name: StaticString, _ value: String) { visit(name) { $0 += value.utf8 } }
-        text("specversion", "1.0")
-        visit("id") { fire.id.appendText(to: &$0) }
-        visit("source") { bytes in
-            bytes += self.sourcePrefix.utf8
-            bytes += "/namespaces/".utf8
-            bytes += template.namespace.utf8
-            bytes += (isTimer ? "/timers/" : "/schedules/").utf8
-            bytes += template.name.utf8
-        }
-        text("type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1")
-        visit("time") { time.appendText(to: &$0) }
-        visit("recordedtime") { now.appendText(to: &$0) }
-        if !template.action.isEmpty { text("subject", template.action) }
-        text("partitionkey", key)
-        visit("sequence") { Self.sequence(time, to: &$0) }
-        if let expiry = Self.expiry(of: fire.occurrence, template) {
-            visit("expirytime") { expiry.appendText(to: &$0) }
-        }
-        text("firekind", fire.occurrence.caughtUp && template.backfills == nil ? "catchup" : Self.kind(of: fire))
-        text("attempt", "1")
-        visit("generation") { Self.number(fire.occurrence.generation, to: &$0) }
-        if !template.traceparent.isEmpty { text("traceparent", template.traceparent) }
-    }
-
-    /// 17 digits: milliseconds since 1970, padded with zeros, so that text sorts as time.
-    private static func sequence(_ instant: WallInstant, to bytes: inout [UInt8]) {
-        let start = bytes.count
-        self.number(UInt64(max(instant.milliseconds, 0)), to: &bytes)
-        let count = bytes.count - start
-        if count < 17 { bytes.insert(contentsOf: repeatElement(UInt8(ascii: "0"), count: 17 - count), at: start) }
-    }
-
-    private static func number(_ value: UInt64, to bytes: inout [UInt8]) {
-        let start = bytes.count
-        var rest = value
-        repeat {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-            rest /= 10
-        } while rest > 0
-        bytes[start...].reverse()
-    }
-
-    private static func path(_ namespace: String, _ name: String, to bytes: inout [UInt8]) {
-        bytes += namespace.utf8
-        bytes.append(UInt8(ascii: "/"))
-        bytes += name.utf8
+        let time = fire.template.backfills ?? fire.occurrence.due
+        writer.add(prefix, "specversion", "1.0")
+        writer.add(prefix, "id", fire.id)
+        writer.begin(prefix, "source")
+        writer.write(self.sourcePrefix)
+        writer.write("/namespaces/" as StaticString)
+        writer.write(fire.template.namespace)
+        writer.write(isTimer ? "/timers/" : "/schedules/" as StaticString)
+        writer.write(fire.template.name)
+        writer.finish()
+        writer.add(prefix, "type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1")
+        writer.add(prefix, "time", time)
+        writer.add(prefix, "recordedtime", now)
+        if !fire.template.action.isEmpty { writer.add(prefix, "subject", fire.template.action) }
+        writer.add(prefix, "partitionkey", key)
+        // Milliseconds since 1970, padded with zeros, so that text sorts as time.
+        writer.add(prefix, "sequence", UInt64(max(time.milliseconds, 0)), width: 17)
+        if let expiry = Self.expiry(of: fire.occurrence, fire.template) { writer.add(prefix, "expirytime", expiry) }
+        writer.add(
+            prefix, "firekind",
+            fire.occurrence.caughtUp && fire.template.backfills == nil ? "catchup" : Self.kind(of: fire))
+        writer.add(prefix, "attempt", "1")
+        writer.add(prefix, "generation", fire.occurrence.generation)
+        if !fire.template.traceparent.isEmpty { writer.add(prefix, "traceparent", fire.template.traceparent) }
     }
 
     private static func structured(
-        _ attributes: [(name: String, value: String)], payload: ByteBuffer, contentType: String
+        _ attributes: RecordHeaders, payload: ByteBuffer, contentType: String
     ) -> ByteBuffer {
         var bytes: [UInt8] = [UInt8(ascii: "{")]
         bytes.reserveCapacity(512 + payload.readableBytes)
-        for (name, value) in attributes {
-            JSONValue.writeString(name, to: &bytes)
+        for attribute in attributes {
+            JSONValue.writeString(attribute.name, to: &bytes)
             bytes.append(UInt8(ascii: ":"))
             // The two whole numbers of the event are numbers here.
-            if name == "attempt" || name == "generation" {
-                bytes.append(contentsOf: value.utf8)
+            if attribute.name == "attempt" || attribute.name == "generation" {
+                bytes.append(contentsOf: attribute.value.utf8)
             } else {
-                JSONValue.writeString(value, to: &bytes)
+                JSONValue.writeString(attribute.value, to: &bytes)
             }
             bytes.append(UInt8(ascii: ","))
         }
@@ -299,6 +294,28 @@ package struct EventFormat: Sendable {
         } catch {
             return false
         }
+    }
+}
+
+extension RecordHeaders.Writer {
+    fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ instant: WallInstant) {
+        self.begin(prefix, name)
+        instant.writeText(to: self.take(WallInstant.textCount).baseAddress.unsafelyUnwrapped)
+        self.finish()
+    }
+
+    fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ id: ActivationID) {
+        self.begin(prefix, name)
+        id.writeText(to: self.take(ActivationID.textCount).baseAddress.unsafelyUnwrapped)
+        self.finish()
+    }
+
+    fileprivate mutating func add(
+        _ prefix: StaticString, _ name: StaticString, _ number: UInt64, width: Int = 1
+    ) {
+        self.begin(prefix, name)
+        self.write(number, width: width)
+        self.finish()
     }
 }
 

@@ -72,12 +72,15 @@ package enum JournalCodec {
         var writer = FieldWriter(capacity: outcomes.count * 256)
         var groups: [ByteBuffer] = []
         var start = 0
-        for outcome in outcomes {
-            let before = writer.buffer.readableBytes
-            writer.nested(9) { self.encode(outcome, into: &$0) }
-            guard frame + writer.buffer.readableBytes - start > bytesMax, before > start else { continue }
-            groups.append(writer.buffer.getSlice(at: start, length: before - start) ?? ByteBuffer())
-            start = before
+        // By reference: an outcome that is taken out is copied with all its texts.
+        outcomes.withUnsafeBufferPointer { outcomes in
+            for index in outcomes.indices {
+                let before = writer.buffer.readableBytes
+                writer.nested(9) { self.encode(outcomes[index], into: &$0) }
+                guard frame + writer.buffer.readableBytes - start > bytesMax, before > start else { continue }
+                groups.append(writer.buffer.getSlice(at: start, length: before - start) ?? ByteBuffer())
+                start = before
+            }
         }
         let last = writer.buffer.getSlice(at: start, length: writer.buffer.readableBytes - start) ?? ByteBuffer()
         return groups.map { record(.part([]), $0) } + [record(.entry(shards, []), last)]
@@ -256,7 +259,7 @@ package enum JournalCodec {
         writer.instant(9, outcome.settledAt)
         writer.unsigned(10, outcome.outcome.rawValue)
         writer.unsigned(11, outcome.reason.rawValue)
-        writer.text(12, String(outcome.error.prefix(self.errorMax)))
+        if !outcome.error.isEmpty { writer.text(12, String(outcome.error.prefix(self.errorMax))) }
         if outcome.count != 1 { writer.unsigned(13, outcome.count) }
         if outcome.through != outcome.scheduled { writer.instant(14, outcome.through) }
         writer.text(15, outcome.namespace)
@@ -275,7 +278,7 @@ package enum JournalCodec {
         }
         if let payload = outcome.payload {
             writer.unsigned(22, UInt64(payload.byteCount))
-            writer.bytes(23, ByteBuffer(bytes: payload.sha256))
+            writer.digest(23, payload.sha256)
             if let text = payload.text { writer.text(27, text) }
         }
         writer.unsigned(24, outcome.attempts)
@@ -291,7 +294,8 @@ package enum JournalCodec {
         var due: WallInstant?
         var through: WallInstant?
         var position = OutcomeRecord.Position(topic: "", partition: 0, offset: 0)
-        var payload = OutcomeRecord.PayloadDigest(byteCount: 0, sha256: [])
+        var payload = OutcomeRecord.PayloadDigest(byteCount: 0, sha256: SHA256Digest(high: .zero, low: .zero))
+        var hasPayload = false
         var reader = try field.nested("journal.outcomes")
         while let part = try reader.next() {
             switch part.number {
@@ -329,7 +333,9 @@ package enum JournalCodec {
             case 20: position.partition = Int32(bitPattern: try part.unsigned("outcome.partition", as: UInt32.self))
             case 21: position.offset = try part.signed("outcome.offset")
             case 22: payload.byteCount = Int(clamping: try part.unsigned("outcome.payloadBytes", as: UInt64.self))
-            case 23: payload.sha256 = Array(try part.bytes("outcome.payloadSHA256", max: 32).readableBytesView)
+            case 23:
+                payload.sha256 = try part.digest("outcome.payloadSHA256")
+                hasPayload = true
             case 24: result.attempts = try part.unsigned("outcome.attempts")
             case 25: result.ticker = NodeID(try part.text("outcome.ticker", max: WireLimits.nameMax))
             case 27: payload.text = try part.text("outcome.payload", max: PayloadRecording.bytesMax)
@@ -340,12 +346,12 @@ package enum JournalCodec {
         result.due = due ?? result.scheduled
         result.through = through ?? result.scheduled
         if !position.topic.isEmpty { result.position = position }
-        if !payload.sha256.isEmpty { result.payload = payload }
+        if hasPayload { result.payload = payload }
         return result
     }
 
-    private static func label(_ field: FieldReader.Field) throws(WireError) -> OutcomeRecord.Label {
-        var label = OutcomeRecord.Label(name: "", value: "")
+    private static func label(_ field: FieldReader.Field) throws(WireError) -> Label {
+        var label = Label(name: "", value: "")
         var reader = try field.nested("outcome.labels")
         while let part = try reader.next() {
             switch part.number {

@@ -14,11 +14,10 @@ package enum PayloadRecording: String, CaseIterable, Sendable {
     /// the activation store.
     package static let bytesMax = 65_536
 
-    func note(_ payload: ByteBuffer, in outcome: inout OutcomeRecord) {
+    func note(_ payload: ByteBuffer, in outcome: inout OutcomeRecord, _ sha256: SHA256Function) {
         if self == .none { return }
-        var hash = SHA256()
-        hash.update(payload.readableBytesView)
-        outcome.payload = OutcomeRecord.PayloadDigest(byteCount: payload.readableBytes, sha256: hash.finish())
+        outcome.payload = OutcomeRecord.PayloadDigest(
+            byteCount: payload.readableBytes, sha256: payload.withUnsafeReadableBytes(sha256.digest))
         guard self == .full, payload.readableBytes <= Self.bytesMax else { return }
         outcome.payload?.text = String(validating: payload.readableBytesView, as: UTF8.self)
     }

@@ -161,6 +161,19 @@ package enum RecordFate: Hashable, Sendable {
     case parked(offset: Int64?)
 }
 
+extension RecordFate {
+    /// The fates when all went well with the first attempt, as mostly: no table for each record. `nil` otherwise.
+    static func allDelivered(_ deliveries: [RecordDelivery]) -> [RecordFate]? {
+        var fates: [RecordFate] = []
+        fates.reserveCapacity(deliveries.count)
+        for delivery in deliveries {
+            guard case .delivered(let partition, let offset) = delivery else { return nil }
+            fates.append(.delivered(partition: partition, offset: offset, attempts: 1))
+        }
+        return fates
+    }
+}
+
 /// What became of a dead letter.
 package enum LetterFate: Hashable, Sendable {
     case written

@@ -39,13 +39,16 @@ package struct PublishingRules: Sendable {
     package var topics: TopicPolicy
     package var format: EventFormat
     package var payloads: PayloadRecording
+    /// Of ids and payloads.
+    package var sha256: SHA256Function
     /// `nil`: no fire has a trace of its own.
     package var spans: FireSpans?
 
     package init(
         cluster: String, dispatcher: NodeID, topics: TopicPolicy, format: EventFormat = EventFormat(),
-        payloads: PayloadRecording = .digest, spans: FireSpans? = nil
+        payloads: PayloadRecording = .digest, sha256: SHA256Function = .plain, spans: FireSpans? = nil
     ) {
+        self.sha256 = sha256
         self.spans = spans
         self.cluster = cluster
         self.dispatcher = dispatcher

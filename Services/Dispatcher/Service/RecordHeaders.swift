@@ -1,71 +1,156 @@
-/// The headers of a record, in order, packed: two blocks of memory for all of them.
-package struct RecordHeaders: Equatable, Sendable {
-    /// Where one header lies: its name, a NUL, its value.
-    package struct Span: Equatable, Sendable {
-        package var nameCount: Int
-        package var valueCount: Int
-    }
-
-    /// Name, NUL and value of the first header, then of the second, and so on.
-    package private(set) var bytes: [UInt8] = []
-    package private(set) var spans: [Span] = []
+/// The headers of a record, in order, packed: one block of memory for all of them.
+package struct RecordHeaders: Sendable {
+    /// For each header the counts of name and value, of four bytes each in this machine's order, the name, a NUL, the
+    /// value.
+    package private(set) var packed: [UInt8] = []
+    package private(set) var count = 0
 
     package init() {}
 
-    package mutating func reserve(bytes: Int, count: Int) {
-        self.bytes.reserveCapacity(bytes)
-        self.spans.reserveCapacity(count)
+    /// Headers that `write` adds.
+    ///
+    /// - Parameter capacity: bytes that they take, at most, as `Writer.bytes(...)` counts them.
+    init(capacity: Int, _ write: (inout Writer) -> Void) {
+        var count = 0
+        self.packed = [UInt8](unsafeUninitializedCapacity: capacity) { memory, used in
+            var writer = Writer(UnsafeMutableRawBufferPointer(memory))
+            write(&writer)
+            used = writer.end
+            count = writer.count
+        }
+        self.count = count
     }
 
-    /// Appends a header whose name is `prefix` and `name`, and whose value `write` appends.
-    package mutating func append(_ prefix: StaticString, _ name: StaticString, _ write: (inout [UInt8]) -> Void) {
-        self.append(prefix)
-        self.append(name)
-        self.bytes.append(0)
-        let start = self.bytes.count
-        write(&self.bytes)
-        self.spans.append(
-            Span(
-                nameCount: prefix.utf8CodeUnitCount + name.utf8CodeUnitCount, valueCount: self.bytes.count - start))
+    package mutating func append(_ header: OutgoingRecord.Header) {
+        let added = RecordHeaders(capacity: Writer.bytes(header.name, header.value)) {
+            $0.add(header.name, header.value)
+        }
+        self.packed += added.packed
+        self.count += added.count
     }
 
-    package mutating func append(_ name: String, _ value: String) {
-        self.bytes.append(contentsOf: name.utf8)
-        self.bytes.append(0)
-        self.bytes.append(contentsOf: value.utf8)
-        self.spans.append(Span(nameCount: name.utf8.count, valueCount: value.utf8.count))
-    }
+    /// Writes headers one after the other into memory that was reserved for all of them: nothing is looked up or grown
+    /// for each of their parts.
+    struct Writer {
+        private static let countsSize = 2 * MemoryLayout<UInt32>.size
 
-    package mutating func append(_ header: OutgoingRecord.Header) { self.append(header.name, header.value) }
+        private let memory: UnsafeMutableRawBufferPointer
+        private(set) var end = 0
+        private(set) var count = 0
+        /// Of the header that is being written.
+        private var start = 0
+        private var nameEnd = 0
 
-    private mutating func append(_ text: StaticString) {
-        self.bytes.append(
-            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        fileprivate init(_ memory: UnsafeMutableRawBufferPointer) { self.memory = memory }
+
+        /// Bytes that a header takes.
+        static func bytes(_ name: String, _ value: String) -> Int {
+            self.countsSize + name.utf8.count + 1 + value.utf8.count
+        }
+
+        /// Begins a header whose name is `prefix` and `name`. Its value is what is written until `finish`.
+        mutating func begin(_ prefix: StaticString, _ name: StaticString) {
+            self.take(Self.countsSize)
+            self.write(prefix)
+            self.write(name)
+            self.name()
+        }
+
+        mutating func add(_ prefix: StaticString, _ name: StaticString, _ value: String) {
+            self.begin(prefix, name)
+            self.write(value)
+            self.finish()
+        }
+
+        mutating func add(_ name: String, _ value: String) {
+            self.take(Self.countsSize)
+            self.write(name)
+            self.name()
+            self.write(value)
+            self.finish()
+        }
+
+        /// The name is written.
+        private mutating func name() {
+            self.nameEnd = self.end
+            self.take(1)[0] = 0
+        }
+
+        /// The value is written.
+        mutating func finish() {
+            let counts = (UInt32(self.nameEnd - self.start - Self.countsSize), UInt32(self.end - self.nameEnd - 1))
+            self.memory.storeBytes(of: counts, toByteOffset: self.start, as: (UInt32, UInt32).self)
+            self.start = self.end
+            self.count += 1
+        }
+
+        mutating func write(_ text: StaticString) {
+            self.take(text.utf8CodeUnitCount)
+                .copyMemory(from: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        }
+
+        mutating func write(_ text: String) {
+            var text = text
+            text.withUTF8 { bytes in self.take(bytes.count).copyMemory(from: UnsafeRawBufferPointer(bytes)) }
+        }
+
+        /// In decimal digits, with zeros before them up to `width`.
+        mutating func write(_ number: UInt64, width: Int = 1) {
+            var count = 1
+            var bound: UInt64 = 10
+            while count < 20, number >= bound {
+                count += 1
+                let (next, isOver) = bound.multipliedReportingOverflow(by: 10)
+                if isOver { break }
+                bound = next
+            }
+            count = Swift.max(count, width)
+            let digits = self.take(count)
+            var rest = number
+            for place in stride(from: count - 1, through: 0, by: -1) {
+                digits[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+        }
+
+        /// The next so many bytes.
+        @discardableResult
+        mutating func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
+            precondition(count <= self.memory.count - self.end, "headers of more bytes than were reserved")
+            defer { self.end += count }
+            return UnsafeMutableRawBufferPointer(rebasing: self.memory[self.end..<self.end + count])
+        }
     }
 }
 
 extension RecordHeaders: Sequence {
     /// One header after the other, as text: for people and tests.
     package struct Iterator: IteratorProtocol {
-        fileprivate let headers: RecordHeaders
-        fileprivate var index = 0
-        fileprivate var start = 0
+        fileprivate var rest: ArraySlice<UInt8>
 
         package mutating func next() -> OutgoingRecord.Header? {
-            guard self.index < self.headers.spans.count else { return nil }
-            let span = self.headers.spans[self.index]
-            let value = self.start + span.nameCount + 1
-            defer {
-                self.index += 1
-                self.start = value + span.valueCount
+            guard !self.rest.isEmpty else { return nil }
+            let counts = self.take(8)
+            func count(_ half: ArraySlice<UInt8>) -> Int {
+                half.withUnsafeBytes { Int($0.loadUnaligned(as: UInt32.self)) }
             }
-            func text(_ range: Range<Int>) -> String { String(decoding: self.headers.bytes[range], as: UTF8.self) }
-            return OutgoingRecord.Header(
-                text(self.start..<self.start + span.nameCount), text(value..<value + span.valueCount))
+            let name = self.take(count(counts.prefix(4)))
+            _ = self.take(1)
+            let value = self.take(count(counts.suffix(4)))
+            return OutgoingRecord.Header(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
+        }
+
+        private mutating func take(_ count: Int) -> ArraySlice<UInt8> {
+            defer { self.rest = self.rest.dropFirst(count) }
+            return self.rest.prefix(count)
         }
     }
 
-    package func makeIterator() -> Iterator { Iterator(headers: self) }
+    package func makeIterator() -> Iterator { Iterator(rest: self.packed[...]) }
+}
+
+extension RecordHeaders: Equatable {
+    package static func == (left: RecordHeaders, right: RecordHeaders) -> Bool { left.packed == right.packed }
 }
 
 extension RecordHeaders: ExpressibleByArrayLiteral {

@@ -18,7 +18,7 @@ extension RoundPlan {
 
     /// A dead letter of the line: it has no outcome any more.
     func settleLetter(
-        _ item: Item, _ fates: [RecordFate], _ result: inout Settlement, _ settled: inout [Int64],
+        _ item: Item, error: String, _ fates: [RecordFate], _ result: inout Settlement, _ settled: inout [Int64],
         _ stayed: inout [(offset: Int64, topic: String)]
     ) {
         guard let resumed = item.resumed else { return }
@@ -33,12 +33,12 @@ extension RoundPlan {
             result.lostLetters.append("\(refusal): \(detail)")
         case nil:
             settled.append(resumed.offset)
-            result.lostLetters.append(item.outcome.error)
+            result.lostLetters.append(error)
         }
     }
 
     /// The record as consumers would get it: one that was only to be put aside is in a form of our own.
-    func event(of item: Item, _ record: OutgoingRecord) -> OutgoingRecord {
+    func event(of item: Item, _ record: OutgoingRecord, id: ActivationID) -> OutgoingRecord {
         let topic: String
         switch item.role {
         case .fire, .letter: return record
@@ -49,7 +49,7 @@ extension RoundPlan {
             let fire = try ParkedFire(decoding: record.value)
             return self.plain(
                 EventFormat.Fire(
-                    id: item.outcome.id, occurrence: fire.occurrence,
+                    id: id, occurrence: fire.occurrence,
                     template: try FireTemplate(decoding: fire.occurrence.template), lane: self.lane,
                     sequence: self.sequence), topic: topic)
         } catch {

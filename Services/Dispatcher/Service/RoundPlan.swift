@@ -35,7 +35,6 @@ package struct RoundPlan: Sendable {
             case letter
         }
 
-        var outcome: OutcomeRecord
         /// Index into `records`; `nil` when the outcome is decided without Kafka.
         var record: Int?
         /// What goes to the dead letters when it fails: index into `letters`.
@@ -45,17 +44,20 @@ package struct RoundPlan: Sendable {
         var resumed: (offset: Int64, topic: String)?
     }
 
-    /// How a record waits while its topic is away.
-    enum Waiting: Sendable {
-        case not(ParkedFire)
-        case joining(ParkedFire)
-        case staying(ParkedFire)
+    /// Where an occurrence of the round lies.
+    struct Place: Sendable {
+        var offer: Int
+        var occurrence: Int
+    }
 
-        var fire: ParkedFire {
-            switch self {
-            case .not(let fire), .joining(let fire), .staying(let fire): fire
-            }
-        }
+    /// How a record waits while its topic is away.
+    ///
+    /// Rare ones lie elsewhere, so that the many are small.
+    enum Waiting: Sendable {
+        indirect case not(ParkedFire)
+        /// One of the round: what waits is made when it has to.
+        case joining(Place)
+        indirect case staying(ParkedFire)
     }
 
     /// The fires, in order.
@@ -66,13 +68,19 @@ package struct RoundPlan: Sendable {
     package private(set) var creators: [ActivationID: String] = [:]
     var waiting: [Waiting] = []
     private var items: [Item] = []
+    /// Of the items, as far as they are known before anything is sent.
+    private var outcomes: [OutcomeRecord] = []
     private var letters: [DeadLetter] = []
     let rules: PublishingRules
     let lane: LaneID
     private let laneEpoch: Epoch
     /// Of the journal entry.
     package let sequence: UInt64
+    /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors waiting
+    /// for each other.
+    private let defaultTopic: String
     private let shards: [ShardState]
+    private let offers: [Lane<FireWork>.Offer]
     private let resumed: Resumed?
     let now: WallInstant
 
@@ -92,24 +100,31 @@ package struct RoundPlan: Sendable {
         self.lane = lane
         self.laneEpoch = laneEpoch
         self.sequence = round.sequence
+        self.defaultTopic = String(decoding: Array(rules.topics.defaultTopic.utf8), as: UTF8.self)
         self.shards = round.shards
+        self.offers = round.offers
         self.resumed = resumed
         self.now = now
+        // Grown step by step, they would be moved several times.
+        let count = round.offers.reduce((resumed?.fires.count ?? 0) + (takenUp?.ends.count ?? 0)) {
+            $0 + $1.payload.occurrences.count
+        }
+        self.records.reserveCapacity(count)
+        self.waiting.reserveCapacity(count)
+        self.items.reserveCapacity(count)
+        self.outcomes.reserveCapacity(count)
         for resumed in resumed?.fires ?? [] { self.resume(resumed) }
         var held = Set(line.last.keys)
         if let resumed { held = held.filter { !resumed.drains($0, of: line) } }
         let gate = Gate(closed: held.union(health.unavailable))
-        for offer in round.offers {
-            for occurrence in offer.payload.occurrences {
-                self.add(
-                    ParkedFire(
-                        occurrence: occurrence, shard: offer.shard, epoch: offer.epoch, ticker: offer.payload.ticker,
-                        notBefore: now), gate)
+        for (index, offer) in round.offers.enumerated() {
+            for (place, occurrence) in offer.payload.occurrences.enumerated() {
+                self.add(occurrence, of: offer, at: Place(offer: index, occurrence: place), gate)
             }
         }
         for end in takenUp?.ends ?? [] {
             switch end.decision {
-            case .park(let fire): self.deliver(fire, self.begin(fire).outcome)
+            case .park(let fire): self.putAside(fire, self.begin(fire).outcome, .deliveries, .delivery)
             case .settle(let fire, let outcome, let reason, let detail):
                 self.settle(fire, outcome, reason, detail)
             case .drop: continue
@@ -132,10 +147,28 @@ package struct RoundPlan: Sendable {
         switch self.waiting[index] {
         case .not: return .none
         case .staying: return .stays
-        case .joining(var fire):
+        case .joining(let place):
+            var fire = self.fire(at: place)
             fire.attempts += 1
             return .other(Self.parkedRecord(fire, .waiting, self.lane, self.rules))
         }
+    }
+
+    /// The fire of a record, as it waits.
+    func fire(of record: Int) -> ParkedFire { self.fire(self.waiting[record]) }
+
+    private func fire(_ waiting: Waiting) -> ParkedFire {
+        switch waiting {
+        case .not(let fire), .staying(let fire): fire
+        case .joining(let place): self.fire(at: place)
+        }
+    }
+
+    private func fire(at place: Place) -> ParkedFire {
+        let offer = self.offers[place.offer]
+        return ParkedFire(
+            occurrence: offer.payload.occurrences[place.occurrence], shard: offer.shard, epoch: offer.epoch,
+            ticker: offer.payload.ticker, notBefore: self.now)
     }
 
     /// What is written once the fates are known.
@@ -148,53 +181,56 @@ package struct RoundPlan: Sendable {
         _ fates: [RecordFate], letters: [LetterFate] = [], parked: Parked = Parked(), now: WallInstant
     ) -> Settlement {
         precondition(fates.count == self.records.count, "\(fates.count) fates for \(self.records.count) records")
-        var result = Settlement(deadLetters: [], journal: [], outcomes: [])
-        result.outcomes.reserveCapacity(self.items.count)
+        var result = Settlement(deadLetters: [], journal: [], outcomes: self.outcomes)
         var joined: [(topic: String, offset: Int64)] = []
         var settled = self.resumed?.dropped ?? []
         var stayed = self.resumed?.left ?? []
-        for item in self.items {
+        // Outcomes that there are move up to take the places of those that there are not.
+        var count = 0
+        for (index, item) in self.items.enumerated() {
             if case .letter = item.role {
-                self.settleLetter(item, fates, &result, &settled, &stayed)
+                self.settleLetter(item, error: self.outcomes[index].error, fates, &result, &settled, &stayed)
                 continue
             }
-            var outcome = item.outcome
-            outcome.settledAt = now
-            if let index = item.record {
-                switch (fates[index], item.role) {
+            if let record = item.record {
+                switch (fates[record], item.role) {
                 case (.delivered(_, let offset, _), .delivery):
-                    result.parked.append(.init(offset: offset, fire: self.waiting[index].fire))
+                    result.parked.append(.init(offset: offset, fire: self.fire(of: record)))
                     continue
                 case (.delivered(_, let offset, _), .joins(let topic)):
                     joined.append((topic, offset))
                     continue
                 case (.delivered(let partition, let offset, let attempts), .fire):
-                    outcome.attempts += attempts
-                    outcome.position = OutcomeRecord.Position(
-                        topic: self.records[index].topic, partition: partition, offset: offset)
+                    result.outcomes[index].attempts += attempts
+                    result.outcomes[index].position = OutcomeRecord.Position(
+                        topic: self.records[record].topic, partition: partition, offset: offset)
                 case (.delivered, .letter): continue
                 case (.parked(let offset), _):
-                    let topic = self.records[index].topic
+                    let topic = self.records[record].topic
                     result.unavailableTopics.insert(topic)
                     if let resumed = item.resumed { stayed.append(resumed) }
                     if let offset { joined.append((topic, offset)) }
                     continue
                 case (.refused(let refusal, let detail, let attempts), _):
-                    outcome.attempts += attempts
-                    outcome.outcome = .failed
-                    outcome.reason = Self.reason(refusal)
-                    outcome.error = detail
+                    result.outcomes[index].attempts += attempts
+                    result.outcomes[index].outcome = .failed
+                    result.outcomes[index].reason = Self.reason(refusal)
+                    result.outcomes[index].error = detail
                     self.add(
                         self.deadLetter(
-                            self.event(of: item, self.records[index]), self.waiting[index].fire, outcome,
-                            keepsPayload: refusal != .tooLarge), to: &result)
+                            self.event(of: item, self.records[record], id: result.outcomes[index].id),
+                            self.fire(of: record), result.outcomes[index], keepsPayload: refusal != .tooLarge),
+                        to: &result)
                 }
-            } else if outcome.outcome == .failed, let letter = item.deadLetter {
+            } else if self.outcomes[index].outcome == .failed, let letter = item.deadLetter {
                 self.add(self.letters[letter], to: &result)
             }
             if let resumed = item.resumed { settled.append(resumed.offset) }
-            result.outcomes.append(outcome)
+            result.outcomes[index].settledAt = now
+            if count != index { result.outcomes.swapAt(count, index) }
+            count += 1
         }
+        result.outcomes.removeLast(result.outcomes.count - count)
         for letter in letters {
             switch letter {
             case .written: continue
@@ -252,17 +288,22 @@ package struct RoundPlan: Sendable {
         }
     }
 
-    /// The outcome as far as it is known before anything is sent, and the template; `nil` when that is unreadable.
-    private mutating func begin(_ fire: ParkedFire) -> (outcome: OutcomeRecord, template: FireTemplate?) {
-        let occurrence = fire.occurrence
+    private mutating func begin(_ fire: ParkedFire) -> (outcome: OutcomeRecord, event: EventFormat.Fire?) {
+        self.begin(fire.occurrence, fire.shard, fire.epoch, fire.ticker, attempts: fire.attempts)
+    }
+
+    /// The outcome as far as it is known before anything is sent, and what to send; `nil` when the template is unreadable.
+    private mutating func begin(
+        _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
+    ) -> (outcome: OutcomeRecord, event: EventFormat.Fire?) {
         var outcome = OutcomeRecord(
             id: ActivationID(
                 cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
-                scheduledTime: occurrence.scheduled), kind: occurrence.kind, uid: occurrence.uid,
-            generation: occurrence.generation, shard: fire.shard, epoch: fire.epoch, scheduled: occurrence.scheduled,
-            due: occurrence.due, settledAt: self.now, outcome: occurrence.outcome, reason: occurrence.reason,
-            count: occurrence.count, through: occurrence.through, namespace: "", name: "", attempts: fire.attempts,
-            ticker: fire.ticker)
+                scheduledTime: occurrence.scheduled, sha256: self.rules.sha256), kind: occurrence.kind,
+            uid: occurrence.uid, generation: occurrence.generation, shard: shard, epoch: epoch,
+            scheduled: occurrence.scheduled, due: occurrence.due, settledAt: self.now, outcome: occurrence.outcome,
+            reason: occurrence.reason, count: occurrence.count, through: occurrence.through, namespace: "", name: "",
+            attempts: attempts, ticker: ticker)
         do throws(WireError) {
             var template = try FireTemplate(decoding: occurrence.template)
             if let spans = self.rules.spans, spans.isOn {
@@ -272,9 +313,11 @@ package struct RoundPlan: Sendable {
             outcome.namespace = template.namespace
             outcome.name = template.name
             outcome.action = template.action
-            outcome.labels = template.labels.map { OutcomeRecord.Label(name: $0.name, value: $0.value) }
+            outcome.labels = template.labels
             outcome.traceparent = template.traceparent
-            return (outcome, template)
+            let event = EventFormat.Fire(
+                id: outcome.id, occurrence: occurrence, template: template, lane: self.lane, sequence: self.sequence)
+            return (outcome, event)
         } catch {
             // Nobody can tell what to send; it is settled all the same, and visible.
             if outcome.outcome == .dispatched {
@@ -286,138 +329,130 @@ package struct RoundPlan: Sendable {
         }
     }
 
-    private mutating func add(_ fire: ParkedFire, _ gate: Gate) {
-        let (outcome, template) = self.begin(fire)
-        guard let template, outcome.outcome == .dispatched else {
-            self.items.append(Item(outcome: outcome))
+    private mutating func append(_ item: Item, _ outcome: consuming OutcomeRecord) {
+        self.items.append(item)
+        self.outcomes.append(outcome)
+    }
+
+    /// An occurrence of the round.
+    private mutating func add(
+        _ occurrence: FireOccurrence, of offer: Lane<FireWork>.Offer, at place: Place, _ gate: Gate
+    ) {
+        let (outcome, event) = self.begin(occurrence, offer.shard, offer.epoch, offer.payload.ticker)
+        guard let event, outcome.outcome == .dispatched else {
+            self.append(Item(), outcome)
             return
         }
-        if let expired = self.expired(fire, template, outcome) {
-            self.items.append(Item(outcome: expired))
-        } else if template.web != nil {
-            self.deliver(fire, outcome)
+        if self.isOver(event) {
+            self.expire(outcome)
+        } else if event.template.web != nil {
+            self.putAside(self.fire(at: place), outcome, .deliveries, .delivery)
         } else {
-            self.send(fire, template, outcome, gate)
+            self.send(event, outcome, .joining(place), gate)
         }
     }
 
     /// A fire of the line, whose topic takes fires again.
     private mutating func resume(_ resumed: Resumed.Fire) {
-        let (outcome, template) = self.begin(resumed.fire)
+        let (outcome, event) = self.begin(resumed.fire)
         let count = self.items.count
         if let letter = resumed.fire.letter {
-            self.resume(letter, of: resumed, outcome, template)
-        } else if let template, let expired = self.expired(resumed.fire, template, outcome) {
-            self.items.append(Item(outcome: expired))
-        } else if let template, let failure = resumed.failure {
-            let fire = EventFormat.Fire(
-                id: outcome.id, occurrence: resumed.fire.occurrence, template: template, lane: self.lane,
-                sequence: self.sequence)
-            self.fail(fire, resumed.fire, outcome, topic: resumed.topic, failure)
-        } else if let template {
-            self.send(resumed.fire, template, outcome, nil)
+            self.resume(letter, of: resumed, outcome, event)
+        } else if let event, self.isOver(event) {
+            self.expire(outcome)
+        } else if let event, let failure = resumed.failure {
+            self.fail(event, resumed.fire, outcome, topic: resumed.topic, failure)
+        } else if let event {
+            self.send(event, outcome, .staying(resumed.fire), nil)
         } else {
-            self.items.append(Item(outcome: outcome))
+            self.append(Item(), outcome)
         }
-        for index in count..<self.items.count {
-            self.items[index].resumed = (resumed.offset, resumed.topic)
-            if let record = self.items[index].record { self.waiting[record] = .staying(resumed.fire) }
-        }
+        for index in count..<self.items.count { self.items[index].resumed = (resumed.offset, resumed.topic) }
     }
 
     /// A dead letter of the line.
     private mutating func resume(
-        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ outcome: OutcomeRecord, _ template: FireTemplate?
+        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ outcome: OutcomeRecord, _ event: EventFormat.Fire?
     ) {
         var outcome = outcome
         outcome.error = resumed.failure?.detail ?? "the template cannot be read"
-        guard resumed.failure == nil, let template else {
-            self.items.append(Item(outcome: outcome, role: .letter))
+        guard resumed.failure == nil, let event else {
+            self.append(Item(role: .letter), outcome)
             return
         }
         outcome.reason = letter.reason
         outcome.error = letter.error
-        let event = EventFormat.Fire(
-            id: outcome.id, occurrence: resumed.fire.occurrence, template: template, lane: self.lane,
-            sequence: self.sequence)
         self.topics.insert(resumed.topic)
-        self.items.append(Item(outcome: outcome, record: self.records.count, role: .letter))
-        self.records.append(
-            self.deadLetter(
-                self.plain(event, topic: letter.topic), resumed.fire, outcome, keepsPayload: letter.keepsPayload
-            ).record)
+        let record = self.deadLetter(
+            self.plain(event, topic: letter.topic), resumed.fire, outcome, keepsPayload: letter.keepsPayload
+        ).record
+        self.append(Item(record: self.records.count, role: .letter), outcome)
+        self.records.append(record)
         self.waiting.append(.staying(resumed.fire))
     }
 
-    private func expired(_ fire: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord) -> OutcomeRecord? {
-        guard let expiry = EventFormat.expiry(of: fire.occurrence, template), self.now > expiry else { return nil }
+    private func isOver(_ event: EventFormat.Fire) -> Bool {
+        EventFormat.expiry(of: event.occurrence, event.template).map { self.now > $0 } == true
+    }
+
+    private mutating func expire(_ outcome: OutcomeRecord) {
         var outcome = outcome
         outcome.outcome = .skipped
         outcome.reason = .expired
-        return outcome
+        self.append(Item(), outcome)
     }
 
     /// - Parameter gate: `nil` for a fire whose turn it is.
     private mutating func send(
-        _ parked: ParkedFire, _ template: FireTemplate, _ outcome: OutcomeRecord, _ gate: Gate?
+        _ event: EventFormat.Fire, _ outcome: consuming OutcomeRecord, _ waiting: Waiting, _ gate: Gate?
     ) {
-        var outcome = outcome
-        self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
-        let fire = EventFormat.Fire(
-            id: outcome.id, occurrence: parked.occurrence, template: template, lane: self.lane,
-            sequence: self.sequence)
-        let topic = template.topic.isEmpty ? self.rules.topics.defaultTopic : template.topic
+        self.rules.payloads.note(EventFormat.payload(of: event.template), in: &outcome, self.rules.sha256)
+        let topic = event.template.topic.isEmpty ? self.defaultTopic : event.template.topic
         let record: OutgoingRecord
         do throws(FormatError) {
             guard self.rules.topics.allows(topic) else {
                 throw FormatError(.topicNotAllowed, "the topic \(topic) is not on the allow list")
             }
-            record = try self.rules.format.record(of: fire, topic: topic, now: self.now)
+            record = try self.rules.format.record(of: event, topic: topic, now: self.now)
         } catch {
-            self.fail(fire, parked, outcome, topic: topic, error)
+            self.fail(event, self.fire(waiting), outcome, topic: topic, error)
             return
         }
         if let gate, gate.isClosed(topic) {
-            self.putAside(parked, outcome, .waiting, .joins(topic))
+            self.putAside(self.fire(waiting), outcome, .waiting, .joins(topic))
             return
         }
         if self.records.last?.topic != topic { self.topics.insert(topic) }
-        self.items.append(Item(outcome: outcome, record: self.records.count))
-        self.records.append(record)
-        self.waiting.append(.joining(parked))
-    }
-
-    private mutating func deliver(_ fire: ParkedFire, _ outcome: OutcomeRecord) {
-        self.putAside(fire, outcome, .deliveries, .delivery)
+        self.append(Item(record: self.records.count), outcome)
+        self.records.append(consume record)
+        self.waiting.append(waiting)
     }
 
     private mutating func putAside(
         _ fire: ParkedFire, _ outcome: OutcomeRecord, _ queue: ParkedQueue, _ role: Item.Role
     ) {
-        self.items.append(Item(outcome: outcome, record: self.records.count, role: role))
+        self.append(Item(record: self.records.count, role: role), outcome)
         self.records.append(Self.parkedRecord(fire, queue, self.lane, self.rules))
         self.waiting.append(.not(fire))
     }
 
     /// The end of a fire that went to an HTTP target.
     private mutating func settle(_ fire: ParkedFire, _ end: Outcome, _ reason: Reason, _ detail: String) {
-        let (begun, template) = self.begin(fire)
+        let (begun, event) = self.begin(fire)
         var outcome = begun
         outcome.outcome = end
         outcome.reason = reason
         outcome.error = detail
-        guard let template else {
-            self.items.append(Item(outcome: outcome))
+        guard let event else {
+            self.append(Item(), outcome)
             return
         }
-        self.rules.payloads.note(EventFormat.payload(of: template), in: &outcome)
-        guard end == .failed, !(template.retry.dropsExhausted && reason == .retriesExhausted) else {
-            self.items.append(Item(outcome: outcome))
+        self.rules.payloads.note(EventFormat.payload(of: event.template), in: &outcome, self.rules.sha256)
+        guard end == .failed, !(event.template.retry.dropsExhausted && reason == .retriesExhausted) else {
+            self.append(Item(), outcome)
             return
         }
-        let event = EventFormat.Fire(
-            id: outcome.id, occurrence: fire.occurrence, template: template, lane: self.lane, sequence: self.sequence)
-        self.items.append(Item(outcome: outcome, deadLetter: self.letters.count))
+        self.append(Item(deadLetter: self.letters.count), outcome)
         self.letters.append(self.deadLetter(self.plain(event, topic: ""), fire, outcome, keepsPayload: true))
     }
 
@@ -428,7 +463,7 @@ package struct RoundPlan: Sendable {
         outcome.outcome = .failed
         outcome.reason = error.reason
         outcome.error = error.detail
-        self.items.append(Item(outcome: outcome, deadLetter: self.letters.count))
+        self.append(Item(deadLetter: self.letters.count), outcome)
         self.letters.append(self.deadLetter(self.plain(fire, topic: topic), parked, outcome, keepsPayload: true))
     }
 }

@@ -73,37 +73,8 @@ package actor TransactionalProducer: LaneProducer {
                 return try await Self.publishCursorFirst(records, publication.settle, attempts, session)
             }
             #endif
-            var fates = refused
-            var sending = Sending(publication, except: refused, diversion)
-            for index in sending.staying { fates[index] = .parked(offset: nil) }
-            let deliveries = sending.records.isEmpty ? [] : await session.produce(sending.records)
-            let refusedBefore = refused.count
-            var culprit: Attempt?
-            for (place, delivery) in deliveries.enumerated() {
-                let index = sending.index(at: place)
-                switch delivery {
-                case .delivered(let partition, let offset):
-                    sending.wasTaken(place)
-                    guard let index else { continue }
-                    fates[index] =
-                        sending.isDiverted(place)
-                        ? .parked(offset: offset)
-                        : .delivered(partition: partition, offset: offset, attempts: attempts)
-                case .refused(let refusal, let detail):
-                    guard let index else { throw .journalRefused("\(refusal): \(detail)") }
-                    refused[index] = .refused(refusal, detail: detail, attempts: attempts)
-                    culprit = .withoutCulprit
-                case .unavailable(let reason):
-                    sending.wasNotTaken(place)
-                    culprit = culprit ?? .again(reason)
-                case .fenced(let reason): throw .fenced(reason)
-                }
-            }
-            // Beside a refused record the others fail for its sake.
-            if refused.count == refusedBefore { await sending.conclude(publication, &diversion) }
-            // The witness is for an attempt that fails; one that succeeds writes the journal itself.
-            if let culprit { throw culprit }
-            var settlement = publication.settle(records.indices.compactMap { fates[$0] })
+            let fates = try await Self.fates(of: publication, attempts, &refused, &diversion, session)
+            var settlement = publication.settle(fates)
             if !settlement.deadLetters.isEmpty {
                 letters.begin(settlement, publication)
                 if !letters.records.isEmpty {
@@ -115,7 +86,7 @@ package actor TransactionalProducer: LaneProducer {
                     }
                 }
                 if let settle = publication.settleLetters, letters.isAnyUnwritten {
-                    settlement = settle(records.indices.compactMap { fates[$0] }, letters.fates)
+                    settlement = settle(fates, letters.fates)
                 } else {
                     settlement.lostLetters += letters.lost
                 }
@@ -131,6 +102,47 @@ package actor TransactionalProducer: LaneProducer {
             }
             return settlement
         }
+    }
+
+    /// Sends what is not refused yet, in the transaction that is open; one fate for each record.
+    ///
+    /// - Throws: unless all of it was taken.
+    private static func fates(
+        of publication: Publication, _ attempts: UInt32, _ refused: inout [Int: RecordFate],
+        _ diversion: inout Diversion, _ session: any TransactionSession
+    ) async throws(Attempt) -> [RecordFate] {
+        var fates = refused
+        var sending = Sending(publication, except: refused, diversion)
+        for index in sending.staying { fates[index] = .parked(offset: nil) }
+        let deliveries = sending.records.isEmpty ? [] : await session.produce(sending.records)
+        if attempts == 1, let all = RecordFate.allDelivered(deliveries) { return all }
+        let refusedBefore = refused.count
+        var culprit: Attempt?
+        for (place, delivery) in deliveries.enumerated() {
+            let index = sending.index(at: place)
+            switch delivery {
+            case .delivered(let partition, let offset):
+                sending.wasTaken(place)
+                guard let index else { continue }
+                fates[index] =
+                    sending.isDiverted(place)
+                    ? .parked(offset: offset)
+                    : .delivered(partition: partition, offset: offset, attempts: attempts)
+            case .refused(let refusal, let detail):
+                guard let index else { throw .journalRefused("\(refusal): \(detail)") }
+                refused[index] = .refused(refusal, detail: detail, attempts: attempts)
+                culprit = .withoutCulprit
+            case .unavailable(let reason):
+                sending.wasNotTaken(place)
+                culprit = culprit ?? .again(reason)
+            case .fenced(let reason): throw .fenced(reason)
+            }
+        }
+        // Beside a refused record the others fail for its sake.
+        if refused.count == refusedBefore { await sending.conclude(publication, &diversion) }
+        // The witness is for an attempt that fails; one that succeeds writes the journal itself.
+        if let culprit { throw culprit }
+        return publication.records.indices.compactMap { fates[$0] }
     }
 
     #if DEFENCE_REMOVAL

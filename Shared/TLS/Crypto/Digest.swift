@@ -1,4 +1,5 @@
 import COpenSSL
+package import EscapementModel
 
 /// Message digests of libcrypto. Code that must not link a C library uses `EscapementModel.SHA256`.
 package enum Digest {
@@ -7,6 +8,27 @@ package enum Digest {
 
     /// SHA-512 after FIPS 180-4: 64 bytes.
     package static func sha512(_ message: [UInt8]) -> [UInt8] { HashFunction.sha512.digest(message) }
+}
+
+extension SHA256Function {
+    /// libcrypto's, with the processor's own instructions: a tenth of the time of the plain one.
+    package static let libcrypto: SHA256Function = {
+        // Fetched once: looking an algorithm up costs more than to use it.
+        guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else {
+            preconditionFailure("libcrypto has no SHA-256 or no memory")
+        }
+        let function = UInt(bitPattern: algorithm)
+        return SHA256Function { message in
+            var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+            let done = withUnsafeMutableBytes(of: &words) {
+                cossl_digest(OpaquePointer(bitPattern: function), message.baseAddress, message.count, $0.baseAddress)
+            }
+            precondition(done == 1, "libcrypto has no memory")
+            return SHA256Digest(
+                high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
+                low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))
+        }
+    }()
 }
 
 /// Keyed digests after RFC 2104.

@@ -85,7 +85,7 @@ import Testing
         try await Self.inBothForms { history in
             var outcome = history.outcome(0)
             outcome.payload = OutcomeRecord.PayloadDigest(
-                byteCount: 5, sha256: Array(repeating: 7, count: 32), text: "hello")
+                byteCount: 5, sha256: SHA256Digest(high: UID(high: 7, low: 7), low: .max), text: "hello")
             try await history.write([outcome, history.outcome(1)])
             let list = try await history.search { _ in }.items
             #expect(list.count == 2)

@@ -45,7 +45,7 @@ import WireProtocol
         #expect(template.origin == .schedule)
         #expect(template.action == "/guest/reports/nightly")
         #expect(String(buffer: template.payload) == "{\"limit\":9007199254740993}")
-        #expect(template.labels == [FireTemplate.Label(name: "team", value: "billing")])
+        #expect(template.labels == [Label(name: "team", value: "billing")])
         #expect(stored.body.kind == .cron)
         #expect(stored.createdBy == "anonymous")
     }

@@ -10,6 +10,38 @@ import Testing
             .map { String($0.dropFirst(name.utf8.count + 1)) }
     }
 
+    @Test func `outcomes are counted one by one, however they lie beside each other`() {
+        let registry = MetricsRegistry()
+        let metrics = DispatcherMetrics(registry)
+        var late = Samples.outcome()
+        late.settledAt = late.due.advanced(by: .milliseconds(700))
+        var skipped = Samples.outcome()
+        (skipped.outcome, skipped.reason, skipped.count) = (.skipped, .coalesced, 5)
+        var expired = skipped
+        (expired.reason, expired.count) = (.expired, 1)
+        var failed = Samples.outcome()
+        (failed.outcome, failed.reason) = (.failed, .topicMissing)
+        var timer = Samples.outcome()
+        timer.kind = .delay
+        metrics.settled([
+            Samples.outcome(), Samples.outcome(), late, skipped, expired, failed, failed, Samples.outcome(), timer,
+        ])
+        metrics.settled([])
+        for (name, value) in [
+            (#"escapement_fires_total{kind="cron",outcome="dispatched"}"#, "4"),
+            (#"escapement_fires_total{kind="delay",outcome="dispatched"}"#, "1"),
+            (#"escapement_fires_total{kind="cron",outcome="skipped"}"#, "6"),
+            (#"escapement_fires_total{kind="cron",outcome="failed"}"#, "2"),
+            (#"escapement_fires_skipped_total{kind="cron",reason="COALESCED"}"#, "5"),
+            (#"escapement_fires_skipped_total{kind="cron",reason="EXPIRED"}"#, "1"),
+            (#"escapement_dead_letters_total{reason="TOPIC_MISSING"}"#, "2"),
+            (#"escapement_dispatch_errors_total{error="refused"}"#, "2"),
+            (#"escapement_fire_lateness_seconds_count{kind="cron"}"#, "4"),
+        ] { #expect(self.value(name, registry) == value, "\(name)") }
+        let sum = self.value(#"escapement_fire_lateness_seconds_sum{kind="cron"}"#, registry).flatMap { Double($0) }
+        #expect(abs((sum ?? 0) - (3 * 0.021 + 0.7)) < 1e-9)
+    }
+
     @Test func `the canary's fire is shown, and no other schedule's`() {
         let registry = MetricsRegistry()
         let metrics = DispatcherMetrics(registry)

@@ -39,6 +39,39 @@ import WireProtocol
         #expect(record.partition == nil)
     }
 
+    @Test func `the longest headers have room`() throws {
+        var template = Samples.template
+        template.origin = .timer
+        template.namespace = String(repeating: "n", count: 128)
+        template.name = String(repeating: "m", count: 128)
+        template.action = String(repeating: "a", count: 400)
+        template.key = String(repeating: "k", count: 1000)
+        template.contentType = String(repeating: "c", count: 200)
+        template.expireAfterMilliseconds = 1 << 40
+        template.headers = [.init(name: "x-own", value: String(repeating: "o", count: 500)), .init(name: "x-empty", value: "")]
+        var fire = Samples.fire(template, kind: .interval, caughtUp: true)
+        fire.sequence = .max
+        fire.lane = LaneID(.max)
+        fire.occurrence.generation = .max
+        fire.occurrence.due = .distantFuture
+        for mode in [EventFormat.Mode.binary, .plain] {
+            let record = try EventFormat(mode: mode, sourcePrefix: String(repeating: "s", count: 300))
+                .record(of: fire, topic: "t", now: .distantFuture)
+            #expect(record.headers.contains(.init("esc-seq", "18446744073709551615")))
+            #expect(record.headers.contains(.init("esc-lane", "65535")))
+            #expect(record.headers.contains(.init("x-empty", "")))
+            #expect(record.headers.contains(.init("ce_generation", "18446744073709551615")) == (mode == .binary))
+            #expect(Array(record.headers).count == record.headers.count)
+        }
+    }
+
+    @Test func `an instant before 1970 has the smallest sequence`() throws {
+        var fire = Samples.fire()
+        fire.occurrence.due = WallInstant(milliseconds: -1)
+        let record = try EventFormat().record(of: fire, topic: "t", now: Samples.produced)
+        #expect(record.headers.contains(.init("ce_sequence", "00000000000000000")))
+    }
+
     @Test func `a backfill is to consumers the occurrence that it makes up for`() throws {
         var template = Samples.template
         template.expireAfterMilliseconds = 0

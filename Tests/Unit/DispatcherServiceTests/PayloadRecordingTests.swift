@@ -10,7 +10,7 @@ import Testing
     private func noted(_ recording: PayloadRecording, _ bytes: [UInt8]) -> OutcomeRecord {
         var outcome = Samples.outcome()
         outcome.payload = nil
-        recording.note(ByteBuffer(bytes: bytes), in: &outcome)
+        recording.note(ByteBuffer(bytes: bytes), in: &outcome, .plain)
         return outcome
     }
 

@@ -69,6 +69,8 @@ enum Samples {
 
     static let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
+    private static let half = UID(high: 0x9f9f_9f9f_9f9f_9f9f, low: 0x9f9f_9f9f_9f9f_9f9f)
+
     static func outcome(_ number: UInt64 = 1) -> OutcomeRecord {
         OutcomeRecord(
             id: ActivationID(UID(high: 0, low: number)), kind: .cron, uid: uid, generation: 3, shard: ShardID(173),
@@ -76,7 +78,7 @@ enum Samples {
             outcome: .dispatched, reason: .dispatched, namespace: "guest", name: "nightly-report",
             action: "/guest/reports/nightly", labels: [.init(name: "team", value: "billing")],
             position: .init(topic: "escapement.fires", partition: 7, offset: 4_411_223),
-            payload: .init(byteCount: 44, sha256: Array(repeating: 0x9f, count: 32)), attempts: 1,
+            payload: .init(byteCount: 44, sha256: SHA256Digest(high: self.half, low: self.half)), attempts: 1,
             ticker: NodeID("ticker-5d8b-a1"), traceparent: trace)
     }
 }

@@ -1,3 +1,4 @@
+import EscapementModel
 import TLS
 import Testing
 
@@ -15,6 +16,16 @@ import Testing
             self.hex(Digest.sha256([])) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
         #expect(self.hex(Digest.sha512(Array("abc".utf8))).hasPrefix("ddaf35a193617abacc417349ae204131"))
         #expect(Digest.sha512([]).count == 64)
+    }
+
+    @Test(arguments: [0, 1, 55, 56, 63, 64, 65, 119, 512, 100_000])
+    func `the function for hot paths digests as the plain one does, on every thread`(count: Int) async {
+        let message = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        let plain = message.withUnsafeBytes { SHA256Function.plain.digest($0) }
+        await withTaskGroup(of: SHA256Digest.self) { group in
+            for _ in 0..<8 { group.addTask { message.withUnsafeBytes { SHA256Function.libcrypto.digest($0) } } }
+            for await digest in group { #expect(digest == plain) }
+        }
     }
 
     /// RFC 4231, test cases 1 and 2.

@@ -181,7 +181,7 @@ struct IndexBenchCommand: AsyncParsableCommand {
             outcome: .dispatched, reason: .dispatched, namespace: "guest", name: "nightly-report-\(number % 1000)",
             action: "/guest/reports/nightly", labels: [.init(name: "team", value: "billing")],
             position: .init(topic: "escapement.fires", partition: 7, offset: Int64(number)),
-            payload: .init(byteCount: 44, sha256: [UInt8](repeating: 0x9f, count: 32)), attempts: 1,
+            payload: .init(byteCount: 44, sha256: SHA256Digest(high: .max, low: .max)), attempts: 1,
             ticker: NodeID("ticker-5d8b-a1"), traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
     }
 }

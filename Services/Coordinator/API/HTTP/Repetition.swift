@@ -44,7 +44,7 @@ struct Repetition: Sendable {
         hash.update(0)
         hash.update(self.key.digest)
         hash.update(bigEndian: UInt64(bitPattern: Int64(index)))
-        return hash.finishUID()
+        return hash.finishDigest().high
     }
 }
 

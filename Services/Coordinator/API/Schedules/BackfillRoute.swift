@@ -185,7 +185,7 @@ extension APIServer {
         hash.update(bigEndian: stored.uid.high)
         hash.update(bigEndian: stored.uid.low)
         hash.update(bigEndian: UInt64(bitPattern: instant.milliseconds))
-        return hash.finishUID()
+        return hash.finishDigest().high
     }
 
     /// - Parameter outcomes: `nil` when nothing was stored.
