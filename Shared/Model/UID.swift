@@ -72,7 +72,8 @@ package struct UID: Hashable, Comparable, Sendable {
         precondition(buffer.count >= 32, "room for only \(buffer.count) of 32 digits")
         func write(_ half: UInt64, at start: Int) {
             for place in 0..<16 {
-                buffer[start + place] = Hexadecimal.digit(UInt8(truncatingIfNeeded: half >> UInt64(60 - place * 4)) & 15)
+                buffer[start + place] = Hexadecimal.digit(
+                    UInt8(truncatingIfNeeded: half >> UInt64(60 - place * 4)) & 15)
             }
         }
         write(self.high, at: 0)

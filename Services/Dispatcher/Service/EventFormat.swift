@@ -82,8 +82,9 @@ package struct EventFormat: Sendable {
     /// compacted topic.
     package static func payload(of template: FireTemplate) -> ByteBuffer {
         let isNull = template.payload.withUnsafeReadableBytes { bytes in
-            bytes.isEmpty || bytes.count < 16
-                && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
+            bytes.isEmpty
+                || bytes.count < 16
+                    && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
         }
         return isNull ? ByteBuffer(string: "{}") : template.payload
     }

@@ -48,7 +48,9 @@ import WireProtocol
         template.key = String(repeating: "k", count: 1000)
         template.contentType = String(repeating: "c", count: 200)
         template.expireAfterMilliseconds = 1 << 40
-        template.headers = [.init(name: "x-own", value: String(repeating: "o", count: 500)), .init(name: "x-empty", value: "")]
+        template.headers = [
+            .init(name: "x-own", value: String(repeating: "o", count: 500)), .init(name: "x-empty", value: ""),
+        ]
         var fire = Samples.fire(template, kind: .interval, caughtUp: true)
         fire.sequence = .max
         fire.lane = LaneID(.max)

@@ -43,9 +43,12 @@ struct LaneFixture {
     struct Producers: LaneProducerFactory {
         let topics: FakeTopics
         let clocks: any Clocks
+        let isTransactional: Bool
 
         func makeProducer(for lane: LaneID, epoch: Epoch) -> any LaneProducer {
-            TransactionalProducer(lane: lane, sessions: self.topics, clocks: self.clocks, seed: epoch.rawValue)
+            self.isTransactional
+                ? TransactionalProducer(lane: lane, sessions: self.topics, clocks: self.clocks, seed: epoch.rawValue)
+                : AtLeastOnceProducer(producer: self.topics, clocks: self.clocks, seed: epoch.rawValue)
         }
     }
 
@@ -57,6 +60,7 @@ struct LaneFixture {
 
     init(
         epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks(),
+        isTransactional: Bool = true,
         web: WebDelivery? = nil, checkpoint: LaneMark? = nil, lossPolicy: JournalLossPolicy = .halt,
         obstacle: @escaping @Sendable () -> String? = { nil }
     ) {
@@ -66,7 +70,8 @@ struct LaneFixture {
         self.shell = LaneShell(
             id: LaneID(0), epoch: Epoch(epoch), checkpoint: checkpoint,
             environment: LaneShell.Environment(
-                producers: Producers(topics: topics, clocks: clocks), journal: topics, parked: topics,
+                producers: Producers(topics: topics, clocks: clocks, isTransactional: isTransactional), journal: topics,
+                parked: topics,
                 keeper: ParkedKeeper(probe: topics, web: web, clocks: clocks), clocks: clocks,
                 rules: Samples.rules, obstacle: obstacle, lossPolicy: lossPolicy, metrics: self.metrics,
                 logger: Samples.logger, seed: 1),

@@ -34,7 +34,8 @@ import Testing
         #expect(
             ActivationID(
                 cluster: "prod", kind: .cron, uid: UID(high: 0x01a0_f198_8e62_7c33, low: 0x9a0b_51f2_a8c9_d001),
-                scheduledTime: time).description == "bd1118e40ea26fffde319ba2b2e852ff")
+                scheduledTime: time
+            ).description == "bd1118e40ea26fffde319ba2b2e852ff")
         #expect(ids[0] == ActivationID(cluster: "a", kind: .cron, uid: uid, scheduledTime: time))
     }
 }
