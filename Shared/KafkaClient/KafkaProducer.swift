@@ -189,10 +189,21 @@ package final class KafkaProducer: Sendable {
                 refused.append((Int(index), KafkaDelivery(code: .queueFull)))
                 return
             }
-            // Neighbours mostly go to one topic.
-            if topic?.name != record.topic { topic = self.topics.topic(record.topic, of: self.handle.pointer) }
-            let opaque = UnsafeMutableRawPointer(bitPattern: slot << Self.indexBits | index)
-            let code = topic.map { self.produce(record, to: $0, opaque) } ?? KafkaErrorCode(rd_kafka_last_error())
+            let code: KafkaErrorCode
+            do throws(KafkaError) {
+                // Neighbours mostly go to one topic.
+                let target: KafkaTopics.Topic
+                if let topic, topic.name == record.topic {
+                    target = topic
+                } else {
+                    target = try self.topics.topic(record.topic, of: self.handle.pointer)
+                    topic = target
+                }
+                code = self.produce(
+                    record, to: target, UnsafeMutableRawPointer(bitPattern: slot << Self.indexBits | index))
+            } catch {
+                code = error.code
+            }
             if code != .none { refused.append((Int(index), KafkaDelivery(code: code))) }
             isFull = code == .queueFull
         }

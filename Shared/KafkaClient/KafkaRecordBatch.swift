@@ -1,39 +1,4 @@
-/// Records to produce, in the memory of whoever has them.
-package protocol KafkaRecords: Sendable {
-    var count: Int { get }
-
-    /// Calls `visit` with each record, in order.
-    func forEach(_ visit: (KafkaRecord) -> Void)
-}
-
-/// A record to produce. Valid only while it is visited; librdkafka copies it.
-package struct KafkaRecord {
-    package var topic: String
-    /// `nil` lets the key decide.
-    package var partition: Int32?
-    /// `nil` for none.
-    package var key: UnsafeRawBufferPointer?
-    /// An empty value is not a null value.
-    package var value: UnsafeRawBufferPointer
-    package var headerCount: Int
-    /// For each header the counts of name and value, of four bytes each in this machine's order, the name, a NUL, the
-    /// value.
-    package var headers: UnsafeRawBufferPointer
-
-    package init(
-        topic: String, partition: Int32?, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer,
-        headerCount: Int, headers: UnsafeRawBufferPointer
-    ) {
-        self.topic = topic
-        self.partition = partition
-        self.key = key
-        self.value = value
-        self.headerCount = headerCount
-        self.headers = headers
-    }
-}
-
-/// Records that lie packed in one buffer: no object, string or array for each record.
+/// Records that lie packed in one buffer, for whoever has them nowhere else.
 package struct KafkaRecordBatch: Sendable {
     private struct Record {
         var topic: Int
@@ -123,21 +88,4 @@ extension KafkaRecordBatch: KafkaRecords {
             }
         }
     }
-}
-
-/// What became of one record.
-package struct KafkaDelivery: Equatable, Sendable {
-    /// `none` when the record is in its partition, as durably as `acks` demands.
-    package var code: KafkaErrorCode
-    package var partition: Int32
-    /// -1 when the record was not written or the broker did not say.
-    package var offset: Int64
-
-    package init(code: KafkaErrorCode, partition: Int32 = -1, offset: Int64 = -1) {
-        self.code = code
-        self.partition = partition
-        self.offset = offset
-    }
-
-    package var isDelivered: Bool { self.code == .none }
 }

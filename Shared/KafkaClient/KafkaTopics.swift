@@ -24,18 +24,29 @@ final class KafkaTopics: Sendable {
 
     private let known = Mutex<[String: Topic]>([:])
 
-    /// `nil` for a name that no topic can have: librdkafka's last error says why.
-    func topic(_ name: String, of instance: OpaquePointer) -> Topic? {
-        self.known.withLock { known in
-            if let topic = known[name] { return topic }
-            guard let handle = rd_kafka_topic_new(instance, name, nil) else { return nil }
-            if known.count >= Self.countMax { known.removeAll() }
-            let topic = Topic(name, handle)
-            known[name] = topic
-            return topic
+    /// - Throws: `KafkaError` for a name that no topic can have.
+    func topic(_ name: String, of instance: OpaquePointer) throws(KafkaError) -> Topic {
+        if let topic = self.known.withLock({ $0[name] }) { return topic }
+        guard let handle = rd_kafka_topic_new(instance, name, nil) else {
+            throw KafkaError(KafkaErrorCode(rd_kafka_last_error()))
         }
+        let topic = Topic(name, handle)
+        // What is forgotten is freed outside the lock. Two may make the same at once: both are good.
+        _ = self.known.withLock { known -> [String: Topic] in
+            let forgotten = known.count >= Self.countMax ? known : [:]
+            if !forgotten.isEmpty { known = [:] }
+            known[name] = topic
+            return forgotten
+        }
+        return topic
     }
 
-    /// Before the instance goes: it waits for its handles.
-    func close() { self.known.withLock { $0.removeAll() } }
+    /// Before the instance goes: a handle that is freed after it would touch what is gone. No record may be handed over
+    /// any more.
+    func close() {
+        _ = self.known.withLock { known in
+            defer { known = [:] }
+            return known
+        }
+    }
 }

@@ -141,7 +141,7 @@ enum FieldType: UInt8 {
 /// `WireError`, never a trap; nothing is allocated for a length before it is known to be there.
 ///
 /// Reads memory and not the buffer, which looks at its bounds, and whether somebody else changes it, at each read.
-package struct FieldReader: @unchecked Sendable {
+package struct FieldReader {
     /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place.
     private let buffer: ByteBuffer
     /// What is readable of `buffer`.
@@ -164,7 +164,7 @@ package struct FieldReader: @unchecked Sendable {
     }
 
     /// One field with its value still encoded.
-    package struct Field: @unchecked Sendable {
+    package struct Field {
         package let number: UInt32
         let value: Value
         let depth: Int

@@ -115,16 +115,6 @@ package struct ActivationSearch: Equatable, Sendable {
     /// Labels that a search may ask for.
     package static let labelsMax = 16
 
-    /// A label that must be there.
-    package struct Label: Hashable, Sendable {
-        package var name: String
-        package var value: String
-
-        package init(name: String, value: String) {
-            self.name = name
-            self.value = value
-        }
-    }
 
     package var namespace: String?
     package var schedule: String?

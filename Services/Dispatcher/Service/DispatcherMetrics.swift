@@ -172,7 +172,10 @@ package struct DispatcherMetrics: Sendable {
         var milliseconds: Int64 = 0
         var count = 0
         for index in outcomes.indices {
-            let lateness = max(0, outcomes[index].settledAt.milliseconds - outcomes[index].due.milliseconds)
+            // A ticker may say anything of the due instant.
+            let (difference, isOver) = outcomes[index].settledAt.milliseconds
+                .subtractingReportingOverflow(outcomes[index].due.milliseconds)
+            let lateness = isOver ? .max : max(0, difference)
             if lateness != milliseconds {
                 histogram?.observe(Double(milliseconds) / 1000, count: count)
                 milliseconds = lateness

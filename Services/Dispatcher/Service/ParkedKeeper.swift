@@ -44,7 +44,7 @@ package struct ParkedKeeper: Sendable {
         }
         let id = ActivationID(
             cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
-            scheduledTime: fire.occurrence.scheduled)
+            scheduledTime: fire.occurrence.scheduled, sha256: rules.sha256)
         let event = EventFormat.Fire(
             id: id, occurrence: fire.occurrence, template: template, lane: lane, sequence: 0)
         var next = fire

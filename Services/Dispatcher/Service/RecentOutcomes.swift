@@ -7,7 +7,8 @@ package final class RecentOutcomes: Sendable {
     package static let countMax = 2000
 
     private struct Kept {
-        /// As rounds brought them, oldest first: a round costs one entry.
+        /// As rounds brought them, oldest first: a round costs one entry, and goes as a whole once the others hold
+        /// enough. So up to twice as many lie here.
         var rounds: [[OutcomeRecord]] = []
         var count = 0
     }

@@ -1,11 +1,9 @@
 /// The headers of a record, in order, packed: one block of memory for all of them.
-package struct RecordHeaders: Sendable {
+package struct RecordHeaders: Equatable, Sendable {
     /// For each header the counts of name and value, of four bytes each in this machine's order, the name, a NUL, the
     /// value.
     package private(set) var packed: [UInt8] = []
     package private(set) var count = 0
-
-    package init() {}
 
     /// Headers that `write` adds.
     ///
@@ -147,10 +145,6 @@ extension RecordHeaders: Sequence {
     }
 
     package func makeIterator() -> Iterator { Iterator(rest: self.packed[...]) }
-}
-
-extension RecordHeaders: Equatable {
-    package static func == (left: RecordHeaders, right: RecordHeaders) -> Bool { left.packed == right.packed }
 }
 
 extension RecordHeaders: ExpressibleByArrayLiteral {

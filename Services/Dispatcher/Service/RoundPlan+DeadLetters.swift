@@ -81,7 +81,7 @@ extension RoundPlan {
             let event = EventFormat.Fire(
                 id: ActivationID(
                     cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
-                    scheduledTime: fire.occurrence.scheduled), occurrence: fire.occurrence,
+                    scheduledTime: fire.occurrence.scheduled, sha256: rules.sha256), occurrence: fire.occurrence,
                 template: try FireTemplate(decoding: fire.occurrence.template), lane: lane, sequence: 0)
             if let letter = fire.letter {
                 return self.copy(self.plain(event, topic: letter.topic, rules, now: fire.notBefore), letter, rules)

@@ -76,8 +76,8 @@ package struct RoundPlan: Sendable {
     private let laneEpoch: Epoch
     /// Of the journal entry.
     package let sequence: UInt64
-    /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors waiting
-    /// for each other.
+    /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors
+    /// waiting for each other.
     private let defaultTopic: String
     private let shards: [ShardState]
     private let offers: [Lane<FireWork>.Offer]
@@ -292,7 +292,8 @@ package struct RoundPlan: Sendable {
         self.begin(fire.occurrence, fire.shard, fire.epoch, fire.ticker, attempts: fire.attempts)
     }
 
-    /// The outcome as far as it is known before anything is sent, and what to send; `nil` when the template is unreadable.
+    /// The outcome as far as it is known before anything is sent, and what to send; `nil` when the template is
+    /// unreadable.
     private mutating func begin(
         _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
     ) -> (outcome: OutcomeRecord, event: EventFormat.Fire?) {

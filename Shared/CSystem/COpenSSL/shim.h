@@ -46,13 +46,10 @@ static const int COSSL_BIO_CTRL_FLUSH = BIO_CTRL_FLUSH;
 
 // Digests.
 
-/// Digests a message with the context of this thread, which is kept: making one costs more than a short message. 1 on
-/// success.
-static inline int cossl_digest(const EVP_MD *algorithm, const void *message, size_t count, void *digest) {
-  static _Thread_local EVP_MD_CTX *context;
-  if (context == NULL) context = EVP_MD_CTX_new();
-  return context != NULL && EVP_DigestInit_ex2(context, algorithm, NULL) == 1 &&
-         EVP_DigestUpdate(context, message, count) == 1 &&
+/// 1 on success.
+static inline int cossl_digest(
+    EVP_MD_CTX *context, const EVP_MD *algorithm, const void *message, size_t count, void *digest) {
+  return EVP_DigestInit_ex2(context, algorithm, NULL) == 1 && EVP_DigestUpdate(context, message, count) == 1 &&
          EVP_DigestFinal_ex(context, (unsigned char *)digest, NULL) == 1;
 }
 

@@ -1,5 +1,6 @@
 import COpenSSL
 package import EscapementModel
+import Synchronization
 
 /// Message digests of libcrypto. Code that must not link a C library uses `EscapementModel.SHA256`.
 package enum Digest {
@@ -13,22 +14,46 @@ package enum Digest {
 extension SHA256Function {
     /// libcrypto's, with the processor's own instructions: a tenth of the time of the plain one.
     package static let libcrypto: SHA256Function = {
+        let contexts = SHA256Contexts()
+        return SHA256Function { contexts.digest($0) }
+    }()
+}
+
+/// Contexts that wait for their next message: making one costs more than a short message. As many as there are threads
+/// that digest at the same time.
+private final class SHA256Contexts: @unchecked Sendable {
+    /// Never changed; libcrypto counts its references.
+    private let algorithm: OpaquePointer
+    private let idle = Mutex<[UInt]>([])
+
+    init() {
         // Fetched once: looking an algorithm up costs more than to use it.
         guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else {
             preconditionFailure("libcrypto has no SHA-256 or no memory")
         }
-        let function = UInt(bitPattern: algorithm)
-        return SHA256Function { message in
-            var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-            let done = withUnsafeMutableBytes(of: &words) {
-                cossl_digest(OpaquePointer(bitPattern: function), message.baseAddress, message.count, $0.baseAddress)
-            }
-            precondition(done == 1, "libcrypto has no memory")
-            return SHA256Digest(
-                high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
-                low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))
+        self.algorithm = algorithm
+    }
+
+    deinit {
+        for address in self.idle.withLock({ $0 }) { EVP_MD_CTX_free(OpaquePointer(bitPattern: address)) }
+        EVP_MD_free(self.algorithm)
+    }
+
+    func digest(_ message: UnsafeRawBufferPointer) -> SHA256Digest {
+        let known = self.idle.withLock { $0.popLast() }
+        guard let context = known.flatMap({ OpaquePointer(bitPattern: $0) }) ?? EVP_MD_CTX_new() else {
+            preconditionFailure("libcrypto has no memory")
         }
-    }()
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        let done = withUnsafeMutableBytes(of: &words) {
+            cossl_digest(context, self.algorithm, message.baseAddress, message.count, $0.baseAddress)
+        }
+        precondition(done == 1, "libcrypto has no memory")
+        self.idle.withLock { $0.append(UInt(bitPattern: context)) }
+        return SHA256Digest(
+            high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
+            low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))
+    }
 }
 
 /// Keyed digests after RFC 2104.

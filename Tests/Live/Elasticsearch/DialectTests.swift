@@ -55,7 +55,7 @@ import Testing
         let bounded = try await history.search { $0.countBound = 5 }
         #expect(bounded.total == ActivationTotal(value: 5, isLowerBound: true))
         if searchesLabels {
-            let label = ActivationSearch.Label(name: "team", value: "sales")
+            let label = Label(name: "team", value: "sales")
             #expect(try await history.search { $0.labels = [label] }.items.count == 12)
         }
         var search = ActivationSearch()

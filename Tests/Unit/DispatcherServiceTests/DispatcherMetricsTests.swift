@@ -42,6 +42,15 @@ import Testing
         #expect(abs((sum ?? 0) - (3 * 0.021 + 0.7)) < 1e-9)
     }
 
+    @Test(arguments: [WallInstant.distantPast, .distantFuture])
+    func `a due instant that cannot be is no end of the process`(due: WallInstant) {
+        let registry = MetricsRegistry()
+        var outcome = Samples.outcome()
+        outcome.due = due
+        DispatcherMetrics(registry).settled([outcome])
+        #expect(self.value(#"escapement_fire_lateness_seconds_count{kind="cron"}"#, registry) == "1")
+    }
+
     @Test func `the canary's fire is shown, and no other schedule's`() {
         let registry = MetricsRegistry()
         let metrics = DispatcherMetrics(registry)
