@@ -101,6 +101,9 @@ extension KafkaSettings {
                 "KAFKA_SECURITY_PROTOCOL", "is SASL_PLAINTEXT with PLAIN: the password travels in clear text",
                 remedy: "use SASL_SSL or a SCRAM mechanism")
         }
+        if mechanism == .oauthBearer || mechanism == .gssapi, !openWhisk.hasJAAS {
+            Self.refuseCredentials(&reader, mechanism, hasUsername: username != nil, hasPassword: password != nil)
+        }
         if mechanism == .oauthBearer {
             Self.checkOAuth(&reader, properties)
             return Login(mechanism: mechanism, credentials: nil)
@@ -118,6 +121,19 @@ extension KafkaSettings {
         }
         guard let username, let password else { return nil }
         return Login(mechanism: mechanism, credentials: (username, password))
+    }
+
+    /// A user and a password that the mechanism would never send. Those of a JAAS line are refused with the line.
+    private static func refuseCredentials(
+        _ reader: inout ConfigurationReader, _ mechanism: Mechanism, hasUsername: Bool, hasPassword: Bool
+    ) {
+        let names =
+            (hasUsername ? ["KAFKA_SASL_USERNAME"] : []) + (hasPassword ? ["KAFKA_SASL_PASSWORD"] : [])
+        guard let name = names.first else { return }
+        let (verb, pronoun) = names.count > 1 ? ("and \(names[1]) are", "them") : ("is", "it")
+        reader.refuse(
+            name, "\(verb) set though KAFKA_SASL_MECHANISM is \(mechanism.rawValue), which does not use \(pronoun)",
+            remedy: "unset \(pronoun), or set KAFKA_SASL_MECHANISM to SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN")
     }
 
     private static func checkOAuth(_ reader: inout ConfigurationReader, _ properties: [Property]) {
@@ -142,16 +158,22 @@ extension KafkaSettings {
             let present = self.keyFile == nil ? "KAFKA_SSL_CERT_FILE" : "KAFKA_SSL_KEY_FILE"
             reader.refuse(missing, "is not set though \(present) is", remedy: "set both or neither, in PEM")
         }
-        let files = [
-            ("KAFKA_SSL_CA_FILE", self.authorityFile), ("KAFKA_SSL_CERT_FILE", self.certificateFile),
-            ("KAFKA_SSL_KEY_FILE", self.keyFile),
+        let settings = [
+            ("KAFKA_SSL_CA_FILE", self.authorityFile != nil), ("KAFKA_SSL_CERT_FILE", self.certificateFile != nil),
+            ("KAFKA_SSL_KEY_FILE", self.keyFile != nil), ("KAFKA_SSL_KEY_PASSWORD", self.keyPassword != nil),
         ]
-        if !self.securityProtocol.usesTLS, let name = files.first(where: { $0.1 != nil })?.0 {
+        if !self.securityProtocol.usesTLS, let name = settings.first(where: { $0.1 })?.0 {
             reader.refuse(
                 name, "is set though KAFKA_SECURITY_PROTOCOL is \(self.securityProtocol.rawValue)",
                 remedy:
                     "set KAFKA_SECURITY_PROTOCOL to \(self.securityProtocol.usesSASL ? "SASL_SSL" : "SSL"), or unset it"
             )
+        } else if self.keyPassword != nil, self.keyFile == nil, self.certificateFile == nil,
+            !self.properties.contains(where: { $0.name == "ssl.key.pem" })
+        {
+            reader.warn(
+                "KAFKA_SSL_KEY_PASSWORD", "is set though KAFKA_SSL_KEY_FILE is not: there is no key that it opens",
+                remedy: "set KAFKA_SSL_KEY_FILE and KAFKA_SSL_CERT_FILE, or unset it")
         }
         if let store = openWhisk.javaKeyStore, self.authorityFile == nil {
             reader.warn(
@@ -172,10 +194,12 @@ extension KafkaSettings {
         "ssl.certificate.location": "KAFKA_SSL_CERT_FILE", "ssl.key.location": "KAFKA_SSL_KEY_FILE",
         "ssl.key.password": "KAFKA_SSL_KEY_PASSWORD_FILE", "client.id": "KAFKA_CLIENT_ID",
     ]
+    /// `log.queue` too: what may have been sent twice shows in librdkafka's log alone, which would go elsewhere.
     private static let fixedProperties: Set<String> = [
         "transactional.id", "transaction.timeout.ms", "enable.idempotence", "acks", "request.required.acks",
         "enable.gapless.guarantee", "max.in.flight", "max.in.flight.requests.per.connection", "isolation.level",
         "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "partitioner",
+        "log.queue",
     ]
 
     private static func variable(of property: String) -> String {

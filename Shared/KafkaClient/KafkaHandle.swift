@@ -185,17 +185,22 @@ final class KafkaHandle: @unchecked Sendable {
         let all =
             settings.properties.map { ($0, false) } + secrets.map { ($0, true) } + settings.forced.map { ($0, false) }
         for (property, isSecret) in all where !settings.isForTokens(property.name) {
-            guard
-                rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)
-                    == RD_KAFKA_CONF_OK
-            else {
+            let result = rd_kafka_conf_set(configuration, property.name, property.value, &reason, reason.count)
+            guard result == RD_KAFKA_CONF_OK else {
                 rd_kafka_conf_destroy(configuration)
                 throw KafkaError(
-                    .invalidArgument,
-                    detail: isSecret ? "the value of \(property.name) is not accepted" : Self.text(reason))
+                    .invalidArgument, detail: Self.refusal(of: property.name, result, isSecret ? nil : reason))
             }
         }
         return configuration
+    }
+
+    /// Why a property is not taken.
+    ///
+    /// - Parameter reason: librdkafka's, which repeats the value; `nil` when that is a secret.
+    private static func refusal(of name: String, _ result: rd_kafka_conf_res_t, _ reason: [CChar]?) -> String {
+        if result == RD_KAFKA_CONF_UNKNOWN { return "there is no property \(name)" }
+        return reason.map(Self.text) ?? "the value of \(name) is not accepted"
     }
 
     private static func text(_ characters: [CChar]) -> String {

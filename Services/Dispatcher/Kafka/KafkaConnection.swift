@@ -1,3 +1,4 @@
+import DispatcherService
 package import EscapementModel
 package import KafkaClient
 package import Logging
@@ -56,11 +57,43 @@ package final class KafkaConnection: Sendable {
         try KafkaAdmin(settings: self.settings, logger: self.logger, health: self.monitor)
     }
 
-    /// Makes a client for a moment, so that properties that do not exist are found at the start.
+    /// A client that reads records and keeps offsets for `group`.
+    func makeConsumer(group: String) throws(KafkaError) -> KafkaConsumer {
+        try KafkaConsumer(settings: self.settings, group: group, logger: self.logger, health: self.monitor)
+    }
+
+    /// Makes a lane's producer and the recorder's consumer for a moment, so that properties that do
+    /// not exist or do not go together are found at the start. Waits for no broker.
     ///
-    /// - Throws: `KafkaError` naming the property.
-    package func check() throws(KafkaError) {
-        _ = try KafkaProducer(settings: self.settings, logger: self.logger, health: self.monitor)
+    /// - Throws: `ConfigurationRefusal` naming the property.
+    package func check(_ mode: DeliveryMode, cluster: String) throws(ConfigurationRefusal) {
+        do throws(KafkaError) {
+            // Each frees itself in the background. The names are such as this user has rights for.
+            switch mode {
+            case .exactlyOnce:
+                _ = try KafkaTransactionalProducer(
+                    settings: self.settings, transactionalID: KafkaTransactionSessions.prefix(of: cluster) + "check",
+                    logger: self.logger, health: self.monitor)
+            case .atLeastOnce:
+                _ = try KafkaProducer(
+                    settings: self.settings.withDefaults(SharedProducer.defaults), logger: self.logger,
+                    health: self.monitor)
+            }
+            _ = try self.makeConsumer(group: PublishingRules.recorderGroup(of: cluster))
+        } catch {
+            throw ConfigurationRefusal([Self.problem(error)])
+        }
+    }
+
+    private static func problem(_ error: KafkaError) -> ConfigurationProblem {
+        // Timeouts are compared with it, and nobody but us may set it.
+        let limit = KafkaTransactionalProducer.defaults.last { $0.name == "transaction.timeout.ms" }
+        let isAboveLimit = limit.map { error.detail.contains("`\($0.name)`") } ?? false
+        return ConfigurationProblem(
+            "KAFKA_PROPERTY_…", "or another Kafka setting is refused by the client library: \(error)",
+            remedy: isAboveLimit
+                ? "lower or unset it: \(limit?.name ?? "") is fixed at \(limit?.value ?? "")"
+                : "correct or unset it, see docs/configuration.md")
     }
 }
 

@@ -69,9 +69,7 @@ package actor KafkaJournalFeed: JournalFeed {
             if let current = self.consumer {
                 consumer = current
             } else {
-                consumer = try KafkaConsumer(
-                    settings: self.connection.settings, group: self.group, logger: self.connection.logger,
-                    health: self.connection.monitor)
+                consumer = try self.connection.makeConsumer(group: self.group)
                 self.consumer = consumer
             }
             return try await body(consumer)

@@ -62,6 +62,7 @@ package final class SharedProducer: RecordProducer {
 
     private let connection: KafkaConnection
     private let current = Mutex<Current?>(nil)
+    private let sizes = Mutex(BatchSizes())
 
     package init(connection: KafkaConnection) { self.connection = connection }
 
@@ -73,8 +74,12 @@ package final class SharedProducer: RecordProducer {
             let delivery = RecordDelivery.unavailable("\(error)")
             return Array(repeating: delivery, count: records.count)
         }
-        let deliveries = await producer.produce(OutgoingRecords(records), handedOver: handedOver)
-            .map { RecordDelivery($0, isFenced: false) }
+        var sizes = self.sizes.withLock { $0 }
+        let deliveries = await DecidingProducer { records, handedOver in
+            await producer.produce(OutgoingRecords(records), handedOver: handedOver)
+                .map { RecordDelivery($0, isFenced: false) }
+        }.produce(records, sizes: &sizes, handedOver: handedOver)
+        self.sizes.withLock { $0.merge(sizes) }
         if deliveries.contains(where: { if case .unavailable = $0 { true } else { false } }) {
             self.retire(producer)
         }

@@ -93,15 +93,7 @@ struct DispatcherAssembly {
             tokens: KafkaTokens.source(for: self.configuration.kafka, clocks: self.clocks), clocks: self.clocks,
             health: self.observability.health,
             logger: self.observability.logger("kafka"))
-        do {
-            try connection.check()
-        } catch {
-            throw ConfigurationRefusal([
-                ConfigurationProblem(
-                    "KAFKA_PROPERTY_…", "or another Kafka setting is refused by the client library: \(error)",
-                    remedy: "correct it, see docs/configuration.md")
-            ])
-        }
+        try connection.check(self.configuration.deliveryMode, cluster: self.configuration.common.cluster.name)
         return connection
     }
 

@@ -115,7 +115,6 @@ package struct ActivationSearch: Equatable, Sendable {
     /// Labels that a search may ask for.
     package static let labelsMax = 16
 
-
     package var namespace: String?
     package var schedule: String?
     package var outcome: String?

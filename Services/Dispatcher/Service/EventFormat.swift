@@ -91,10 +91,13 @@ package struct EventFormat: Sendable {
 
     /// The record of a fire, produced at `now`.
     ///
+    /// - Parameter attempt: more than 1 for one that has waited for its topic.
     /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help.
-    package func record(of fire: Fire, topic: String, now: WallInstant) throws(FormatError) -> OutgoingRecord {
+    package func record(
+        of fire: Fire, topic: String, attempt: UInt32 = 1, now: WallInstant
+    ) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
-        let payload = try Self.expanded(fire.template, Self.words(of: fire, now: now))
+        let payload = try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
         let mode = Mode(rawValue: fire.template.format) ?? self.mode
         let contentType: String
         let value: ByteBuffer
@@ -105,7 +108,7 @@ package struct EventFormat: Sendable {
         case .structured:
             contentType = "application/cloudevents+json; charset=UTF-8"
             value = Self.structured(
-                self.attributes(of: fire, key: key, now: now), payload: payload,
+                self.attributes(of: fire, key: key, attempt: attempt, now: now), payload: payload,
                 contentType: Self.contentType(of: fire.template))
         case .openWhisk:
             guard let whisk = self.whisk, whisk.topic == topic else {
@@ -118,23 +121,26 @@ package struct EventFormat: Sendable {
         }
         var own = fire.template.headers
         if fire.template.isPattern, !own.isEmpty {
-            let words = Self.words(of: fire, now: now)
+            let words = Self.words(of: fire, attempt: attempt, now: now)
             for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
         }
         let capacity =
             Self.headerBytes + self.variableBytes(of: fire.template, key: key) + contentType.utf8.count
             + own.reduce(0) { $0 + RecordHeaders.Writer.bytes($1.name, $1.value) }
         let headers = RecordHeaders(capacity: capacity) {
-            self.writeHeaders(of: fire, mode, key: key, contentType: contentType, own: own, now: now, to: &$0)
+            self.writeHeaders(
+                of: fire, mode, key: key, contentType: contentType, own: own, attempt: attempt, now: now, to: &$0)
         }
         return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
     }
 
     private func writeHeaders(
-        of fire: Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], now: WallInstant,
-        to writer: inout RecordHeaders.Writer
+        of fire: Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], attempt: UInt32,
+        now: WallInstant, to writer: inout RecordHeaders.Writer
     ) {
-        if mode == .binary { self.writeAttributes(of: fire, prefix: "ce_", key: key, now: now, to: &writer) }
+        if mode == .binary {
+            self.writeAttributes(of: fire, prefix: "ce_", key: key, attempt: attempt, now: now, to: &writer)
+        }
         if !fire.template.traceparent.isEmpty { writer.add("", "traceparent", fire.template.traceparent) }
         writer.add("", "content-type", contentType)
         for header in own { writer.add(header.name, header.value) }
@@ -210,14 +216,15 @@ package struct EventFormat: Sendable {
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    func attributes(of fire: Fire, key: String, now: WallInstant) -> RecordHeaders {
+    func attributes(of fire: Fire, key: String, attempt: UInt32, now: WallInstant) -> RecordHeaders {
         RecordHeaders(capacity: Self.headerBytes + self.variableBytes(of: fire.template, key: key)) {
-            self.writeAttributes(of: fire, prefix: "", key: key, now: now, to: &$0)
+            self.writeAttributes(of: fire, prefix: "", key: key, attempt: attempt, now: now, to: &$0)
         }
     }
 
     private func writeAttributes(
-        of fire: Fire, prefix: StaticString, key: String, now: WallInstant, to writer: inout RecordHeaders.Writer
+        of fire: Fire, prefix: StaticString, key: String, attempt: UInt32, now: WallInstant,
+        to writer: inout RecordHeaders.Writer
     ) {
         let isTimer = fire.template.origin == .timer
         // To a consumer a backfill is the occurrence that it makes up for.
@@ -242,7 +249,7 @@ package struct EventFormat: Sendable {
         writer.add(
             prefix, "firekind",
             fire.occurrence.caughtUp && fire.template.backfills == nil ? "catchup" : Self.kind(of: fire))
-        writer.add(prefix, "attempt", "1")
+        writer.add(prefix, "attempt", UInt64(attempt))
         writer.add(prefix, "generation", fire.occurrence.generation)
         if !fire.template.traceparent.isEmpty { writer.add(prefix, "traceparent", fire.template.traceparent) }
     }

@@ -414,7 +414,8 @@ package struct RoundPlan: Sendable {
             guard self.rules.topics.allows(topic) else {
                 throw FormatError(.topicNotAllowed, "the topic \(topic) is not on the allow list")
             }
-            record = try self.rules.format.record(of: event, topic: topic, now: self.now)
+            record = try self.rules.format.record(
+                of: event, topic: topic, attempt: outcome.attempts + 1, now: self.now)
         } catch {
             self.fail(event, self.fire(waiting), outcome, topic: topic, error)
             return

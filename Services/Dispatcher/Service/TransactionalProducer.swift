@@ -22,6 +22,8 @@ package actor TransactionalProducer: LaneProducer {
     private var trouble: @Sendable (String) -> Void = { _ in }
     /// Whether the journal has to be looked at before this session may publish: it is not the first one.
     private var mustConfirm = false
+    /// Learnt from refusals.
+    private var sizes = BatchSizes()
 
     /// - Parameters:
     ///   - seed: of the jitter.
@@ -65,6 +67,8 @@ package actor TransactionalProducer: LaneProducer {
         var refused: [Int: RecordFate] = [:]
         var diversion = Diversion()
         var letters = DeadLetterSending()
+        var sizes = self.sizes
+        defer { self.sizes.merge(sizes) }
         var attempts: UInt32 = 0
         return try await self.transaction(trouble: publication.trouble) { session throws(Attempt) in
             attempts += 1
@@ -73,12 +77,15 @@ package actor TransactionalProducer: LaneProducer {
                 return try await Self.publishCursorFirst(records, publication.settle, attempts, session)
             }
             #endif
-            let fates = try await Self.fates(of: publication, attempts, &refused, &diversion, session)
+            let fates = try await Self.fates(of: publication, attempts, &refused, &diversion, &sizes, session)
             var settlement = publication.settle(fates)
             if !settlement.deadLetters.isEmpty {
                 letters.begin(settlement, publication)
                 if !letters.records.isEmpty {
-                    switch letters.took(await session.produce(letters.records)) {
+                    guard let deliveries = await sizes.produce(letters.records, in: session) else {
+                        throw .withoutCulprit
+                    }
+                    switch letters.took(deliveries) {
                     case .done: break
                     case .changed: throw .withoutCulprit
                     case .again(let reason): throw .again(reason)
@@ -109,12 +116,12 @@ package actor TransactionalProducer: LaneProducer {
     /// - Throws: unless all of it was taken.
     private static func fates(
         of publication: Publication, _ attempts: UInt32, _ refused: inout [Int: RecordFate],
-        _ diversion: inout Diversion, _ session: any TransactionSession
+        _ diversion: inout Diversion, _ sizes: inout BatchSizes, _ session: any TransactionSession
     ) async throws(Attempt) -> [RecordFate] {
         var fates = refused
         var sending = Sending(publication, except: refused, diversion)
         for index in sending.staying { fates[index] = .parked(offset: nil) }
-        let deliveries = sending.records.isEmpty ? [] : await session.produce(sending.records)
+        guard let deliveries = await sizes.produce(sending.records, in: session) else { throw .withoutCulprit }
         if attempts == 1, let all = RecordFate.allDelivered(deliveries) { return all }
         let refusedBefore = refused.count
         var culprit: Attempt?

@@ -104,10 +104,10 @@ package struct WebDelivery: Sendable {
         switch target {
         case .hook(let url, let secret):
             var headers: [(name: String, value: String)] = []
-            for attribute in format.attributes(of: fire, key: EventFormat.key(of: fire.template), now: now) {
-                // The HTTP binding of CloudEvents, binary mode.
-                headers.append(
-                    ("ce-\(attribute.name)", attribute.name == "attempt" ? "\(attempt)" : attribute.value))
+            // The HTTP binding of CloudEvents, binary mode.
+            let key = EventFormat.key(of: fire.template)
+            for attribute in format.attributes(of: fire, key: key, attempt: attempt, now: now) {
+                headers.append(("ce-\(attribute.name)", attribute.value))
             }
             headers.append(("Content-Type", EventFormat.contentType(of: fire.template)))
             headers.append(("Idempotency-Key", "\"\(fire.id)\""))

@@ -13,7 +13,7 @@ import Testing
     private let journal = PublishingRules.journalTopic(of: KafkaFixture.cluster)
 
     private func publish(
-        _ producer: TransactionalProducer, _ records: [OutgoingRecord],
+        _ producer: any LaneProducer, _ records: [OutgoingRecord],
         told: @escaping @Sendable ([RecordFate]) -> Void = { _ in }
     ) async throws(PublishError) {
         let publication = Publication(
@@ -165,6 +165,34 @@ import Testing
                 Issue.record("\(fates.withLock { $0 })")
                 return
             }
+        }
+    }
+
+    /// Brokers refuse a batch as a whole.
+    @Test(arguments: [true, false])
+    func `a fire that is too large for its topic takes no other with it`(isTransactional: Bool) async throws {
+        try await KafkaFixture.with { fixture in
+            try await fixture.broker.createTopic("small", partitions: 1, settings: ["max.message.bytes": "2000"])
+            let producer: any LaneProducer =
+                isTransactional
+                ? fixture.producer()
+                : AtLeastOnceProducer(
+                    producer: SharedProducer(connection: fixture.connection), clocks: SystemClocks(), seed: 1)
+            try await producer.begin(confirm: { _ in .stands })
+            var texts = (0..<10).map { "\($0)" + String(repeating: "x", count: 512) }
+            let small = texts
+            texts.insert(String(repeating: "y", count: 3000), at: 4)
+            let fates = Mutex<[RecordFate]>([])
+            try await self.publish(producer, texts.map { KafkaFixture.record($0, topic: "small") }) { told in
+                fates.withLock { $0 = told }
+            }
+            let refused = fates.withLock { fates in
+                fates.indices.filter { if case .refused(.tooLarge, _, _) = fates[$0] { true } else { false } }
+            }
+            #expect(refused == [4])
+            #expect(try await Set(fixture.texts("small")) == Set(small))
+            #expect(try await fixture.texts("small").count == 10)
+            #expect(try await fixture.texts(self.journal) == ["10/11"])
         }
     }
 

@@ -41,6 +41,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var closed: Set<String> = []
         /// Topics that the broker does not know for now.
         var forgotten: Set<String> = []
+        /// Bytes of the values of a topic that go together, at most.
+        var batchBytesMax: [String: Int] = [:]
         /// What records say of when they were written.
         var writtenAt: WallInstant?
         /// The first parked records that still exist, by partition.
@@ -112,6 +114,15 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         }
     }
 
+    /// Refuses those that are too large together, as a broker does with a batch.
+    func refused(_ records: [OutgoingRecord]) -> Set<String> {
+        let bounds = self.state.withLock { $0.batchBytesMax }
+        return Set(
+            bounds.filter { topic, max in
+                records.filter { $0.topic == topic }.reduce(0) { $0 + $1.value.readableBytes } > max
+            }.keys)
+    }
+
     func settle(_ positions: [(key: String, offset: Int)], isCommitted: Bool) {
         self.state.withLock { state in
             for position in positions {
@@ -125,7 +136,9 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
 
     func produce(_ records: [OutgoingRecord], handedOver: @Sendable () -> Void) async -> [RecordDelivery] {
         defer { handedOver() }
+        let refused = self.refused(records)
         return records.map { record in
+            if refused.contains(record.topic) { return .refused(.tooLarge, detail: "a batch too large") }
             let fault = self.takeFault {
                 switch $0 {
                 case .produceUnavailable, .produceFenced: true
@@ -245,7 +258,9 @@ final class FakeSession: TransactionSession {
 
     func produce(_ records: [OutgoingRecord]) async -> [RecordDelivery] {
         guard self.isCurrent() else { return records.map { _ in .fenced("fenced") } }
+        let refused = self.topics.refused(records)
         return records.map { record in
+            if refused.contains(record.topic) { return .refused(.tooLarge, detail: "a batch too large") }
             let fault = self.topics.takeFault {
                 switch $0 {
                 case .produceUnavailable, .produceFenced: true

@@ -374,6 +374,12 @@ import WireProtocol
         #expect(instants == instants.sorted())
         #expect(Set(instants).count == 12)
         #expect(!fixture.topics.committed("escapement.test.parked").isEmpty)
+        let attempts = fixture.topics.committed("team.away").map { record in
+            record.headers.first { $0.name == "ce_attempt" }?.value
+        }
+        // Who had to try it first has its second attempt afterwards; those behind did not try.
+        #expect(attempts.contains("2") && attempts.contains("1"))
+        #expect(attempts.first == "1" && attempts.last == "1")
     }
 
     @Test func `an outage of Kafka as a whole puts nothing aside`() async {

@@ -102,8 +102,19 @@ import Testing
             _ = try KafkaProducer(settings: settings, logger: self.logger, health: self.monitor(settings))
             Issue.record("the property was taken")
         } catch {
-            #expect("\(error)".contains("ssl.key.passwords"))
-            #expect(!"\(error)".contains("hunter2"))
+            #expect(error.detail == "there is no property ssl.key.passwords")
+        }
+    }
+
+    @Test func `a property that exists is told from one that does not, and its secret value is not repeated`() {
+        let settings = KafkaClientSettings(
+            properties: [.init("bootstrap.servers", "127.0.0.1:1")],
+            secrets: { [.init("compression.codec", "hunter2")] })
+        do throws(KafkaError) {
+            _ = try KafkaProducer(settings: settings, logger: self.logger, health: self.monitor(settings))
+            Issue.record("the property was taken")
+        } catch {
+            #expect(error.detail == "the value of compression.codec is not accepted")
         }
     }
 

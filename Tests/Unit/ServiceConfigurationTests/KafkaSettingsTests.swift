@@ -15,6 +15,13 @@ import TestSupport
         "KAFKA_SASL_USERNAME": "escapement", "KAFKA_SASL_PASSWORD": "hunter2",
     ]
 
+    private static let oauth = [
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+        "KAFKA_PROPERTY_SASL_OAUTHBEARER_CLIENT_ID": "escapement",
+        "KAFKA_PROPERTY_SASL_OAUTHBEARER_CLIENT_SECRET": "hunter2",
+        "KAFKA_PROPERTY_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": "https://issuer.example/token",
+    ]
+
     @Test func `plain text needs only the addresses`() throws {
         #expect(
             try self.properties([:]) == [
@@ -65,11 +72,21 @@ import TestSupport
         (["KAFKA_SASL_USERNAME": ""], "KAFKA_SASL_USERNAME"),
         (["KAFKA_SASL_PASSWORD": ""], "KAFKA_SASL_PASSWORD"),
         (["KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SASL_MECHANISM": ""], "KAFKA_SASL_USERNAME"),
-        (["KAFKA_SASL_MECHANISM": "OAUTHBEARER"], "KAFKA_PROPERTY_SASL_OAUTHBEARER_CLIENT_ID"),
+        (
+            ["KAFKA_SASL_MECHANISM": "OAUTHBEARER", "KAFKA_SASL_USERNAME": "", "KAFKA_SASL_PASSWORD": ""],
+            "KAFKA_PROPERTY_SASL_OAUTHBEARER_CLIENT_ID"
+        ),
+        (Self.oauth, "KAFKA_SASL_USERNAME"),
+        (["KAFKA_SASL_MECHANISM": "GSSAPI"], "KAFKA_SASL_USERNAME"),
+        (["KAFKA_SASL_MECHANISM": "GSSAPI", "KAFKA_SASL_USERNAME": ""], "KAFKA_SASL_PASSWORD"),
         (["KAFKA_SSL_CERT_FILE": "/etc/hostname"], "KAFKA_SSL_KEY_FILE"),
         (["KAFKA_SSL_KEY_FILE": "/etc/hostname"], "KAFKA_SSL_CERT_FILE"),
         (["KAFKA_SSL_CA_FILE": "/nowhere"], "KAFKA_SSL_CA_FILE"),
         (["KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SSL_CA_FILE": "/etc/hostname"], "KAFKA_SSL_CA_FILE"),
+        (
+            ["KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SSL_KEY_PASSWORD": "hunter2"], "KAFKA_SSL_KEY_PASSWORD"
+        ),
+        (["KAFKA_PROPERTY_LOG_QUEUE": "true"], "KAFKA_PROPERTY_LOG_QUEUE"),
         (["KAFKA_PROPERTY_TRANSACTIONAL_ID": "x"], "KAFKA_PROPERTY_TRANSACTIONAL_ID"),
         (["KAFKA_PROPERTY_ENABLE_IDEMPOTENCE": "false"], "KAFKA_PROPERTY_ENABLE_IDEMPOTENCE"),
         (["KAFKA_PROPERTY_SASL_PASSWORD": "hunter2"], "KAFKA_PROPERTY_SASL_PASSWORD"),
@@ -117,6 +134,38 @@ import TestSupport
             DispatcherConfiguration.self,
             Self.scram.merging(["KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM": "PLAIN"]) { $1 })
         #expect(loaded.warnings.map(\.name) == ["KAFKA_SECURITY_PROTOCOL"])
+    }
+
+    @Test func `a user and a password that the mechanism does not use are refused by name with the remedy`() {
+        let problems = self.fixtures.problems(DispatcherConfiguration.self, Self.scram.merging(Self.oauth) { $1 })
+        #expect(
+            problems.map(\.description) == [
+                "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD are set though KAFKA_SASL_MECHANISM is OAUTHBEARER, which "
+                    + "does not use them; unset them, or set KAFKA_SASL_MECHANISM to SCRAM-SHA-512, SCRAM-SHA-256 or "
+                    + "PLAIN"
+            ])
+    }
+
+    @Test func `a JAAS line for a mechanism that does not use it is one problem`() {
+        let problems = self.fixtures.problems(
+            DispatcherConfiguration.self,
+            [
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "GSSAPI",
+                Self.prefix + "saslJaasConfig": #"a.PlainLoginModule required username="u" password="hunter2";"#,
+            ])
+        #expect(problems.map(\.message) == ["is for PlainLoginModule, not for GSSAPI"])
+    }
+
+    @Test func `a key's password without a key is a warning, except with a key that is a property`() throws {
+        let changes = ["KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_KEY_PASSWORD": "hunter2"]
+        let loaded = try self.fixtures.load(DispatcherConfiguration.self, changes)
+        #expect(
+            loaded.warnings.map(\.description) == [
+                "KAFKA_SSL_KEY_PASSWORD is set though KAFKA_SSL_KEY_FILE is not: there is no key that it opens; "
+                    + "set KAFKA_SSL_KEY_FILE and KAFKA_SSL_CERT_FILE, or unset it"
+            ])
+        let withKey = changes.merging(["KAFKA_PROPERTY_SSL_KEY_PEM": "-----BEGIN X-----"]) { $1 }
+        #expect(try self.fixtures.load(DispatcherConfiguration.self, withKey).warnings.isEmpty)
     }
 
     @Test func `OAUTHBEARER takes its settings from properties`() throws {

@@ -1,0 +1,118 @@
+import NIOCore
+
+/// How many bytes of a topic's records go to Kafka at once, as far as refusals have shown.
+///
+/// Brokers judge batches, and a client makes one of records that it gets together: one record that is too large, or several
+/// that are too large together, has all of them refused. Only of a record that was refused alone is it known that Kafka
+/// never takes it.
+package struct BatchSizes: Sendable {
+    /// Topics remembered; beyond that the memory starts anew.
+    private static let topicsMax = 1000
+    /// What a record takes beside its key, headers and value, about.
+    private static let recordOverhead = 32
+
+    /// Topics that nothing is known of are not bounded.
+    private var bytesMax: [String: Int] = [:]
+
+    package init() {}
+
+    /// Takes over what another has learnt.
+    package mutating func merge(_ other: BatchSizes) {
+        self.bytesMax.merge(other.bytesMax, uniquingKeysWith: min)
+    }
+
+    /// The records in the groups in which they are to be sent, one after the other. A record that is larger than its topic's
+    /// bound is alone.
+    func groups(_ records: [OutgoingRecord]) -> [Range<Int>] {
+        if records.isEmpty { return [] }
+        if self.bytesMax.isEmpty { return [records.indices] }
+        var groups: [Range<Int>] = []
+        var start = 0
+        var bytes: [String: Int] = [:]
+        for (index, record) in records.enumerated() {
+            guard let max = self.bytesMax[record.topic] else { continue }
+            let size = Self.size(record)
+            if let before = bytes[record.topic], before + size > max {
+                groups.append(start..<index)
+                start = index
+                bytes = [:]
+            }
+            bytes[record.topic, default: 0] += size
+        }
+        groups.append(start..<records.count)
+        return groups
+    }
+
+    /// Which of the records that were sent together may have been refused for the sake of others; from now on fewer of
+    /// them go together.
+    mutating func undecided(_ records: [OutgoingRecord], _ deliveries: [RecordDelivery]) -> [Int] {
+        var refused: [String: [Int]] = [:]
+        for (index, delivery) in deliveries.enumerated() {
+            switch delivery {
+            case .refused(.tooLarge, _), .refused(.invalid, _): refused[records[index].topic, default: []].append(index)
+            case .delivered, .refused, .unavailable, .fenced: continue
+            }
+        }
+        var undecided: [Int] = []
+        for (topic, indices) in refused where indices.count > 1 {
+            if self.bytesMax.count >= Self.topicsMax { self.bytesMax = [:] }
+            // At least two of them are in different groups the next time.
+            self.bytesMax[topic] = indices.reduce(0) { $0 + Self.size(records[$1]) } / 2
+            undecided += indices
+        }
+        return undecided.sorted()
+    }
+
+    /// Sends the records in a transaction; `nil` when some were refused that may be taken when they are sent again, which
+    /// takes another transaction.
+    mutating func produce(
+        _ records: [OutgoingRecord], in session: any TransactionSession
+    ) async -> [RecordDelivery]? {
+        var deliveries: [RecordDelivery] = []
+        for group in self.groups(records) {
+            let part = group == records.indices ? records : Array(records[group])
+            let reports = await session.produce(part)
+            if !self.undecided(part, reports).isEmpty { return nil }
+            deliveries += reports
+        }
+        return deliveries
+    }
+
+    private static func size(_ record: OutgoingRecord) -> Int {
+        self.recordOverhead + (record.key?.utf8.count ?? 0) + record.headers.packed.count + record.value.readableBytes
+    }
+}
+
+/// Sends records without transactions until each is taken, or refused for its own sake.
+package struct DecidingProducer: Sendable {
+    private let send: @Sendable ([OutgoingRecord], @Sendable () -> Void) async -> [RecordDelivery]
+
+    package init(
+        _ send: @escaping @Sendable ([OutgoingRecord], @Sendable () -> Void) async -> [RecordDelivery]
+    ) { self.send = send }
+
+    /// One report for each record, in order. Records that were refused together come again behind those that were taken.
+    package func produce(
+        _ records: [OutgoingRecord], sizes: inout BatchSizes, handedOver: @Sendable () -> Void
+    ) async -> [RecordDelivery] {
+        if records.isEmpty { handedOver() }
+        var deliveries = Array(repeating: RecordDelivery.unavailable("not sent"), count: records.count)
+        var left = Array(records.indices)
+        var isFirst = true
+        while !left.isEmpty {
+            let sending = left.count == records.count ? records : left.map { records[$0] }
+            var undecided: [Int] = []
+            for group in sizes.groups(sending) {
+                let part = group == sending.indices ? sending : Array(sending[group])
+                // Later records come behind these once the last of them are handed over.
+                let isLast = group.upperBound == sending.count && isFirst
+                let reports = isLast ? await self.send(part, handedOver) : await self.send(part, {})
+                for (place, report) in zip(left[group], reports) { deliveries[place] = report }
+                undecided += sizes.undecided(part, reports).map { left[group.lowerBound + $0] }
+            }
+            isFirst = false
+            left = undecided
+        }
+        return deliveries
+    }
+}
