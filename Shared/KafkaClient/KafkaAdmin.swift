@@ -13,23 +13,29 @@ package final class KafkaAdmin: Sendable {
 
     let handle: KafkaHandle
     let worker: BlockingWorker
+    private let lookup: KafkaTopicLookup
     private let health: KafkaHealthMonitor
 
     /// - Throws: `KafkaError` when a property is refused.
     package init(settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor) throws(KafkaError) {
         self.health = health
         self.worker = try BlockingWorker()
-        self.handle = try KafkaHandle(
-            .producer, settings: settings.withDefaults(Self.defaults), logger: logger, health: health)
+        let settings = settings.withDefaults(Self.defaults)
+        self.lookup = KafkaTopicLookup(settings: settings, logger: logger, health: health)
+        self.handle = try KafkaHandle(.producer, settings: settings, logger: logger, health: health)
     }
 
     deinit {
         self.worker.requestStop()
+        self.lookup.requestClose()
         self.handle.requestClose()
     }
 
-    /// The brokers, and the topic when one is named and exists; it is not created by asking. Asked from a broker, so that an answer proves that
+    /// The brokers, and the topic when one is named and exists, or when its code says why nothing is known of it, as
+    /// `topicAuthorizationFailed`; it is not created by asking. Asked from a broker, so that an answer proves that
     /// connection, TLS and authentication are well; the health monitor learns of it either way.
+    ///
+    /// - Parameter timeout: for each question; a topic that is named may take two.
     package func metadata(topic: String? = nil, timeout: Duration) async throws(KafkaError) -> KafkaMetadata {
         let milliseconds = Self.milliseconds(timeout)
         return try await self.worker.run { () throws(KafkaError) in
@@ -60,23 +66,38 @@ package final class KafkaAdmin: Sendable {
     /// Ends the thread and frees the instance, after the calls that wait.
     package func close() async {
         await self.worker.stop()
+        await self.lookup.close()
         await self.handle.close()
     }
 
     private func readMetadata(topic: String?, _ milliseconds: Int32) throws(KafkaError) -> KafkaMetadata {
+        var metadata = try self.askBroker(allTopics: topic != nil, milliseconds)
+        metadata.topics.removeAll { $0.name != topic }
+        guard let topic, metadata.topics.isEmpty else { return metadata }
+        // A topic that the user may not describe is left out of an answer about all of them.
+        do throws(KafkaError) {
+            if let found = try self.lookup.topic(topic, milliseconds), found.code != .unknownTopicOrPartition {
+                metadata.topics = [found]
+            }
+        } catch {
+            self.health.failed(error.code, error.detail)
+            throw error
+        }
+        return metadata
+    }
+
+    private func askBroker(allTopics: Bool, _ milliseconds: Int32) throws(KafkaError) -> KafkaMetadata {
         var answer: UnsafePointer<rd_kafka_metadata>?
-        // All topics: asking for one by name makes a broker create it, with whatever partitions are its default.
+        // All topics: this instance asking for one by name makes a broker create it, with its default partitions.
         let code = KafkaErrorCode(
-            rd_kafka_metadata(self.handle.pointer, topic == nil ? 0 : 1, nil, &answer, milliseconds))
+            rd_kafka_metadata(self.handle.pointer, allTopics ? 1 : 0, nil, &answer, milliseconds))
         guard code == .none, let answer else {
             self.health.failed(code, code.text)
             throw KafkaError(code)
         }
         defer { rd_kafka_metadata_destroy(answer) }
         self.health.succeeded(isAllowed: false)
-        var metadata = KafkaMetadata(copying: answer.pointee)
-        metadata.topics.removeAll { $0.name != topic }
-        return metadata
+        return KafkaMetadata(copying: answer.pointee)
     }
 
     private func create(_ topic: KafkaNewTopic, _ milliseconds: Int32) throws(KafkaError) -> Bool {

@@ -130,7 +130,11 @@ package struct KafkaInspection: Sendable {
         let name = "topic \(topic.name) (\(topic.purpose))"
         guard let found, found.code == .none, found.partitionCount > 0 else {
             if found?.code.isAuthorization == true {
-                return [Finding(.problem, "\(name): this user may not describe it")]
+                return [
+                    Finding(
+                        topic.isOptional ? .warning : .problem,
+                        "\(name): this user may not describe it; allow Describe and Write")
+                ]
             }
             return creates
                 ? [await self.create(topic, replicaCount, name)]
@@ -146,7 +150,7 @@ package struct KafkaInspection: Sendable {
         } catch {
             return [Finding(.warning, "\(name): its settings cannot be read: \(error)")]
         }
-        return Self.judge(topic, found, settings: settings, name: name)
+        return Self.judge(topic, found, replicaCount: replicaCount, settings: settings, name: name)
     }
 
     private func create(_ topic: ClusterTopics.Topic, _ replicaCount: Int, _ name: String) async -> Finding {
@@ -162,8 +166,11 @@ package struct KafkaInspection: Sendable {
     }
 
     /// What a topic's state and settings mean for us.
+    ///
+    /// - Parameter replicaCount: copies that each partition ought to have.
     package static func judge(
-        _ topic: ClusterTopics.Topic, _ found: KafkaMetadata.Topic, settings: [String: String], name: String
+        _ topic: ClusterTopics.Topic, _ found: KafkaMetadata.Topic, replicaCount: Int, settings: [String: String],
+        name: String
     ) -> [Finding] {
         var findings: [Finding] = []
         if topic.isExact, found.partitionCount != topic.partitionCount {
@@ -177,7 +184,14 @@ package struct KafkaInspection: Sendable {
         if found.leaderlessCount > 0 {
             findings.append(Finding(.problem, "\(name): \(found.leaderlessCount) partitions have no leader"))
         }
-        if let wanted = topic.settings.first(where: { $0.name == "min.insync.replicas" })?.value,
+        if found.replicaCount < replicaCount {
+            // The advice to raise min.insync.replicas is left out: followed first, it would stop the topic.
+            findings.append(
+                Finding(
+                    .warning,
+                    "\(name) has \(found.replicaCount) copies where \(replicaCount) are possible: "
+                        + "add replicas (kafka-reassign-partitions) before raising min.insync.replicas"))
+        } else if let wanted = topic.settings.first(where: { $0.name == "min.insync.replicas" })?.value,
             let inSync = settings["min.insync.replicas"], let least = Int(wanted), (Int(inSync) ?? 0) < least
         {
             findings.append(

@@ -88,7 +88,9 @@ package struct KafkaKeeper: Service {
             let found = try await admin.metadata(topic: topic.name, timeout: Self.requestMax).topics.first
             switch found?.code {
             case .topicAuthorizationFailed:
-                return "the Kafka user may not use the topic \(topic.name)"
+                let problem = "the Kafka user may not use the topic \(topic.name)"
+                if !topic.isOptional { return problem }
+                self.warnOfMissing(problem)
             case KafkaErrorCode.none where found?.partitionCount ?? 0 > 0:
                 if topic.isExact, found?.partitionCount != topic.partitionCount {
                     return "the topic \(topic.name) has \(found?.partitionCount ?? 0) partitions, "
@@ -100,11 +102,15 @@ package struct KafkaKeeper: Service {
                     continue
                 }
                 if !topic.isOptional { return problem }
-                self.logger.warning(
-                    "an optional topic is missing", event: "topic_missing", [LogKey.reason: .string(problem)])
+                self.warnOfMissing(problem)
             }
         }
         return news.isEmpty ? nil : "created a moment ago: \(news.joined(separator: ", "))"
+    }
+
+    private func warnOfMissing(_ problem: String) {
+        self.logger.warning(
+            "an optional topic is missing", event: "topic_missing", [LogKey.reason: .string(problem)])
     }
 
     private func create(

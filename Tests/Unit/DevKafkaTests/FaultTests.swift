@@ -50,6 +50,22 @@ import Testing
         }
     }
 
+    @Test func `a topic that may not be described is left out of all topics and refused by name`() async throws {
+        try await RawClient.with { client async throws in
+            try await client.cluster.createTopic("other")
+            try await client.cluster.order(
+                Fault(.error(.topicAuthorizationFailed), api: .metadata, topic: "other", count: 2))
+            let found = RawClient.Described(name: "t", code: 0)
+            #expect(try client.describe(nil) == [found])
+            #expect(
+                try client.describe(["t", "other"])
+                    == [found, RawClient.Described(name: "other", code: .code(.topicAuthorizationFailed))])
+            #expect(try client.describe(nil).map(\.name) == ["other", "t"])
+            try await client.cluster.order(Fault(.error(.unknownTopicOrPartition), api: .metadata, topic: "other"))
+            #expect(try client.describe(nil).map(\.code) == [.code(.unknownTopicOrPartition), 0])
+        }
+    }
+
     @Test func `a delayed request is applied though its client is gone`() async throws {
         try await RawClient.with { client async throws in
             try await client.cluster.order(Fault(.delay(milliseconds: 50), api: .produce))

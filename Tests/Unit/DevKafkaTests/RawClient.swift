@@ -84,6 +84,43 @@ struct RawClient {
         return body
     }
 
+    struct Described: Equatable {
+        var name: String
+        var code: Int16
+    }
+
+    /// Metadata, version 4, of these topics or of all.
+    func describe(_ topics: [String]?) throws -> [Described] {
+        var body = ByteBuffer()
+        body.writeInteger(Int32(topics?.count ?? -1))
+        for topic in topics ?? [] { body.string(topic) }
+        body.writeInteger(Int8(0))
+        var answer = try self.connection.call(3, 4, body)
+        func count() -> Int32 { answer.readInteger() ?? 0 }
+        answer.moveReaderIndex(forwardBy: 4)
+        for _ in 0..<count() {
+            answer.moveReaderIndex(forwardBy: 4)
+            _ = answer.takeString()
+            answer.moveReaderIndex(forwardBy: 4)
+            _ = answer.takeString()
+        }
+        _ = answer.takeString()
+        answer.moveReaderIndex(forwardBy: 4)
+        return (0..<count()).map { _ in
+            let code = answer.readInteger(as: Int16.self) ?? -99
+            let described = Described(name: answer.takeString() ?? "", code: code)
+            answer.moveReaderIndex(forwardBy: 1)
+            for _ in 0..<count() {
+                answer.moveReaderIndex(forwardBy: 10)
+                for _ in ["replicas", "in sync"] {
+                    let brokers = count()
+                    answer.moveReaderIndex(forwardBy: 4 * Int(brokers))
+                }
+            }
+            return described
+        }
+    }
+
     struct Producer: Equatable {
         var code: Int16
         var id: Int64

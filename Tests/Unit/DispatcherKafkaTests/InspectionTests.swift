@@ -93,8 +93,39 @@ import Testing
             let journal = try #require(fixture.topics.all.first)
             let admin = try fixture.connection.makeAdmin()
             let found = try #require(try await admin.metadata(topic: journal.name, timeout: .seconds(5)).topics.first)
-            let findings = KafkaInspection.judge(journal, found, settings: settings, name: "the journal")
+            let findings = KafkaInspection.judge(
+                journal, found, replicaCount: 1, settings: settings, name: "the journal")
             #expect(findings.map(\.level) == [level], "\(findings.map(\.text))")
+            await admin.close()
+        }
+    }
+
+    @Test(arguments: [
+        (copies: 1, possible: 1, inSync: "1", texts: ["1 copies"]), (3, 3, "2", ["3 copies"]),
+        (1, 3, "1", ["has 1 copies where 3 are possible: add replicas (kafka-reassign-partitions) before raising"]),
+        (2, 3, "1", ["has 2 copies where 3 are possible"]), (1, 2, "1", ["has 1 copies where 2 are possible"]),
+        (2, 3, "2", ["has 2 copies where 3 are possible", "one lost broker stops it"]),
+        // A broker is away: its copies count.
+        (3, 2, "2", ["3 copies"]), (3, 3, "1", ["set 2"]),
+    ])
+    func `a topic with fewer copies than there could be is told to get them first`(
+        copies: Int, possible: Int, inSync: String, texts: [String]
+    ) async throws {
+        try await KafkaFixture.with { fixture in
+            let topics = ClusterTopics(
+                cluster: KafkaFixture.cluster, laneCount: 2, defaultTopic: "escapement.fires",
+                deadLetterTopic: "escapement.deadletters", replicaCount: possible)
+            let journal = try #require(topics.all.first)
+            let admin = try fixture.connection.makeAdmin()
+            var found = try #require(try await admin.metadata(topic: journal.name, timeout: .seconds(5)).topics.first)
+            found.replicaCount = copies
+            let findings = KafkaInspection.judge(
+                journal, found, replicaCount: possible, settings: ["min.insync.replicas": inSync], name: "the journal")
+            #expect(findings.count == texts.count, "\(findings.map(\.text))")
+            for (finding, text) in zip(findings, texts) {
+                #expect(finding.text.contains(text))
+                #expect(finding.level == (finding.text.contains("partitions, ") ? .ok : .warning))
+            }
             await admin.close()
         }
     }
@@ -106,7 +137,7 @@ import Testing
             let admin = try fixture.connection.makeAdmin()
             let found = try #require(try await admin.metadata(topic: parked.name, timeout: .seconds(5)).topics.first)
             let findings = KafkaInspection.judge(
-                parked, found, settings: ["retention.ms": "86400000"], name: parked.name)
+                parked, found, replicaCount: 1, settings: ["retention.ms": "86400000"], name: parked.name)
             #expect(findings.map(\.level) == [.problem], "\(findings.map(\.text))")
             await admin.close()
         }

@@ -8,8 +8,11 @@ extension BrokerCore {
         // In version 0 an empty list means all, later only a missing one.
         let isAll = names.map { request.version == 0 && $0.isEmpty } ?? true
         let wanted = isAll ? self.topics.keys.sorted() : names ?? []
-        let found = wanted.map { name -> (String, ErrorCode, Topic?) in
-            if let code = request.injected?.take(for: name) { return (name, code, nil) }
+        let found = wanted.compactMap { name -> (String, ErrorCode, Topic?)? in
+            if let code = request.injected?.take(for: name) {
+                // As in Kafka: an answer about all topics leaves out those that the user may not describe.
+                return isAll && code == .topicAuthorizationFailed ? nil : (name, code, nil)
+            }
             if let topic = self.topics[name] { return (name, .none, topic) }
             guard Topic.isValidName(name) else { return (name, .invalidTopicException, nil) }
             guard mayCreate, self.configuration.autoCreatesTopics else { return (name, .unknownTopicOrPartition, nil) }
