@@ -11,12 +11,19 @@ package struct BatchSizes: Sendable {
     /// What a record takes beside its key, headers and value, about.
     private static let recordOverhead = 32
 
+    /// Refusals in one publish until all that is refused counts as refused for its own sake: the others shall not wait for
+    /// ever.
+    private static let refusalsMax = 40
+
     /// Topics that nothing is known of are not bounded.
     private var bytesMax: [String: Int] = [:]
+    /// The smallest records of topics that were refused alone: in this publish, as an operator may allow more at any time.
+    private var tooLarge: [String: Int] = [:]
+    private var refusals = 0
 
     package init() {}
 
-    /// Takes over what another has learnt.
+    /// Takes over what another has learnt for good.
     package mutating func merge(_ other: BatchSizes) {
         self.bytesMax.merge(other.bytesMax, uniquingKeysWith: min)
     }
@@ -49,12 +56,21 @@ package struct BatchSizes: Sendable {
         var refused: [String: [Int]] = [:]
         for (index, delivery) in deliveries.enumerated() {
             switch delivery {
-            case .refused(.tooLarge, _), .refused(.invalid, _): refused[records[index].topic, default: []].append(index)
+            case .refused(.tooLarge, _), .refused(.invalid, _):
+                refused[records[index].topic, default: []].append(index)
             case .delivered, .refused, .unavailable, .fenced: continue
             }
         }
+        if refused.isEmpty { return [] }
+        self.refusals += 1
         var undecided: [Int] = []
-        for (topic, indices) in refused where indices.count > 1 {
+        for (topic, indices) in refused {
+            guard indices.count > 1, self.refusals < Self.refusalsMax else {
+                for index in indices where deliveries[index].isTooLarge {
+                    self.tooLarge[topic] = min(self.tooLarge[topic] ?? .max, Self.size(records[index]))
+                }
+                continue
+            }
             if self.bytesMax.count >= Self.topicsMax { self.bytesMax = [:] }
             // At least two of them are in different groups the next time.
             self.bytesMax[topic] = indices.reduce(0) { $0 + Self.size(records[$1]) } / 2
@@ -63,24 +79,37 @@ package struct BatchSizes: Sendable {
         return undecided.sorted()
     }
 
+    /// The refusal of a record that is as large as one that was refused alone in this publish: many such ones would take
+    /// an attempt each.
+    func refusal(_ record: OutgoingRecord) -> RecordDelivery? {
+        guard let bytes = self.tooLarge[record.topic], Self.size(record) >= bytes else { return nil }
+        return .refused(.tooLarge, detail: "as large as a record that the topic did not take")
+    }
+
     /// Sends the records in a transaction; `nil` when some were refused that may be taken when they are sent again, which
     /// takes another transaction.
     mutating func produce(
         _ records: [OutgoingRecord], in session: any TransactionSession
     ) async -> [RecordDelivery]? {
-        var deliveries: [RecordDelivery] = []
-        for group in self.groups(records) {
-            let part = group == records.indices ? records : Array(records[group])
+        var deliveries = records.map { self.refusal($0) }
+        let open = records.indices.filter { deliveries[$0] == nil }
+        let sending = open.count == records.count ? records : open.map { records[$0] }
+        for group in self.groups(sending) {
+            let part = group == sending.indices ? sending : Array(sending[group])
             let reports = await session.produce(part)
             if !self.undecided(part, reports).isEmpty { return nil }
-            deliveries += reports
+            for (index, report) in zip(open[group], reports) { deliveries[index] = report }
         }
-        return deliveries
+        return deliveries.compactMap { $0 }
     }
 
     private static func size(_ record: OutgoingRecord) -> Int {
         self.recordOverhead + (record.key?.utf8.count ?? 0) + record.headers.packed.count + record.value.readableBytes
     }
+}
+
+extension RecordDelivery {
+    fileprivate var isTooLarge: Bool { if case .refused(.tooLarge, _) = self { true } else { false } }
 }
 
 /// Sends records without transactions until each is taken, or refused for its own sake.
@@ -100,6 +129,11 @@ package struct DecidingProducer: Sendable {
         var left = Array(records.indices)
         var isFirst = true
         while !left.isEmpty {
+            left.removeAll { index in
+                guard let refusal = sizes.refusal(records[index]) else { return false }
+                deliveries[index] = refusal
+                return true
+            }
             let sending = left.count == records.count ? records : left.map { records[$0] }
             var undecided: [Int] = []
             for group in sizes.groups(sending) {

@@ -106,8 +106,7 @@ import WireProtocol
 
     @Test func `without a leader the status says so`() async throws {
         try await Harness.run { harness in
-            let only = harness.coordinator(1)
-            only.reachability.set(false)
+            let only = harness.coordinator(1, isReachable: false)
             await harness.pass(.seconds(1))
             let status = String(decoding: try await only.coordinator.status(), as: UTF8.self)
             #expect(status.contains(#""leader":null"#))
@@ -117,8 +116,7 @@ import WireProtocol
 
     @Test func `a database that comes late is waited for`() async throws {
         try await Harness.run { harness in
-            let only = harness.coordinator(1)
-            only.reachability.set(false)
+            let only = harness.coordinator(1, isReachable: false)
             await harness.pass(.seconds(20))
             #expect(!only.observability.health.readiness.isOK)
             only.reachability.set(true)
@@ -129,8 +127,7 @@ import WireProtocol
 
     @Test func `a coordinator that stops before the database came just ends`() async throws {
         try await Harness.run { harness in
-            let only = harness.coordinator(1)
-            only.reachability.set(false)
+            let only = harness.coordinator(1, isReachable: false)
             await harness.pass(.seconds(1))
             await only.stop()
             #expect(await only.task.value == nil)

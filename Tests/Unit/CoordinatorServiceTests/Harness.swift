@@ -84,12 +84,15 @@ final class Harness: Sendable {
     /// Starts a coordinator.
     @discardableResult
     func coordinator(
-        _ number: Int, shardCount: Int = Harness.shardCount, _ change: (inout CoordinatorSettings) -> Void = { _ in }
+        _ number: Int, shardCount: Int = Harness.shardCount, isReachable: Bool = true,
+        _ change: (inout CoordinatorSettings) -> Void = { _ in }
     ) -> Running {
         let node = NodeID("coordinator-\(number)")
         let address = PeerAddress(host: node.name, port: 7400)
         let identity = PeerIdentity(cluster: Self.cluster, role: .coordinator, node: node)
         let reachability = Reachability(clocks: self.clocks)
+        // Before it runs: it may be quick.
+        if !isReachable { reachability.set(false) }
         let store = InMemoryStore(sharing: self.store, conditions: reachability)
         let observability = Observability(
             identity: ProcessIdentity(role: "coordinator", instance: node.name, cluster: Self.cluster), level: .debug,

@@ -75,6 +75,22 @@ import Testing
     }
 
     @Test(arguments: [true, false])
+    func `many that are too large themselves do not take an attempt each`(isTransactional: Bool) async throws {
+        self.topics.state.withLock { $0.batchBytesMax = ["small": 2000] }
+        let producer = self.producer(isTransactional: isTransactional)
+        try await producer.begin(confirm: { _ in .stands })
+        let records = (0..<200).map { self.record($0 % 2 == 0 ? 3000 : 500) }
+        let (fates, _) = try await self.publish(records, producer)
+        #expect(fates.indices.filter { self.isTooLarge(fates[$0]) } == fates.indices.filter { $0 % 2 == 0 })
+        #expect(self.topics.sessionCount < 20)
+        #expect(self.topics.committed("small").count == 100)
+        // The next publish asks again: more may be allowed meanwhile.
+        self.topics.state.withLock { $0.batchBytesMax = [:] }
+        let (later, _) = try await self.publish(records, producer)
+        #expect(!later.contains { self.isTooLarge($0) })
+    }
+
+    @Test(arguments: [true, false])
     func `fires that are too large together go in parts, and later ones at once so`(isTransactional: Bool) async throws
     {
         self.topics.state.withLock { $0.batchBytesMax = ["small": 2000] }
