@@ -11,15 +11,15 @@ package struct BatchSizes: Sendable {
     /// What a record takes beside its key, headers and value, about.
     private static let recordOverhead = 32
 
-    /// Refusals in one publish until all that is refused counts as refused for its own sake: the others shall not wait for
-    /// ever.
-    private static let refusalsMax = 40
+    /// Transactions that one publish repeats until all that is refused counts as refused for its own sake: the lane shall
+    /// not stand for ever.
+    private static let repetitionsMax = 40
 
     /// Topics that nothing is known of are not bounded.
     private var bytesMax: [String: Int] = [:]
     /// The smallest records of topics that were refused alone: in this publish, as an operator may allow more at any time.
     private var tooLarge: [String: Int] = [:]
-    private var refusals = 0
+    private var repetitions = 0
 
     package init() {}
 
@@ -61,11 +61,9 @@ package struct BatchSizes: Sendable {
             case .delivered, .refused, .unavailable, .fenced: continue
             }
         }
-        if refused.isEmpty { return [] }
-        self.refusals += 1
         var undecided: [Int] = []
         for (topic, indices) in refused {
-            guard indices.count > 1, self.refusals < Self.refusalsMax else {
+            guard indices.count > 1, self.repetitions < Self.repetitionsMax else {
                 for index in indices where deliveries[index].isTooLarge {
                     self.tooLarge[topic] = min(self.tooLarge[topic] ?? .max, Self.size(records[index]))
                 }
@@ -97,7 +95,10 @@ package struct BatchSizes: Sendable {
         for group in self.groups(sending) {
             let part = group == sending.indices ? sending : Array(sending[group])
             let reports = await session.produce(part)
-            if !self.undecided(part, reports).isEmpty { return nil }
+            if !self.undecided(part, reports).isEmpty {
+                self.repetitions += 1
+                return nil
+            }
             for (index, report) in zip(open[group], reports) { deliveries[index] = report }
         }
         return deliveries.compactMap { $0 }
