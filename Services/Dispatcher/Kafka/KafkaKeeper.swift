@@ -90,7 +90,7 @@ package struct KafkaKeeper: Service {
             case .topicAuthorizationFailed:
                 let problem = "the Kafka user may not use the topic \(topic.name)"
                 if !topic.isOptional { return problem }
-                self.warnOfMissing(problem)
+                self.warnOfOptional(problem)
             case KafkaErrorCode.none where found?.partitionCount ?? 0 > 0:
                 if topic.isExact, found?.partitionCount != topic.partitionCount {
                     return "the topic \(topic.name) has \(found?.partitionCount ?? 0) partitions, "
@@ -102,15 +102,15 @@ package struct KafkaKeeper: Service {
                     continue
                 }
                 if !topic.isOptional { return problem }
-                self.warnOfMissing(problem)
+                self.warnOfOptional(problem)
             }
         }
         return news.isEmpty ? nil : "created a moment ago: \(news.joined(separator: ", "))"
     }
 
-    private func warnOfMissing(_ problem: String) {
+    private func warnOfOptional(_ problem: String) {
         self.logger.warning(
-            "an optional topic is missing", event: "topic_missing", [LogKey.reason: .string(problem)])
+            "an optional topic cannot be used", event: "topic_missing", [LogKey.reason: .string(problem)])
     }
 
     private func create(

@@ -63,12 +63,13 @@ package struct BatchSizes: Sendable {
         }
         var undecided: [Int] = []
         for (topic, indices) in refused {
-            guard indices.count > 1, self.repetitions < Self.repetitionsMax else {
-                for index in indices where deliveries[index].isTooLarge {
+            guard indices.count > 1 else {
+                if let index = indices.first, case .refused(.tooLarge, _) = deliveries[index] {
                     self.tooLarge[topic] = min(self.tooLarge[topic] ?? .max, Self.size(records[index]))
                 }
                 continue
             }
+            if self.repetitions == Self.repetitionsMax { continue }
             if self.bytesMax.count >= Self.topicsMax { self.bytesMax = [:] }
             // At least two of them are in different groups the next time.
             self.bytesMax[topic] = indices.reduce(0) { $0 + Self.size(records[$1]) } / 2
@@ -89,28 +90,31 @@ package struct BatchSizes: Sendable {
     mutating func produce(
         _ records: [OutgoingRecord], in session: any TransactionSession
     ) async -> [RecordDelivery]? {
+        if self.bytesMax.isEmpty, self.tooLarge.isEmpty {
+            let reports = records.isEmpty ? [] : await session.produce(records)
+            return self.mustRepeat(records, reports) ? nil : reports
+        }
         var deliveries = records.map { self.refusal($0) }
         let open = records.indices.filter { deliveries[$0] == nil }
         let sending = open.count == records.count ? records : open.map { records[$0] }
         for group in self.groups(sending) {
             let part = group == sending.indices ? sending : Array(sending[group])
             let reports = await session.produce(part)
-            if !self.undecided(part, reports).isEmpty {
-                self.repetitions += 1
-                return nil
-            }
+            if self.mustRepeat(part, reports) { return nil }
             for (index, report) in zip(open[group], reports) { deliveries[index] = report }
         }
         return deliveries.compactMap { $0 }
     }
 
+    private mutating func mustRepeat(_ records: [OutgoingRecord], _ reports: [RecordDelivery]) -> Bool {
+        if self.undecided(records, reports).isEmpty { return false }
+        self.repetitions += 1
+        return true
+    }
+
     private static func size(_ record: OutgoingRecord) -> Int {
         self.recordOverhead + (record.key?.utf8.count ?? 0) + record.headers.packed.count + record.value.readableBytes
     }
-}
-
-extension RecordDelivery {
-    fileprivate var isTooLarge: Bool { if case .refused(.tooLarge, _) = self { true } else { false } }
 }
 
 /// Sends records without transactions until each is taken, or refused for its own sake.
@@ -125,10 +129,16 @@ package struct DecidingProducer: Sendable {
     package func produce(
         _ records: [OutgoingRecord], sizes: inout BatchSizes, handedOver: @Sendable () -> Void
     ) async -> [RecordDelivery] {
-        if records.isEmpty { handedOver() }
-        var deliveries = Array(repeating: RecordDelivery.unavailable("not sent"), count: records.count)
-        var left = Array(records.indices)
-        var isFirst = true
+        var deliveries: [RecordDelivery]
+        var left: [Int]
+        var isFirst = sizes.groups(records).count > 1
+        if isFirst {
+            deliveries = Array(repeating: .unavailable("not sent"), count: records.count)
+            left = Array(records.indices)
+        } else {
+            deliveries = await self.send(records, handedOver)
+            left = sizes.undecided(records, deliveries)
+        }
         while !left.isEmpty {
             left.removeAll { index in
                 guard let refusal = sizes.refusal(records[index]) else { return false }
