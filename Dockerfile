@@ -61,6 +61,7 @@ ENTRYPOINT ["escapement-ticker"]
 FROM runtime AS dispatcher
 RUN apt-get update \
     && apt-get install -y --no-install-recommends librdkafka1 libsasl2-modules \
+        libsasl2-modules-gssapi-mit krb5-user \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement-dispatcher /usr/local/bin/
 USER 65532:65532
@@ -72,6 +73,7 @@ ENTRYPOINT ["escapement-dispatcher"]
 FROM runtime AS cli
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libpq5 librdkafka1 libsasl2-modules \
+        libsasl2-modules-gssapi-mit krb5-user \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement /usr/local/bin/
 USER 65532:65532

@@ -297,7 +297,7 @@ let testTargets: [Target] = [
         "DispatcherKafkaTests", "Tests/Unit/DispatcherKafkaTests",
         [
             "DispatcherKafka", "DispatcherService", "DispatcherDomain", "DevKafka", "KafkaClient", "TLS",
-            "ServiceConfiguration", "Observability", nioCore, logging,
+            "HTTPClient", "HTTPServer", "ServiceConfiguration", "Observability", hummingbird, nioCore, logging,
         ]),
     tests(
         "ConformanceTests", "Tests/Conformance", ["Scheduling", "JSON", "Store", "PostgresStore", "PostgresSupport"],

@@ -93,6 +93,8 @@ DISPATCHER = [
     ("Refusals to tickers", "ops", [(rate("escapement_fire_refusals_total", "code"), "{{code}}")], "wide"),
     ("Producers replaced", "ops", [(rate("escapement_producers_recycled_total", "instance"), "{{instance}}")], "wide"),
     ("Dead letters", "ops", [(rate("escapement_dead_letters_total", "reason"), "{{reason}}")], "wide"),
+    ("OpenWhisk triggers without an active rule", "ops",
+     [(rate("escapement_http_no_rule_total", "instance"), "{{instance}}")], "wide"),
     ("Activation records written", "ops",
      [(rate("escapement_activation_writes_total", "outcome"), "{{outcome}}")], "wide"),
     ("Activation records waiting", "none", [("sum(escapement_activation_pending)", "records")], "wide"),

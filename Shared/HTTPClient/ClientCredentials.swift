@@ -48,18 +48,22 @@ package struct ClientCredentials: Sendable {
         do {
             document = try JSONParser.parse(answer.body)
         } catch {
-            throw ClientCredentialsError(reason: "status \(answer.status), and the answer is no JSON")
+            throw self.refusal("status \(answer.status), and the answer is no JSON")
         }
         guard answer.isSuccess, let value = document["access_token"]?.stringValue, !value.isEmpty else {
             let code = document["error"]?.stringValue ?? "no access_token"
             let detail = document["error_description"]?.stringValue.map { ": \($0)" } ?? ""
-            throw ClientCredentialsError(reason: "status \(answer.status), \(code)\(detail)")
+            throw self.refusal("status \(answer.status), \(code)\(detail)")
         }
         if let type = document["token_type"]?.stringValue, type.lowercased() != "bearer" {
-            throw ClientCredentialsError(reason: "the token is of type \(type), not Bearer")
+            throw self.refusal("the token is of type \(type), not Bearer")
         }
         let life = document["expires_in"]?.doubleValue.map { Duration.seconds(max(1, $0)) } ?? Self.lifeDefault
         return Token(value: value, subject: Self.subject(of: value), expiresAt: asked.advanced(by: life))
+    }
+
+    private func refusal(_ reason: String) -> ClientCredentialsError {
+        ClientCredentialsError(reason: "\(HTTPClientError.withoutSecrets(self.endpoint)): \(reason)")
     }
 
     /// Form encoding, as the grant wants it also within Basic (RFC 6749, section 2.3.1).

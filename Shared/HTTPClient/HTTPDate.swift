@@ -1,6 +1,7 @@
 import EscapementModel
 
-/// The one form of date that RFC 9110, 5.6.7 lets servers send: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The dates of RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, which servers have to send, and the two obsolete
+/// forms that clients have to read all the same, `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
 enum HTTPDate {
     private static let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -8,11 +9,18 @@ enum HTTPDate {
 
     /// Unix time, or `nil` for anything else.
     static func milliseconds(_ text: String) -> Int64? {
-        let parts = text.split(separator: " ")
-        guard parts.count == 6, parts[5] == "GMT", let month = Self.months.firstIndex(of: String(parts[2])),
-            parts[1].utf8.count == 2
-        else { return nil }
-        let number = month + 1 < 10 ? "0\(month + 1)" : "\(month + 1)"
-        return WallInstant(text: "\(parts[3])-\(number)-\(parts[1])T\(parts[4])Z")?.milliseconds
+        let parts = text.split { $0 == " " || $0 == "-" }
+        let (day, month, year, time): (Substring, Substring, Substring, Substring)
+        switch parts.count {
+        case 6 where parts[5] == "GMT": (day, month, year, time) = (parts[1], parts[2], parts[3], parts[4])
+        case 5: (day, month, year, time) = (parts[2], parts[1], parts[4], parts[3])
+        default: return nil
+        }
+        guard let index = self.months.firstIndex(of: String(month)) else { return nil }
+        func two(_ digits: String) -> String { digits.utf8.count < 2 ? "0\(digits)" : digits }
+        // Two digits as POSIX reads them. The RFC's own rule needs a clock, and says the same of dates near to ours.
+        let century = year.utf8.count > 2 ? "" : year < "70" ? "20" : "19"
+        let date = "\(century)\(year)-\(two(String(index + 1)))-\(two(String(day)))"
+        return WallInstant(text: "\(date)T\(time)Z")?.milliseconds
     }
 }

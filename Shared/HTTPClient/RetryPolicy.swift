@@ -1,4 +1,4 @@
-import EscapementModel
+package import EscapementModel
 
 /// How often and how long to try again: full jitter, bounded attempts, the server's own wish honoured.
 ///
@@ -80,14 +80,16 @@ package struct RetryPolicy: Equatable, Sendable {
         return (wish ?? .zero) + jitter
     }
 
-    /// `Retry-After`, for whole seconds or a date. A date counts from the answer's own `Date`, so no clock of ours
-    /// matters.
-    package static func retryAfter(_ response: HTTPResponse) -> Duration? {
+    /// `Retry-After`, for whole seconds or a date; one that is over asks for no wait, and what cannot be read is
+    /// ignored. A date counts from the answer's own `Date`, so no clock of ours matters where there is one.
+    ///
+    /// - Parameter receivedAt: when the answer came: a date counts from it where the answer has no `Date`; without
+    ///   either it is ignored.
+    package static func retryAfter(_ response: HTTPResponse, receivedAt: WallInstant? = nil) -> Duration? {
         guard let text = response.headers["Retry-After"] else { return nil }
         if let seconds = Int64(text), seconds >= 0 { return .seconds(min(seconds, 1 << 31)) }
-        guard let then = HTTPDate.milliseconds(text), let sent = response.headers["Date"],
-            let now = HTTPDate.milliseconds(sent)
-        else { return nil }
+        let sent = response.headers["Date"].flatMap { HTTPDate.milliseconds($0) }
+        guard let then = HTTPDate.milliseconds(text), let now = sent ?? receivedAt?.milliseconds else { return nil }
         return .milliseconds(max(0, then - now))
     }
 }

@@ -43,6 +43,8 @@ enum BlockingThread {
 
 /// One thread that does blocking jobs in order. At most `jobsMax` wait.
 ///
+/// The thread starts with the first job, so that a client that cannot be made leaves none behind.
+///
 /// Sendable because everything mutable is read and written under `mutex` only.
 final class BlockingWorker: @unchecked Sendable {
     static let jobsMax = 64
@@ -50,14 +52,12 @@ final class BlockingWorker: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var jobs: [@Sendable () -> Void] = []
+    private var isStarted = false
     private var isStopping = false
 
-    init() throws(KafkaError) {
+    init() {
         pthread_mutex_init(self.mutex, nil)
         pthread_cond_init(self.condition, nil)
-        guard BlockingThread.start({ self.turn() }) else {
-            throw KafkaError(.fatal, detail: "the system gives no thread")
-        }
     }
 
     deinit {
@@ -69,7 +69,8 @@ final class BlockingWorker: @unchecked Sendable {
 
     /// Does `job` on the thread and returns its result.
     ///
-    /// - Throws: what the job throws; `destroyed` after `stop`, `queueFull` when too many wait.
+    /// - Throws: what the job throws; `destroyed` after `stop`, `queueFull` when too many wait, `fatal` when the system
+    ///   gives no thread.
     func run<Value: Sendable>(_ job: @escaping @Sendable () throws(KafkaError) -> Value) async throws(KafkaError)
         -> Value
     {
@@ -90,12 +91,12 @@ final class BlockingWorker: @unchecked Sendable {
     func stop() async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             pthread_mutex_lock(self.mutex)
-            let wasStopping = self.isStopping
-            if !wasStopping { self.jobs.append { continuation.resume() } }
+            let isIdle = self.isStopping || !self.isStarted
+            if !isIdle { self.jobs.append { continuation.resume() } }
             self.isStopping = true
             pthread_cond_signal(self.condition)
             pthread_mutex_unlock(self.mutex)
-            if wasStopping { continuation.resume() }
+            if isIdle { continuation.resume() }
         }
     }
 
@@ -112,6 +113,12 @@ final class BlockingWorker: @unchecked Sendable {
         defer { pthread_mutex_unlock(self.mutex) }
         if self.isStopping { return KafkaError(.destroyed) }
         if self.jobs.count >= Self.jobsMax { return KafkaError(.queueFull) }
+        if !self.isStarted {
+            guard BlockingThread.start({ self.turn() }) else {
+                return KafkaError(.fatal, detail: "the system gives no thread")
+            }
+            self.isStarted = true
+        }
         self.jobs.append(job)
         pthread_cond_signal(self.condition)
         return nil

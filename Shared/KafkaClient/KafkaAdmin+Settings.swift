@@ -11,29 +11,60 @@ extension KafkaAdmin {
     ///
     /// - Throws: also when the right to describe settings is missing.
     package func settings(of resource: KafkaResource, timeout: Duration) async throws(KafkaError) -> [String: String] {
-        let milliseconds = Self.milliseconds(timeout)
-        return try await self.worker.run { () throws(KafkaError) in try self.describe(resource, milliseconds) }
+        try await self.settings(of: [resource], timeout: timeout)[0].get()
     }
 
-    private func describe(_ resource: KafkaResource, _ milliseconds: Int32) throws(KafkaError) -> [String: String] {
+    /// The same of several, in their order. All are asked for at once, each in a request of its own: a broker tells
+    /// nobody's settings but its own. One that does not answer fails alone, after `timeout`.
+    package func settings(
+        of resources: [KafkaResource], timeout: Duration
+    ) async -> [Result<[String: String], KafkaError>] {
+        let milliseconds = Self.milliseconds(timeout)
+        do throws(KafkaError) {
+            return try await self.worker.run { () throws(KafkaError) in
+                let questions = resources.map { resource in
+                    Result { () throws(KafkaError) in try SettingsQuestion(resource, self.handle, milliseconds) }
+                }
+                return questions.map { question in
+                    Result { () throws(KafkaError) in try question.get().answer() }
+                }
+            }
+        } catch {
+            return resources.map { _ in .failure(error) }
+        }
+    }
+}
+
+/// One request for settings that is under way; its answer arrives in a queue of its own.
+private final class SettingsQuestion {
+    private let queue: OpaquePointer
+    private let milliseconds: Int32
+
+    /// Asks.
+    init(_ resource: KafkaResource, _ handle: KafkaHandle, _ milliseconds: Int32) throws(KafkaError) {
         let (type, name) =
             switch resource {
             case .topic(let name): (RD_KAFKA_RESOURCE_TOPIC, name)
             case .broker(let id): (RD_KAFKA_RESOURCE_BROKER, "\(id)")
             }
-        guard let asked = rd_kafka_ConfigResource_new(type, name), let queue = rd_kafka_queue_new(self.handle.pointer)
-        else { throw KafkaError(.fatal, detail: "no memory") }
-        defer {
-            rd_kafka_ConfigResource_destroy(asked)
-            rd_kafka_queue_destroy(queue)
-        }
-        let options = rd_kafka_AdminOptions_new(self.handle.pointer, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS)
+        guard let asked = rd_kafka_ConfigResource_new(type, name) else { throw KafkaError(.fatal, detail: "no memory") }
+        defer { rd_kafka_ConfigResource_destroy(asked) }
+        guard let queue = rd_kafka_queue_new(handle.pointer) else { throw KafkaError(.fatal, detail: "no memory") }
+        self.queue = queue
+        self.milliseconds = milliseconds
+        let options = rd_kafka_AdminOptions_new(handle.pointer, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS)
         defer { rd_kafka_AdminOptions_destroy(options) }
         var reason = [CChar](repeating: 0, count: 512)
         rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, &reason, reason.count)
         var resources: [OpaquePointer?] = [asked]
-        rd_kafka_DescribeConfigs(self.handle.pointer, &resources, 1, options, queue)
-        guard let event = rd_kafka_queue_poll(queue, milliseconds + 1000) else { throw KafkaError(.timedOut) }
+        rd_kafka_DescribeConfigs(handle.pointer, &resources, 1, options, queue)
+    }
+
+    deinit { rd_kafka_queue_destroy(self.queue) }
+
+    /// Waits for the answer: librdkafka gives one within the time limit, counted from the question, whatever happens.
+    func answer() throws(KafkaError) -> [String: String] {
+        guard let event = rd_kafka_queue_poll(self.queue, self.milliseconds + 1000) else { throw KafkaError(.timedOut) }
         defer { rd_kafka_event_destroy(event) }
         let code = KafkaErrorCode(rd_kafka_event_error(event))
         guard code == .none, let result = rd_kafka_event_DescribeConfigs_result(event) else {

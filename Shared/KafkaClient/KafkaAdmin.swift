@@ -19,7 +19,7 @@ package final class KafkaAdmin: Sendable {
     /// - Throws: `KafkaError` when a property is refused.
     package init(settings: KafkaClientSettings, logger: Logger, health: KafkaHealthMonitor) throws(KafkaError) {
         self.health = health
-        self.worker = try BlockingWorker()
+        self.worker = BlockingWorker()
         let settings = settings.withDefaults(Self.defaults)
         self.lookup = KafkaTopicLookup(settings: settings, logger: logger, health: health)
         self.handle = try KafkaHandle(.producer, settings: settings, logger: logger, health: health)
@@ -62,6 +62,9 @@ package final class KafkaAdmin: Sendable {
             try self.delete(topic, milliseconds)
         }
     }
+
+    /// Whether the certificates have been replaced since the client was made; one that fails then is to be given up.
+    package var holdsOldCertificates: Bool { self.handle.holdsOldCertificates || self.lookup.holdsOldCertificates }
 
     /// Ends the thread and frees the instance, after the calls that wait.
     package func close() async {

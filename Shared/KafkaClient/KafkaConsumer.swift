@@ -41,7 +41,7 @@ package final class KafkaConsumer: Sendable {
         health: KafkaHealthMonitor
     ) throws(KafkaError) {
         self.health = health
-        self.worker = try BlockingWorker()
+        self.worker = BlockingWorker()
         self.handle = try KafkaHandle(
             .consumer,
             settings: settings.withDefaults(Self.defaults).forcing(
@@ -92,12 +92,17 @@ package final class KafkaConsumer: Sendable {
     ///
     /// - Parameter gathering: once there is a record, how long to wait for more, up to `max` of them.
     /// - Returns: possibly nothing. A record above all `max` is left for the next call.
-    /// - Throws: `offsetOutOfRange` when the records asked for are gone; other errors of a partition.
+    /// - Throws: `offsetOutOfRange` when the records asked for are gone; other errors of a partition; `transport` when
+    ///   a broker was lost and the certificates have been replaced since the consumer was made: make a new one.
     package func poll(
         max: Int, timeout: Duration, gathering: Duration = .zero
     ) async throws(KafkaError) -> [KafkaMessage] {
         let milliseconds = Self.milliseconds(timeout)
         return try await self.worker.run { () throws(KafkaError) in
+            // Without its brokers a consumer merely finds nothing.
+            if self.handle.takeFailure(), self.handle.holdsOldCertificates {
+                throw KafkaError(.transport, detail: "a broker was lost, and the certificates have been replaced")
+            }
             let clocks = SystemClocks()
             var messages: [KafkaMessage] = []
             var end: MonotonicInstant?
@@ -196,6 +201,9 @@ package final class KafkaConsumer: Sendable {
         // Beyond the last record librdkafka answers with the logical offset of the end.
         return found >= 0 ? found : nil
     }
+
+    /// Whether the certificates have been replaced since the consumer was made; one that fails then is to be given up.
+    package var holdsOldCertificates: Bool { self.handle.holdsOldCertificates }
 
     /// Ends the thread and frees the instance, after the calls that wait.
     package func close() async {

@@ -28,6 +28,8 @@ final class KafkaHandle: @unchecked Sendable {
     private let health: KafkaHealthMonitor
     private let tap: KafkaLogTap
     private let tokens: KafkaTokenRefresh
+    private let files: KafkaCertificateFiles
+    private let hasFailed = Atomic<Bool>(false)
     private let isStopping = Atomic<Bool>(false)
     private let fatalDetail = Mutex<String?>(nil)
     private let closers = Mutex<(isClosed: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
@@ -46,11 +48,15 @@ final class KafkaHandle: @unchecked Sendable {
         } catch {
             throw KafkaError(.invalidArgument, detail: "the Kafka credentials cannot be read: \(error)")
         }
+        // Before librdkafka reads them: what changes meanwhile counts as changed.
+        let files = KafkaCertificateFiles(namedIn: settings.properties + secrets + settings.forced)
         let configuration = try Self.configuration(settings, secrets: secrets)
         var events = Int32(RD_KAFKA_EVENT_DR) | Int32(RD_KAFKA_EVENT_ERROR)
         if settings.tokens != nil { events |= Int32(RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH) }
         rd_kafka_conf_set_events(configuration, events)
-        let hidden = secrets.filter { KafkaClientSettings.isSecretName($0.name) && !$0.value.isEmpty }
+        let hidden = (settings.properties + secrets).filter {
+            KafkaClientSettings.isSecretName($0.name) && !$0.value.isEmpty
+        }
         let tap = KafkaLogTap(logger: logger, secrets: hidden.map(\.value))
         let installed = tap.install(in: configuration)
         var reason = [CChar](repeating: 0, count: 512)
@@ -60,7 +66,7 @@ final class KafkaHandle: @unchecked Sendable {
         else {
             rd_kafka_conf_destroy(configuration)
             installed.release()
-            throw KafkaError(.invalidArgument, detail: Self.text(reason))
+            throw KafkaError(.invalidArgument, detail: tap.redacted(Self.text(reason)))
         }
         self.pointer = pointer
         self.kind = kind
@@ -69,6 +75,7 @@ final class KafkaHandle: @unchecked Sendable {
         self.health = health
         self.tap = tap
         self.tokens = KafkaTokenRefresh(settings: settings)
+        self.files = files
         let credentials = KafkaCredentials(settings: settings, current: secrets)
         let isStarted = BlockingThread.start {
             self.serve(credentials: credentials, deliveries: deliveries, beforeClose: beforeClose)
@@ -90,6 +97,15 @@ final class KafkaHandle: @unchecked Sendable {
 
     /// Notes a sign of that which the caller saw.
     func doubt(_ reason: String) { self.tap.doubt(reason) }
+
+    /// Whether the files that the instance read its certificates from have changed since: new connections of it may be
+    /// refused. Give up only an instance that fails: what is on its way through one that works keeps its order, and
+    /// files that are replaced one after another do not go together meanwhile.
+    var holdsOldCertificates: Bool { self.files.haveChanged }
+
+    /// Whether librdkafka reported a failure since this was asked last. While it needs a broker that it cannot reach,
+    /// it repeats that within half a minute.
+    func takeFailure() -> Bool { self.hasFailed.exchange(false, ordering: .relaxed) }
 
     /// Topics that transactions may not write to, as far as the brokers said.
     var forbiddenTopics: Set<String> { self.tap.forbiddenTopics }
@@ -167,6 +183,7 @@ final class KafkaHandle: @unchecked Sendable {
                 self.fatalDetail.withLock { $0 = "\(code.name): \(text)" }
                 self.tap.doubt("\(code.name): \(text)")
             }
+            self.hasFailed.store(true, ordering: .relaxed)
             self.logger.debug("kafka error", metadata: ["error": "\(text)", "error_type": "\(code.name)"])
             self.health.failed(code, text)
         case Int32(RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH):

@@ -88,7 +88,10 @@ package final class KafkaHealthMonitor: Sendable {
     /// the connection's state at the end, which changes with every attempt.
     static func withoutBroker(_ text: String) -> String {
         var rest = Substring(text)
-        if let scheme = rest.range(of: "://"), let colon = rest[scheme.upperBound...].range(of: ": ") {
+        // A broker's name is one word; an address further on, as of a token endpoint, is part of the reason.
+        if let scheme = rest.range(of: "://"), !rest[..<scheme.lowerBound].contains(" "),
+            let colon = rest[scheme.upperBound...].range(of: ": ")
+        {
             rest = rest[colon.upperBound...]
         }
         if let state = rest.range(of: " (after ") { rest = rest[..<state.lowerBound] }

@@ -127,6 +127,9 @@ package final class KafkaProducer: Sendable {
     /// Why the instance cannot be used any more; make a new one then. `nil` while it can.
     package var fatalReason: String? { self.handle.fatalReason }
 
+    /// Whether the certificates have been replaced since the producer was made; one that fails then is to be given up.
+    package var holdsOldCertificates: Bool { self.handle.holdsOldCertificates }
+
     /// Hands the batch over and waits for all reports: as long as the slowest record takes, at most
     /// `message.timeout.ms`. Records of one key keep their order.
     ///

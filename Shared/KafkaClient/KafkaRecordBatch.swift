@@ -1,4 +1,8 @@
 /// Records that lie packed in one buffer, for whoever has them nowhere else.
+///
+/// The dispatcher has them: it hands them over where they lie (`OutgoingRecords`). The tests of this module and the
+/// benchmark W7 have not. The benchmark belongs to another package, and this module is what both share without a target
+/// of its own.
 package struct KafkaRecordBatch: Sendable {
     private struct Record {
         var topic: Int

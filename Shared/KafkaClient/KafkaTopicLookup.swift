@@ -49,6 +49,9 @@ final class KafkaTopicLookup: Sendable {
         return KafkaMetadata(copying: answer.pointee).topics.first { $0.name == name }
     }
 
+    /// See `KafkaHandle`.
+    var holdsOldCertificates: Bool { self.current.withLock { $0?.handle }?.holdsOldCertificates ?? false }
+
     /// Frees the instance; returns at once. No call may be under way.
     func requestClose() { self.take()?.requestClose() }
 

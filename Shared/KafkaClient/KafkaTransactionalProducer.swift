@@ -30,7 +30,7 @@ package final class KafkaTransactionalProducer: Sendable {
     package init(
         settings: KafkaClientSettings, transactionalID: String, logger: Logger, health: KafkaHealthMonitor
     ) throws(KafkaError) {
-        self.worker = try BlockingWorker()
+        self.worker = BlockingWorker()
         self.producer = try KafkaProducer(
             settings: settings.withDefaults(Self.defaults).forcing([
                 .init("transactional.id", transactionalID), .init("enable.idempotence", "true"),

@@ -54,7 +54,8 @@ package enum Reason: UInt8, CaseIterable, Hashable, Sendable {
     case topicMissing = 25
     /// An HTTP target answered that it will never take this fire.
     case targetRefused = 26
-    /// The secret provider has no key for the namespace or the target.
+    /// The secret provider has no key for the namespace or the target, or OpenWhisk does not accept the one of the
+    /// namespace.
     case credentialsMissing = 27
     /// It was settled, and neither the activation store nor the journal has its record any more. Derived, never recorded.
     case recordLost = 28

@@ -28,12 +28,15 @@ package struct Heartbeat: WireMessage {
         package var revision: Revision
         /// `nil` before it was measured for long enough, and from builds that do not measure. Tickers only.
         package var load: Load?
+        /// Of a lane: the member has tried for a while and cannot publish it.
+        package var isTroubled: Bool
 
         package init(
             number: UInt16, epoch: Epoch, settledThrough: WallInstant? = nil, revision: Revision = .none,
-            load: Load? = nil
+            load: Load? = nil, isTroubled: Bool = false
         ) {
             self.load = load
+            self.isTroubled = isTroubled
             self.number = number
             self.epoch = epoch
             self.settledThrough = settledThrough
@@ -75,6 +78,7 @@ package struct Heartbeat: WireMessage {
                 inner.unsigned(2, holding.epoch.rawValue)
                 inner.instant(3, holding.settledThrough)
                 inner.unsigned(4, holding.revision.rawValue)
+                if holding.isTroubled { inner.flag(6, true) }
                 guard let load = holding.load else { return }
                 inner.nested(5) { part in
                     part.unsigned(1, load.millifiresPerSecond)
@@ -107,6 +111,7 @@ package struct Heartbeat: WireMessage {
                     case 3: holding.settledThrough = try part.instant("heartbeat.holdings.settledThrough")
                     case 4: holding.revision = Revision(try part.unsigned("heartbeat.holdings.revision"))
                     case 5: holding.load = try Self.load(part)
+                    case 6: holding.isTroubled = try part.flag("heartbeat.holdings.troubled")
                     default: continue
                     }
                 }

@@ -28,4 +28,19 @@ import Testing
             }
         }
     }
+
+    @Test func `a host that names the time of the next attempt in Retry-After gets it then`() async throws {
+        let targets = try WebTargets()
+        try await targets.run { answering, _ in
+            try await Stack.with(["--lanes", "1"], environment: targets.variables) { stack in
+                // By the timer's own rule it would be after an hour.
+                let made = try await stack.call(
+                    .post, "/v1/namespaces/guest/timers",
+                    #"{"id":"busy","delay":"0s","policy":{"retry":{"minBackoff":"2h","maxBackoff":"2h"}},"#
+                        + #""target":{"http":{"url":"\#(answering)/busy"},"payload":{}}}"#)
+                #expect(made.status == 201, "\(made.body.text)")
+                try await Eventually.holds("the host has a second request") { targets.answered["busy"] == 2 }
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import EscapementModel
+import JSON
 import Testing
 
 /// A process is cut off from all others, for longer than every lease, and comes back.
@@ -57,6 +58,32 @@ import Testing
                 }
                 // The path stays cut: every schedule ticks all the same.
                 try await load.tick("every schedule ticks", since: cut.advanced(by: Self.cutFor))
+                try await partition.heal()
+                try await load.end()
+            } catch {
+                try await Partition.remove()
+                throw error
+            }
+            try await Partition.remove()
+        }
+    }
+
+    @Test func `a dispatcher that is cut off from one broker gives up the lanes that it cannot publish`() async throws {
+        try await Stack.with(Partition.options + ["--brokers", "3"]) { stack in
+            let partition = try await Partition(stack)
+            do {
+                let load = try await Load.begin(stack)
+                let dispatcher = try #require(try stack.processes(.dispatcher).first)
+                let owned = try #require(try await stack.metric("escapement_lanes_owned", of: dispatcher))
+                let brokers = try #require(try stack.report["kafka"]?["bootstrapServers"]?.stringValue).split(
+                    separator: ",")
+                let port = try #require(brokers.last?.split(separator: ":").last.flatMap { Int($0) })
+                try await partition.cut(dispatcher, fromPort: port)
+                try await Eventually.holds("the other dispatcher is given lanes") {
+                    try await stack.metric("escapement_lanes_owned", of: dispatcher) ?? owned < owned
+                }
+                // The broker stays out of its reach: every schedule ticks all the same.
+                try await load.tick("every schedule ticks", since: Load.now)
                 try await partition.heal()
                 try await load.end()
             } catch {

@@ -83,11 +83,16 @@ package struct Assignments: Sendable {
         package var epoch: Epoch
         /// Of a shard, when its ticker has measured it.
         package var load: ShardLoads.Measure?
+        /// Of a lane: its dispatcher has tried for a while and cannot publish it.
+        package var isTroubled: Bool
 
-        package init(number: UInt16, epoch: Epoch, load: ShardLoads.Measure? = nil) {
+        package init(
+            number: UInt16, epoch: Epoch, load: ShardLoads.Measure? = nil, isTroubled: Bool = false
+        ) {
             self.number = number
             self.epoch = epoch
             self.load = load
+            self.isTroubled = isTroubled
         }
     }
 

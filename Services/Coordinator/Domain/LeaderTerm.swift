@@ -86,6 +86,7 @@ package struct LeaderTerm: Sendable {
     private var isSettled = false
     package private(set) var paths = LanePaths()
     package private(set) var loads = ShardLoads()
+    package private(set) var troubles = LaneTroubles()
 
     /// - Parameters:
     ///   - shards: the store's rows when the term begins; likewise `lanes`. One for each number.
@@ -144,10 +145,12 @@ package struct LeaderTerm: Sendable {
                 let kind = Self.kind(ownedBy: identity.role)
             else { return [] }
             actions += self.follow(self.membership.receive(.heard(member, report), now: now), now)
-            for holding in holdings where kind == .shard {
-                guard let load = holding.load, self.shards.isCurrent(holding.number, holding.epoch, owner: member)
-                else { continue }
-                self.loads.heard(holding.number, load)
+            for holding in holdings
+            where self.assignments(of: kind).isCurrent(holding.number, holding.epoch, owner: member) {
+                switch kind {
+                case .shard: if let load = holding.load { self.loads.heard(holding.number, load) }
+                case .lane: self.troubles.report(holding.number, isTroubled: holding.isTroubled, by: member, now: now)
+                }
             }
             actions += self.pass(.heartbeat(from: member, holdings), to: kind, now)
         case .closed(let member, let goodbye):
@@ -170,6 +173,7 @@ package struct LeaderTerm: Sendable {
         case .rebalance: self.rebalancesNow = Set(AssignedKind.allCases)
         case .tick:
             self.paths.expire(now: now)
+            self.troubles.expire(now: now)
             actions += self.follow(self.membership.receive(.tick, now: now), now)
             for kind in AssignedKind.allCases { actions += self.pass(.tick, to: kind, now) }
         }
@@ -222,6 +226,7 @@ package struct LeaderTerm: Sendable {
                 if self.membership.members(of: identity.role).isEmpty { self.firstUpAt[kind] = nil }
                 self.identities[change.incarnation] = nil
                 self.paths.forget(change.incarnation)
+                self.troubles.forget(change.incarnation)
             case .joining, .up, .suspect, .leaving: self.identities[change.incarnation] = identity
             }
         }
@@ -280,10 +285,16 @@ package struct LeaderTerm: Sendable {
         return actions
     }
 
-    /// What is to be placed: shards as heavy as they were measured, and barred from tickers that are cut off from their
-    /// lane. Who has one keeps it while the leader does not see the lane's owner at work: that one is replaced anyway.
+    /// What is to be placed: lanes, barred from dispatchers that could not publish them; shards as heavy as they were
+    /// measured, and barred from tickers that are cut off from their lane. Who has a shard keeps it while the leader does
+    /// not see the lane's owner at work: that one is replaced anyway.
     private func items(of kind: AssignedKind) -> [Placement.Item] {
-        guard kind == .shard else { return self.lanes.items }
+        guard kind == .shard else {
+            var items = self.lanes.items
+            guard !self.troubles.isEmpty else { return items }
+            for index in items.indices { items[index].barred = self.troubles.barred(from: items[index].number) }
+            return items
+        }
         var items = self.loads.weighed(self.shards.items)
         guard !self.paths.isEmpty else { return items }
         let laneCount = self.lanes.states.count

@@ -18,7 +18,8 @@ package enum Placement {
         package var load: Double
         /// On its way already, or being taken: counted where it is going, not moved.
         package var isPinned: Bool
-        /// Members that cannot do the work though they are there: a ticker that is cut off from the shard's lane.
+        /// Members that cannot do the work though they are there: a ticker that is cut off from the shard's lane, a
+        /// dispatcher that could not publish the lane.
         package var barred: Set<Incarnation>
 
         package init(

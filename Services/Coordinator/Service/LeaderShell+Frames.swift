@@ -113,7 +113,7 @@ extension LeaderShell {
                         number: holding.number, epoch: holding.epoch,
                         load: holding.load.map {
                             ShardLoads.Measure(millifiresPerSecond: $0.millifiresPerSecond, resident: $0.resident)
-                        })
+                        }, isTroubled: holding.isTroubled)
                 }))
     }
 

@@ -105,6 +105,15 @@ extension LeaderShell {
         return counts.sorted { $0.key < $1.key }
     }
 
+    private var laneWarnings: [String] {
+        self.term.lanes.entries.compactMap { entry in
+            guard let owner = entry.owner, self.term.troubles.barred(from: entry.number).contains(owner) else {
+                return nil
+            }
+            return "lane \(entry.number) cannot be published by \(self.names(of: [owner]).joined()), see its log"
+        }
+    }
+
     private var warnings: [String] {
         var warnings: [String] = []
         for kind in AssignedKind.allCases {
@@ -112,6 +121,7 @@ extension LeaderShell {
             if !members.contains(where: { $0.state == .up }) { warnings.append("no \(kind.owner.rawValue) is up") }
             let unowned = self.term.assignments(of: kind).unownedCount
             if unowned > 0 { warnings.append("\(unowned) \(kind.rawValue)s have no owner") }
+            if kind == .lane { warnings += self.laneWarnings }
             for member in members {
                 let node = member.identity.node
                 let unreachable = self.names(of: self.term.paths.unreachable(from: member.identity.incarnation))

@@ -23,6 +23,9 @@ package struct LaneHoldings: Equatable, Sendable {
         self.lanes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    /// Whether the lane is held under this very epoch.
+    package func holds(_ lane: LaneID, epoch: Epoch) -> Bool { self.lanes[lane] == epoch }
+
     package mutating func assigned(_ lane: LaneID, epoch: Epoch, leaderEpoch: Epoch) -> [Action] {
         guard self.isCurrent(leaderEpoch), epoch >= self.highest[lane] ?? .none else { return [] }
         let held = self.lanes[lane]
@@ -41,7 +44,7 @@ package struct LaneHoldings: Equatable, Sendable {
         return [.stop(lane, held)]
     }
 
-    /// Another process owns the lane: found in the journal, or fenced by Kafka.
+    /// The lane has ended: let go, or another process owns it by the journal.
     package mutating func lost(_ lane: LaneID, epoch: Epoch) {
         if self.lanes[lane] == epoch { self.lanes[lane] = nil }
     }

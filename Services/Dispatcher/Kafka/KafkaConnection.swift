@@ -86,6 +86,11 @@ package final class KafkaConnection: Sendable {
     }
 
     private static func problem(_ error: KafkaError) -> ConfigurationProblem {
+        if error.detail.contains("SASL mechanism") {
+            return ConfigurationProblem(
+                "KAFKA_SASL_MECHANISM", "is one that librdkafka is built without: \(error)",
+                remedy: "install a librdkafka that has it, as Debian's librdkafka1, or set another mechanism")
+        }
         // Timeouts are compared with it, and nobody but us may set it.
         let limit = KafkaTransactionalProducer.defaults.last { $0.name == "transaction.timeout.ms" }
         let isAboveLimit = limit.map { error.detail.contains("`\($0.name)`") } ?? false

@@ -48,7 +48,7 @@ package struct KafkaInspection: Sendable {
                     "with \(cluster.brokerCount) brokers a partition has \(replicaCount) copies; "
                         + "\(ClusterTopics.replicasMax) are needed to lose one without a pause"))
         }
-        if let broker = cluster.brokerIDs.min() { findings += await self.inspect(broker: broker) }
+        findings += await self.inspect(brokers: cluster.brokerIDs, replicaCount: replicaCount)
         for topic in topics(replicaCount).all {
             findings += try await self.inspect(topic, replicaCount: replicaCount, creates: creates)
         }
@@ -71,24 +71,62 @@ package struct KafkaInspection: Sendable {
             return error.code.isAuthorization
                 ? Finding(
                     .problem,
-                    "\(ids): this user may not use them, and no lane that fires exactly once can begin; allow Describe and "
-                        + "Write for the prefix")
+                    "\(ids): this user may not use them, and no lane that fires exactly once can begin; "
+                        + "allow Describe and Write for the prefix")
                 : Finding(.problem, "\(ids): none could be initialized: \(error)")
         }
     }
 
-    private func inspect(broker: Int32) async -> [Finding] {
-        let settings: [String: String]
-        do throws(KafkaError) {
-            settings = try await self.admin.settings(of: .broker(broker), timeout: Self.requestMax)
-        } catch {
-            return [Finding(.warning, "the brokers' settings cannot be read: \(error)")]
-        }
-        return Self.judge(brokerSettings: settings)
+    private func inspect(brokers ids: [Int32], replicaCount: Int) async -> [Finding] {
+        let answers = await self.admin.settings(of: ids.map(KafkaResource.broker), timeout: Self.requestMax)
+        let brokers = Dictionary(zip(ids, answers)) { first, _ in first }
+        return Self.judge(brokers: brokers, replicaCount: replicaCount)
     }
 
-    /// What the settings of a broker mean for us.
-    package static func judge(brokerSettings settings: [String: String]) -> [Finding] {
+    /// What the settings of the brokers mean for us: what all share is said once, the rest with their ids.
+    ///
+    /// - Parameters:
+    ///   - brokers: the settings of each, or why they cannot be read.
+    ///   - replicaCount: copies that a partition can have.
+    package static func judge(
+        brokers: [Int32: Result<[String: String], KafkaError>], replicaCount: Int
+    ) -> [Finding] {
+        var said: [(finding: Finding, ids: [Int32])] = []
+        for (id, answer) in brokers.sorted(by: { $0.key < $1.key }) {
+            let findings =
+                switch answer {
+                case .success(let settings): Self.judge(brokerSettings: settings, replicaCount: replicaCount)
+                case .failure(let error): [Self.unreadable(error, right: "DescribeConfigs on the cluster")]
+                }
+            for finding in findings {
+                if let index = said.firstIndex(where: { $0.finding == finding }) {
+                    said[index].ids.append(id)
+                } else {
+                    said.append((finding, [id]))
+                }
+            }
+        }
+        return said.map { finding, ids in
+            let who =
+                if ids.count == 1 {
+                    "broker \(ids[0])"
+                } else if ids.count == brokers.count {
+                    "all brokers"
+                } else {
+                    "brokers \(ids.map { "\($0)" }.joined(separator: ", "))"
+                }
+            return Finding(finding.level, "\(who): \(finding.text)")
+        }
+    }
+
+    private static func unreadable(_ error: KafkaError, right: String) -> Finding {
+        error.code.isAuthorization
+            ? Finding(.warning, "this user may not read the settings, so they are not judged; allow \(right)")
+            : Finding(.warning, "the settings cannot be read: \(error)")
+    }
+
+    /// What the settings of one broker mean for us.
+    private static func judge(brokerSettings settings: [String: String], replicaCount: Int) -> [Finding] {
         var findings: [Finding] = []
         if let version = settings["inter.broker.protocol.version"] {
             let parts = version.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
@@ -98,9 +136,9 @@ package struct KafkaInspection: Sendable {
                 isOld
                     ? Finding(
                         .warning,
-                        "brokers speak version \(version); from \(self.versionPreferred.major)."
-                            + "\(self.versionPreferred.minor) on they check transactions on their own side")
-                    : Finding(.ok, "brokers speak version \(version)"))
+                        "version \(version); from \(self.versionPreferred.major).\(self.versionPreferred.minor) on "
+                            + "brokers check transactions on their own side")
+                    : Finding(.ok, "version \(version)"))
         }
         if let size = settings["message.max.bytes"].flatMap({ Int($0) }), size < JournalCodec.recordBytesMax + 4096 {
             findings.append(
@@ -113,12 +151,42 @@ package struct KafkaInspection: Sendable {
             findings.append(
                 Finding(.problem, "transaction.max.timeout.ms is \(time), but transactions ask for 20000"))
         }
-        if let replicas = settings["transaction.state.log.replication.factor"].flatMap({ Int($0) }), replicas < 2 {
+        // With one broker there is one copy of everything, whatever is set, and that is said already.
+        return replicaCount > 1 ? findings + self.judgeCopies(settings, replicaCount) : findings
+    }
+
+    /// What a broker's settings mean for the copies of what is acknowledged: of commits, and of records in topics that
+    /// set nothing themselves. Ours do (`ClusterTopics`) and are judged one by one, so nothing here is a problem yet.
+    private static func judgeCopies(_ settings: [String: String], _ replicaCount: Int) -> [Finding] {
+        var findings: [Finding] = []
+        let least = replicaCount - 1
+        if let copies = settings["transaction.state.log.replication.factor"].flatMap({ Int($0) }), copies < replicaCount
+        {
             findings.append(
                 Finding(
                     .warning,
-                    "transaction.state.log.replication.factor is \(replicas): a lost broker takes transactions with it")
-            )
+                    "transaction.state.log.replication.factor is \(copies) where \(replicaCount) are possible: lost "
+                        + "brokers may take acknowledged commits with them; add replicas to __transaction_state"))
+        } else if let inSync = settings["transaction.state.log.min.isr"].flatMap({ Int($0) }), inSync < least {
+            findings.append(
+                Finding(
+                    .warning,
+                    "transaction.state.log.min.isr is \(inSync), so an acknowledged commit may stand on one broker; "
+                        + "set \(least), and min.insync.replicas of __transaction_state"))
+        }
+        if let inSync = settings["min.insync.replicas"].flatMap({ Int($0) }), inSync < least {
+            findings.append(
+                Finding(
+                    .warning,
+                    "min.insync.replicas is \(inSync) for topics that set none themselves, as others' may: what is "
+                        + "acknowledged there may stand on one broker; set \(least) here or there"))
+        }
+        if settings["unclean.leader.election.enable"] == "true" {
+            findings.append(
+                Finding(
+                    .warning,
+                    "unclean.leader.election.enable is on for topics that do not switch it off themselves: "
+                        + "acknowledged records may vanish from there; switch it off"))
         }
         return findings
     }
@@ -148,7 +216,8 @@ package struct KafkaInspection: Sendable {
         do throws(KafkaError) {
             settings = try await self.admin.settings(of: .topic(topic.name), timeout: Self.requestMax)
         } catch {
-            return [Finding(.warning, "\(name): its settings cannot be read: \(error)")]
+            let finding = Self.unreadable(error, right: "DescribeConfigs")
+            return [Finding(finding.level, "\(name): \(finding.text)")]
         }
         return Self.judge(topic, found, replicaCount: replicaCount, settings: settings, name: name)
     }
@@ -177,9 +246,8 @@ package struct KafkaInspection: Sendable {
             findings.append(
                 Finding(
                     .problem,
-                    "\(name) has \(found.partitionCount) partitions, but the lanes of the cluster ask for \(topic.partitionCount)"
-                )
-            )
+                    "\(name) has \(found.partitionCount) partitions, but the lanes of the cluster ask for "
+                        + "\(topic.partitionCount)"))
         }
         if found.leaderlessCount > 0 {
             findings.append(Finding(.problem, "\(name): \(found.leaderlessCount) partitions have no leader"))
@@ -197,8 +265,8 @@ package struct KafkaInspection: Sendable {
             findings.append(
                 Finding(
                     .warning,
-                    "\(name): min.insync.replicas is \(inSync), so what is acknowledged may stand on one broker; set \(wanted)"
-                ))
+                    "\(name): min.insync.replicas is \(inSync), so what is acknowledged may stand on one broker; "
+                        + "set \(wanted)"))
         }
         if let inSync = settings["min.insync.replicas"].flatMap({ Int($0) }), inSync >= found.replicaCount, inSync > 1 {
             findings.append(
@@ -232,8 +300,8 @@ package struct KafkaInspection: Sendable {
             findings.append(
                 Finding(
                     .problem,
-                    "\(name): retention.bytes is \(bytes): beyond it outcomes and waiting fires vanish before they are read; "
-                        + "set -1"))
+                    "\(name): retention.bytes is \(bytes): beyond it outcomes and waiting fires vanish before they are "
+                        + "read; set -1"))
         }
         if findings.isEmpty {
             findings.append(

@@ -3,7 +3,8 @@ package import DispatcherService
 package import EscapementModel
 import KafkaClient
 
-/// Follows the journal for the recorder with one consumer, replaced after a failure.
+/// Follows the journal for the recorder with one consumer, replaced after a failure. That its certificates have been
+/// replaced while it lost a broker is one.
 package actor KafkaJournalFeed: JournalFeed {
     static let requestMax = Duration.seconds(10)
     /// How long records are gathered once there is one. A record waits so much longer for its documents, which nobody

@@ -155,6 +155,8 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
             self.idle.append(consumer)
             return answer
         } catch {
+            // Those that are kept would fail as this one did.
+            self.idle.removeAll { $0.holdsOldCertificates }
             throw JournalError(error)
         }
     }

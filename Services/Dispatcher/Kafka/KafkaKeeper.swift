@@ -51,6 +51,7 @@ package struct KafkaKeeper: Service {
                         self.health.set(Self.check, .ok)
                     }
                 } catch {
+                    if admin?.holdsOldCertificates == true { admin = nil }
                     if !isPrepared {
                         let reason = "Kafka: \(self.connection.trouble?.reason ?? "\(error)")"
                         self.connection.obstacle = reason

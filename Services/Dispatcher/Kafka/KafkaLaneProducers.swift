@@ -55,13 +55,8 @@ package final class SharedProducer: RecordProducer {
         .init("message.timeout.ms", "5000")
     ]
 
-    private struct Current {
-        var producer: KafkaProducer
-        var files: KafkaCertificateFiles
-    }
-
     private let connection: KafkaConnection
-    private let current = Mutex<Current?>(nil)
+    private let current = Mutex<KafkaProducer?>(nil)
     private let sizes = Mutex(BatchSizes())
 
     package init(connection: KafkaConnection) { self.connection = connection }
@@ -88,25 +83,20 @@ package final class SharedProducer: RecordProducer {
 
     private func usable() throws(KafkaError) -> KafkaProducer {
         try self.current.withLock { current throws(KafkaError) in
-            if let producer = current?.producer, producer.fatalReason == nil { return producer }
-            // Before the client reads them: what changes meanwhile is seen the next time.
-            let files = KafkaCertificateFiles(of: self.connection.settings)
+            if let current, current.fatalReason == nil { return current }
             let made = try KafkaProducer(
                 settings: self.connection.settings.withDefaults(Self.defaults), logger: self.connection.logger,
                 health: self.connection.monitor)
-            current = Current(producer: made, files: files)
+            current = made
             return made
         }
     }
 
-    /// A client holds the certificates that it was made with. Only one that fails is given up for new ones: what is on its
-    /// way through one that works keeps its order.
+    /// Gives up a client that fails while its certificates have been replaced.
     private func retire(_ failed: KafkaProducer) {
+        guard failed.holdsOldCertificates else { return }
         self.current.withLock { current in
-            guard let used = current, used.producer === failed,
-                used.files != KafkaCertificateFiles(of: self.connection.settings)
-            else { return }
-            current = nil
+            if current === failed { current = nil }
         }
     }
 }

@@ -1,4 +1,5 @@
 import DispatcherService
+import EscapementModel
 import HTTPClient
 
 /// Sends to HTTP targets with two clients: one for what the operator names, and one for what tenants name, which
@@ -11,9 +12,10 @@ struct CurlWebSender: WebSender {
 
     private let trusted: HTTPClient
     private let open: HTTPClient
+    private let clocks: any Clocks
 
     /// - Parameter requestsPerHostMax: under way at a time.
-    init(authorityFile: String?, allowsPrivate: Bool, requestsPerHostMax: Int) {
+    init(authorityFile: String?, allowsPrivate: Bool, requestsPerHostMax: Int, clocks: any Clocks) {
         func client(_ refusesPrivate: Bool) -> HTTPClient {
             HTTPClient(
                 configuration: HTTPClientConfiguration(
@@ -22,6 +24,7 @@ struct CurlWebSender: WebSender {
         }
         self.trusted = client(false)
         self.open = client(!allowsPrivate)
+        self.clocks = clocks
     }
 
     func send(_ request: WebRequest) async -> WebAnswer {
@@ -33,8 +36,8 @@ struct CurlWebSender: WebSender {
                     .post, request.url, headers: headers, body: request.body, timeout: Self.timeout,
                     responseByteCountMax: Self.answerBytesMax,
                     authorization: request.basic.map { .basic(user: $0.uuid, password: $0.key) }))
-            let retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map { Duration.seconds(max(0, $0)) }
-            return .status(response.status, retryAfter: retryAfter)
+            return .status(
+                response.status, retryAfter: RetryPolicy.retryAfter(response, receivedAt: self.clocks.wallNow()))
         } catch {
             switch error.code {
             case .forbidden: return .forbidden(error.description)

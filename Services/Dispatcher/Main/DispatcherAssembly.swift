@@ -113,7 +113,7 @@ struct DispatcherAssembly {
                 sender: CurlWebSender(
                     authorityFile: configuration.webAuthorityFile,
                     allowsPrivate: configuration.webTargets == .all,
-                    requestsPerHostMax: configuration.webRequestsPerHostMax), keys: keys,
+                    requestsPerHostMax: configuration.webRequestsPerHostMax, clocks: self.clocks), keys: keys,
                 whiskHost: configuration.whiskHost,
                 clocks: self.clocks)
         let journal = KafkaJournalReader(connection: kafka, cluster: common.cluster.name)

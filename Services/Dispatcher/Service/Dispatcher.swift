@@ -49,8 +49,13 @@ package final class Dispatcher: Sendable {
     }
 
     /// A dispatcher whose Kafka is away for so long says so to the leader, which may give its lanes to one that
-    /// reaches Kafka.
+    /// reaches Kafka. The same of a single lane that nothing was published to for so long though it was tried.
     package static let complainAfter = Duration.seconds(10)
+    /// Pauses before a lane that was lost, though nobody else is known to own it, is taken over again.
+    package static let retakePauseMin = Duration.milliseconds(200)
+    package static let retakePauseMax = Duration.seconds(5)
+    /// A lane that worked for so long is retaken as if it had never been lost before.
+    package static let retakeCalmAfter = Duration.seconds(60)
     /// Queries answered at a time; one more is refused.
     package static let queriesMax = 32
     /// How often the leader hears where the journals of the lanes stand.
@@ -66,9 +71,16 @@ package final class Dispatcher: Sendable {
         var seenEpochs: [LaneID: Epoch] = [:]
         /// Where each lane's journal stood, as the leader or this process itself has seen it.
         var marks: [LaneID: LaneMark] = [:]
+        /// Since when each lane fails to publish, or to be taken over, without a success in between.
+        var troubledSince: [LaneID: MonotonicInstant] = [:]
         var isDraining = false
         var queryCount = 0
         var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
+
+        /// The journal names the epoch.
+        mutating func saw(_ epoch: Epoch, of lane: LaneID) {
+            self.seenEpochs[lane] = max(self.seenEpochs[lane] ?? .none, epoch)
+        }
     }
 
     private enum Job: Sendable {
@@ -273,18 +285,23 @@ package final class Dispatcher: Sendable {
     private func report() -> WireProtocol.Heartbeat {
         self.beat.beat()
         let clocks = self.parts.lanes.clocks
-        let (held, isDraining, fires) = self.state.withLock { state in
-            (state.holdings.held, state.isDraining, state.firesInSecond.last)
+        let now = clocks.monotonicNow()
+        let (held, troubled, isDraining, fires) = self.state.withLock { state in
+            let troubled = state.troubledSince.filter { now.duration(since: $0.value) >= Self.complainAfter }
+            return (state.holdings.held, Set(troubled.keys), state.isDraining, state.firesInSecond.last)
         }
         var complaint = ""
         if let trouble = self.parts.kafkaTrouble(),
-            clocks.monotonicNow().duration(since: trouble.since) >= Self.complainAfter
+            now.duration(since: trouble.since) >= Self.complainAfter
         {
             complaint = "Kafka unavailable: \(trouble.reason)"
         }
         return WireProtocol.Heartbeat(
             clock: clocks.wallNow(),
-            holdings: held.map { WireProtocol.Heartbeat.Holding(number: $0.lane.rawValue, epoch: $0.epoch) },
+            holdings: held.map {
+                WireProtocol.Heartbeat.Holding(
+                    number: $0.lane.rawValue, epoch: $0.epoch, isTroubled: troubled.contains($0.lane))
+            },
             firesPerSecond: fires, leaving: isDraining, complaint: complaint)
     }
 
@@ -324,11 +341,11 @@ package final class Dispatcher: Sendable {
             switch action {
             case .start(let id, let epoch):
                 let checkpoint = self.state.withLock { $0.marks[id] }
-                let lane = LaneShell(
-                    id: id, epoch: epoch, checkpoint: checkpoint, limits: self.limits, environment: self.parts.lanes,
-                    reply: { [server] in server.reply($0) },
-                    settled: { [weak self] in self?.settled($0) })
-                let former = self.state.withLock { $0.running.updateValue(lane, forKey: id) }
+                let lane = self.makeLane(id, epoch, checkpoint)
+                let former = self.state.withLock { state in
+                    state.troubledSince[id] = nil
+                    return state.running.updateValue(lane, forKey: id)
+                }
                 former?.stop()
                 self.enqueue.yield(.run(lane))
             case .stop(let id, let epoch):
@@ -340,7 +357,58 @@ package final class Dispatcher: Sendable {
         }
     }
 
-    private func run(_ lane: LaneShell) async {
+    private func makeLane(_ id: LaneID, _ epoch: Epoch, _ checkpoint: LaneMark?) -> LaneShell {
+        LaneShell(
+            id: id, epoch: epoch, checkpoint: checkpoint, limits: self.limits, environment: self.parts.lanes,
+            reply: { [server] in server.reply($0) },
+            settled: { [weak self] in self?.settled($0, by: id) },
+            troubled: { [weak self] in self?.troubled(id, epoch) })
+    }
+
+    /// Runs a lane until it is let go, or another process owns it. One that is lost for another reason is taken over again
+    /// under its epoch: neither the leader nor its database is needed for that.
+    private func run(_ first: LaneShell) async {
+        let clocks = self.parts.lanes.clocks
+        var random = SplitMix64(
+            seed: self.parts.lanes.seed ^ first.epoch.rawValue << 24 ^ UInt64(first.id.rawValue))
+        var backoff = Backoff(first: Self.retakePauseMin, max: Self.retakePauseMax)
+        var lane = first
+        while true {
+            let started = clocks.monotonicNow()
+            guard case .lost = await self.runOnce(lane) else { break }
+            if clocks.monotonicNow().duration(since: started) >= Self.retakeCalmAfter {
+                backoff = Backoff(first: Self.retakePauseMin, max: Self.retakePauseMax)
+            }
+            do { try await clocks.sleep(for: backoff.next(using: &random)) } catch { break }
+            guard let next = await self.retaken(lane) else { break }
+            lane = next
+        }
+        self.state.withLock { state in
+            if state.holdings.holds(lane.id, epoch: lane.epoch) { state.troubledSince[lane.id] = nil }
+            state.holdings.lost(lane.id, epoch: lane.epoch)
+        }
+        self.board.changed()
+        self.release(lane.id, lane.epoch)
+    }
+
+    /// The lost lane once more, unless the leader has taken it away or the journal names a higher epoch.
+    private func retaken(_ lane: LaneShell) async -> LaneShell? {
+        // Looked up before a takeover would fence whoever owns the lane by right. The takeover looks again.
+        let tail = try? await self.parts.lanes.journal.scan(
+            lane.id, from: .last(LaneTakeover.firstStepCount), max: Int(LaneTakeover.firstStepCount))
+        if let highest = tail?.records.compactMap(\.record?.laneEpoch).max(), highest > lane.epoch {
+            self.state.withLock { $0.saw(highest, of: lane.id) }
+            return nil
+        }
+        return self.state.withLock { state in
+            guard state.holdings.holds(lane.id, epoch: lane.epoch) else { return nil }
+            let next = self.makeLane(lane.id, lane.epoch, state.marks[lane.id])
+            state.running[lane.id] = next
+            return next
+        }
+    }
+
+    private func runOnce(_ lane: LaneShell) async -> LaneShell.Ending {
         self.server.add(lane)
         self.followJournal()
         self.parts.lanes.metrics.lanesOwned.add(1)
@@ -350,7 +418,7 @@ package final class Dispatcher: Sendable {
         self.server.remove(lane)
         self.state.withLock { state in
             if state.running[lane.id] === lane { state.running[lane.id] = nil }
-            state.holdings.lost(lane.id, epoch: lane.epoch)
+            if case .superseded(let epoch) = ending { state.saw(epoch, of: lane.id) }
         }
         self.followJournal()
         self.board.changed()
@@ -364,8 +432,13 @@ package final class Dispatcher: Sendable {
             self.parts.logger.warning(
                 "lane lost", event: "lane_lost",
                 metadata.merging([LogKey.reason: .string(why)]) { _, new in new })
+            self.troubled(lane.id, lane.epoch)
+        case .superseded(let epoch):
+            self.parts.logger.warning(
+                "lane lost", event: "lane_lost",
+                metadata.merging([LogKey.reason: .string("lane epoch \(epoch) is in the journal")]) { _, new in new })
         }
-        self.release(lane.id, lane.epoch)
+        return ending
     }
 
     private func release(_ lane: LaneID, _ epoch: Epoch) {
@@ -385,17 +458,26 @@ package final class Dispatcher: Sendable {
     fileprivate func sawLaneEpoch(_ lane: LaneID, _ epoch: Epoch) {
         let stale = self.state.withLock { state -> LaneShell? in
             guard let running = state.running[lane], running.epoch < epoch else { return nil }
-            state.seenEpochs[lane] = max(state.seenEpochs[lane] ?? .none, epoch)
+            state.saw(epoch, of: lane)
             return running
         }
         stale?.stop()
     }
 
-    private func settled(_ outcomes: [OutcomeRecord]) {
+    private func troubled(_ lane: LaneID, _ epoch: Epoch) {
+        let now = self.parts.lanes.clocks.monotonicNow()
+        self.state.withLock { state in
+            guard state.holdings.holds(lane, epoch: epoch), state.troubledSince[lane] == nil else { return }
+            state.troubledSince[lane] = now
+        }
+    }
+
+    private func settled(_ outcomes: [OutcomeRecord], by lane: LaneID) {
         self.recent.add(outcomes)
         let second = self.parts.lanes.clocks.wallNow().milliseconds / 1000
         let fires = UInt32(clamping: outcomes.count { $0.outcome == .dispatched })
         self.state.withLock { state in
+            state.troubledSince[lane] = nil
             if state.firesInSecond.second != second {
                 let last = state.firesInSecond.second == second - 1 ? state.firesInSecond.count : 0
                 state.firesInSecond = (second, 0, last)

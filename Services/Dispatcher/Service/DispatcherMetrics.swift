@@ -14,6 +14,7 @@ package struct DispatcherMetrics: Sendable {
     package let clockOffset: Gauge
     package let publishDuration: Histogram
     private let deadLetters: [Reason: Counter]
+    package let webWithoutRule: Counter
     package let documentsStored: Counter
     package let documentsKnown: Counter
     package let documentsRefused: Counter
@@ -89,6 +90,9 @@ package struct DispatcherMetrics: Sendable {
             ].map {
                 ($0, deadLetters.series($0.code))
             })
+        self.webWithoutRule = registry.counter(
+            "escapement_http_no_rule_total",
+            "Answers of OpenWhisk that a trigger has no active rule: delivered, and nothing ran.")
         let writes = registry.counters(
             "escapement_activation_writes_total", "Activation documents by result.", labels: ["outcome"])
         self.documentsStored = writes.series("stored")

@@ -21,7 +21,7 @@ extension LaneShell {
                         let decision =
                             if let fire {
                                 await environment.keeper.deliver(
-                                    fire, isOver: !hasPlace, self.id, environment.rules)
+                                    fire, isOver: !hasPlace, self.id, environment.rules, environment.metrics)
                             } else {
                                 ParkedDecision.drop
                             }

@@ -10,7 +10,8 @@ extension LaneShell {
         case done(LaneMark)
         /// The journal stands before the checkpoint.
         case behind(String)
-        case superseded(String)
+        case superseded(by: Epoch)
+        case lost(String)
         case stopped
     }
 
@@ -23,18 +24,19 @@ extension LaneShell {
             do {
                 switch try await self.fenceAndRead(producer, nonce: UID.random(using: &random)) {
                 case .done(let mark): return self.judge(mark)
-                case .superseded(let epoch): return .superseded("lane epoch \(epoch) is in the journal")
+                case .superseded(let epoch): return .superseded(by: epoch)
                 case .read: preconditionFailure("a takeover ended in the middle")
                 }
             } catch let error as PublishError {
                 switch error {
-                case .laneLost(let reason): return .superseded(reason)
+                case .laneLost(let reason): return .lost(reason)
                 case .stopped: return .stopped
                 case .journalRefused(let reason): why = reason
                 }
             } catch {
                 why = "\(error)"
             }
+            self.troubled()
             self.environment.logger.warning(
                 "lane takeover failed, trying again", event: "lane_takeover_failed",
                 [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(why)])
@@ -78,6 +80,7 @@ extension LaneShell {
         let last = Mutex("")
         return { reason in
             self.environment.metrics.error("unavailable")
+            self.troubled()
             let isNews = last.withLock { last in
                 defer { last = reason }
                 return last != reason

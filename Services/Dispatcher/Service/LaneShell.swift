@@ -12,7 +12,9 @@ package final class LaneShell: Sendable {
     package enum Ending: Equatable, Sendable {
         /// As asked: everything begun is settled, or will be by the next owner.
         case released
-        /// Another process owns the lane.
+        /// Another process owns the lane: the journal names its epoch.
+        case superseded(by: Epoch)
+        /// Whose the lane is has to be found out: this process was fenced, or does not know what became of its work.
         case lost(String)
     }
 
@@ -82,6 +84,8 @@ package final class LaneShell: Sendable {
     let environment: Environment
     private let reply: @Sendable (LaneReply) -> Void
     private let settled: @Sendable ([OutcomeRecord]) -> Void
+    /// Told of each attempt at the takeover or a publish that failed.
+    let troubled: @Sendable () -> Void
     /// Where the journal stood when somebody last looked: it cannot stand before that unless Kafka has lost it.
     let checkpoint: LaneMark?
     let lane: Mutex<Lane<FireWork>>
@@ -101,10 +105,12 @@ package final class LaneShell: Sendable {
     ///   - checkpoint: where the journal stood at least; `nil` for a lane that was never used.
     ///   - reply: takes answers to tickers; returns at once.
     ///   - settled: takes what each round settled, for the recent history; returns at once.
+    ///   - troubled: told of each attempt at the takeover or a publish that failed; returns at once.
     package init(
         id: LaneID, epoch: Epoch, checkpoint: LaneMark? = nil, limits: LaneLimits = LaneLimits(),
         environment: Environment,
-        reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void
+        reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void,
+        troubled: @escaping @Sendable () -> Void = {}
     ) {
         self.id = id
         self.epoch = epoch
@@ -112,6 +118,7 @@ package final class LaneShell: Sendable {
         self.environment = environment
         self.reply = reply
         self.settled = settled
+        self.troubled = troubled
         self.lane = Mutex(Lane(id: id, epoch: epoch, limits: limits))
         (self.wakeUps, self.wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.stopSignal, self.signalStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -167,7 +174,10 @@ package final class LaneShell: Sendable {
         let producer = self.environment.producers.makeProducer(for: self.id, epoch: self.epoch)
         let started = self.environment.clocks.monotonicNow()
         switch await self.takeOver(producer) {
-        case .superseded(let why):
+        case .superseded(let epoch):
+            self.stop()
+            return .superseded(by: epoch)
+        case .lost(let why):
             self.stop()
             return .lost(why)
         case .stopped:

@@ -1,6 +1,7 @@
 import DispatcherDomain
 package import EscapementModel
 import NIOCore
+import Observability
 import WireProtocol
 
 /// Decides what becomes of parked fires: those for an HTTP target are delivered, and those of a topic are sent again,
@@ -30,7 +31,7 @@ package struct ParkedKeeper: Sendable {
     ///
     /// - Parameter isOver: it has expired, or waited for as long as a fire may.
     func deliver(
-        _ fire: ParkedFire, isOver: Bool, _ lane: LaneID, _ rules: PublishingRules
+        _ fire: ParkedFire, isOver: Bool, _ lane: LaneID, _ rules: PublishingRules, _ metrics: DispatcherMetrics
     ) async -> ParkedDecision {
         guard let template = Self.template(of: fire), let target = template.web else { return .drop }
         if let expiry = EventFormat.expiry(of: fire.occurrence, template), self.clocks.wallNow() > expiry {
@@ -51,6 +52,9 @@ package struct ParkedKeeper: Sendable {
         next.attempts += 1
         switch await web.deliver(event, to: target, format: rules.format, attempt: next.attempts) {
         case .delivered(let detail):
+            return .settle(next, .dispatched, .dispatched, detail: detail)
+        case .deliveredWithoutRule(let detail):
+            metrics.webWithoutRule.increment()
             return .settle(next, .dispatched, .dispatched, detail: detail)
         case .refused(let reason, let detail):
             return .settle(next, .failed, reason, detail: detail)

@@ -17,7 +17,7 @@ package struct WebRequest: Sendable {
 
 /// What a target answered.
 package enum WebAnswer: Sendable {
-    /// The status, and what `Retry-After` says, in seconds.
+    /// The status, and for how long `Retry-After` asks to wait.
     case status(Int, retryAfter: Duration?)
     /// No answer; the request may or may not have had an effect.
     case unavailable(String)
@@ -47,6 +47,8 @@ package struct WebDelivery: Sendable {
     /// What became of one attempt.
     enum Result: Sendable {
         case delivered(String)
+        /// An OpenWhisk trigger took it that has no active rule: delivered, and nothing runs.
+        case deliveredWithoutRule(String)
         case refused(Reason, String)
         case again(Duration, String)
     }
@@ -87,7 +89,7 @@ package struct WebDelivery: Sendable {
         case .status(let status, let retryAfter):
             let jitter = Self.jitter(fire.id, attempt)
             return self.judge(
-                status, retryAfter, target, jitter: jitter,
+                status, retryAfter, target, namespace: fire.template.namespace, jitter: jitter,
                 pause: Self.pause(attempt, jitter: jitter, fire.template.retry))
         case .unavailable(let detail):
             return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt), fire.template.retry), detail)
@@ -153,12 +155,14 @@ package struct WebDelivery: Sendable {
     }
 
     private func judge(
-        _ status: Int, _ retryAfter: Duration?, _ target: FireTemplate.Web, jitter: Double, pause: Duration
+        _ status: Int, _ retryAfter: Duration?, _ target: FireTemplate.Web, namespace: String, jitter: Double,
+        pause: Duration
     ) -> Result {
         let isWhisk = if case .hook = target { false } else { true }
+        let isTrigger = if case .trigger = target { true } else { false }
         switch status {
-        case 204 where isWhisk:
-            return .delivered("HTTP 204: no active rule")
+        case 204 where isTrigger:
+            return .deliveredWithoutRule("HTTP 204: the trigger has no active rule")
         case 200..<300:
             return .delivered("HTTP \(status)")
         case 429 where isWhisk:
@@ -168,11 +172,37 @@ package struct WebDelivery: Sendable {
             return .again(boundary + .seconds(5) * jitter, "HTTP 429")
         case _ where status == 409 && isWhisk, 408, 425, 429, 500...599:
             return .again(retryAfter.map { min($0, Self.retryAfterMax) } ?? pause, "HTTP \(status)")
-        case 401, 403:
-            return .refused(isWhisk ? .credentialsMissing : .targetRefused, "HTTP \(status): the key is not accepted")
         default:
             // A redirect is not followed: it could lead anywhere.
-            return .refused(.targetRefused, "HTTP \(status)")
+            let isKeyRefused = isWhisk && (status == 401 || status == 403)
+            return .refused(
+                isKeyRefused ? .credentialsMissing : .targetRefused, Self.refusal(status, target, namespace))
+        }
+    }
+
+    /// What is said of an answer that ends a fire: its meaning and what to do, where it has one.
+    private static func refusal(_ status: Int, _ target: FireTemplate.Web, _ namespace: String) -> String {
+        let whisk: String? =
+            switch target {
+            case .hook: nil
+            case .trigger(let path): "trigger \(path)"
+            case .action(let path): "action \(path)"
+            }
+        switch (status, whisk) {
+        case (401, .some):
+            return "HTTP 401: OpenWhisk does not accept the key of the namespace \(namespace): "
+                + "put the present one into its file in ESCAPEMENT_OPENWHISK_KEYS_DIR"
+        case (403, let whisk?):
+            return "HTTP 403: the key of the namespace \(namespace) has no right to the \(whisk): "
+                + "correct the target or the key"
+        case (404, let whisk?):
+            return "HTTP 404: OpenWhisk has no \(whisk): create it, or correct the target"
+        case (401, nil), (403, nil):
+            return "HTTP \(status): the target does not accept our credentials: correct its secret or headers"
+        case (404, nil), (410, nil):
+            return "HTTP \(status): there is nothing at the URL: correct the target"
+        default:
+            return "HTTP \(status)"
         }
     }
 

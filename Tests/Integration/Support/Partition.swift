@@ -50,6 +50,19 @@ struct Partition {
         try await self.drop([process, other])
     }
 
+    /// Cuts a process off from what listens at a port; it still reaches all else.
+    func cut(_ process: Stack.Process, fromPort port: Int) async throws {
+        let bit = try #require(self.bits[process.name])
+        try await Self.apply(
+            """
+            add rule inet partition cut-out ct mark and \(bit) == \(bit) tcp dport \(port) drop
+            add rule inet partition cut-in ct mark and \(bit) == \(bit) tcp dport \(port) drop
+            add rule inet partition cut-out ct mark and \(bit) == \(bit) tcp sport \(port) drop
+            add rule inet partition cut-in ct mark and \(bit) == \(bit) tcp sport \(port) drop
+
+            """)
+    }
+
     /// Drops all packets of connections in which all of `processes` have a part.
     private func drop(_ processes: [Stack.Process]) async throws {
         let bits = try processes.reduce(0) { try $0 | #require(self.bits[$1.name]) }

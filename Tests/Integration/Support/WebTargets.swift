@@ -6,7 +6,8 @@ import Synchronization
 import TLS
 import TestSupport
 
-/// Two hosts for HTTP targets: one answers all requests with 200, the other takes requests and never answers.
+/// Two hosts for HTTP targets: one answers all requests with 200, except for the first to `/busy`; the other takes
+/// requests and never answers.
 final class WebTargets: Sendable {
     private struct State {
         var answered: [String: Int] = [:]
@@ -45,7 +46,13 @@ final class WebTargets: Sendable {
     /// Listens while `body` runs, which gets the URLs of both.
     func run(_ body: @escaping @Sendable (_ answering: String, _ silent: String) async throws -> Void) async throws {
         try await self.listen({ path in
-            self.state.withLock { $0.answered[path, default: 0] += 1 }
+            let count = self.state.withLock { state in
+                state.answered[path, default: 0] += 1
+                return state.answered[path]
+            }
+            guard path == "busy", count == 1 else { return Response(status: .ok) }
+            // At once: that time is over.
+            return Response(status: .serviceUnavailable, headers: [.retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT"])
         }) { answering in
             try await self.listen({ _ in
                 self.state.withLock { state in
@@ -55,19 +62,19 @@ final class WebTargets: Sendable {
                 defer { self.state.withLock { $0.silentCount -= 1 } }
                 // Until whoever asked, or the listener, is gone.
                 for await _ in AsyncStream<Void>.makeStream().stream {}
+                return Response(status: .ok)
             }) { silent in try await body(answering, silent) }
         }
     }
 
-    /// - Parameter take: called with the path of each request; the answer follows.
+    /// - Parameter answer: called with the path of each request.
     private func listen(
-        _ take: @escaping @Sendable (String) async -> Void,
+        _ answer: @escaping @Sendable (String) async -> Response,
         _ body: @escaping @Sendable (_ url: String) async throws -> Void
     ) async throws {
         let router = Router()
         router.post("{path}") { _, context in
-            await take(context.parameters.get("path") ?? "")
-            return Response(status: .ok)
+            await answer(context.parameters.get("path") ?? "")
         }
         let (ports, port) = AsyncStream<Int>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let listener = HTTPListener(

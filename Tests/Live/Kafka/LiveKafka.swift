@@ -10,14 +10,17 @@ import TLS
 /// The Kafka that the live suite runs against: the one that the environment names, or dev Kafka in this process.
 ///
 /// By the variables that a dispatcher takes: `KAFKA_BOOTSTRAP_SERVERS`, `KAFKA_SECURITY_PROTOCOL`,
-/// `KAFKA_SASL_MECHANISM`, certificates, `KAFKA_PROPERTY_…` and the rest of docs/configuration-reference.md. Topics are created and deleted under a random name, so
-/// the account needs the rights to do so.
+/// `KAFKA_SASL_MECHANISM`, certificates, `KAFKA_PROPERTY_…` and the rest of docs/configuration-reference.md. Topics
+/// are created and deleted under a random name, so the account needs the rights to do so. A password has to be good for
+/// each mechanism with passwords that the brokers enable.
 final class LiveKafka: Sendable {
     /// How long a call may take before the test fails.
     static let patience = Duration.seconds(30)
     static let isNamed = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP_SERVERS"] != nil
     private static let user = "live"
     private static let password = "live-password"
+    /// A password, a token and a service's name that nobody has.
+    private static let wrong = "certainly-not-it"
     /// Not a signed one: dev Kafka is told which tokens to take.
     private static let token = "live-token"
 
@@ -55,8 +58,8 @@ final class LiveKafka: Sendable {
         await kafka.dev?.stop()
     }
 
-    /// Waits until brokers know the topic and its leader: an answer to its creation does not mean that yet. Asked several
-    /// times by new clients, which begin with any broker.
+    /// Waits until brokers know the topic and its leader: an answer to its creation does not mean that yet. Asked
+    /// several times by new clients, which begin with any broker.
     func awaitTopic(_ topic: String) async throws {
         for _ in 0..<3 {
             let admin = try self.admin()
@@ -132,34 +135,45 @@ final class LiveKafka: Sendable {
 
     static var logger: Logger { Logger(label: "live", factory: { _ in SwiftLogNoOpLogHandler() }) }
 
-    /// The mechanisms with passwords that can be tried: all where we made the broker, else the one that is named.
-    var mechanisms: [String] {
-        if self.dev != nil { return ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] }
-        let named = self.base.value(of: "sasl.mechanism")
-        return named.map { ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains($0) ? [$0] : [] } ?? []
+    /// Whether a mechanism must have been tried: that of the environment, and all that dev Kafka has.
+    func requires(_ mechanism: KafkaSettings.Mechanism) -> Bool {
+        if self.dev != nil { return SASLMechanism(rawValue: mechanism.rawValue) != nil }
+        return mechanism.rawValue == self.base.value(of: "sasl.mechanism")
     }
 
-    /// Settings that log in with a bearer token; dev Kafka only.
-    func bearerSettings(token: String? = nil) -> KafkaClientSettings {
-        var settings = KafkaClientSettings(
-            properties: self.base.properties.filter { $0.name != "sasl.username" }
-                + [.init("sasl.mechanism", "OAUTHBEARER")])
-        let expiry = SystemClocks().wallNow().advanced(by: .seconds(3600)).milliseconds
-        settings.tokens = { _ in
-            KafkaBearerToken(
-                value: token ?? Self.token, principal: Self.user, expiresAtMilliseconds: expiry, extensions: [])
+    /// Settings that log in by a mechanism, and such with wrong credentials; `nil` where the environment holds nothing
+    /// to log in with by it.
+    func logins(
+        by mechanism: KafkaSettings.Mechanism
+    ) -> (right: KafkaClientSettings, wrong: KafkaClientSettings)? {
+        let isNamed = self.base.value(of: "sasl.mechanism") == mechanism.rawValue
+        var right = self.settings([.init("sasl.mechanism", mechanism.rawValue)])
+        var wrong = right
+        switch mechanism {
+        case .plain, .scramSHA256, .scramSHA512:
+            guard self.base.value(of: "sasl.username") != nil else { return nil }
+            wrong.secrets = { [base = self.base] in try base.secrets() + [.init("sasl.password", Self.wrong)] }
+        case .oauthBearer:
+            guard isNamed || self.dev != nil else { return nil }
+            if self.dev != nil { right.tokens = Self.tokens(Self.token) }
+            wrong.tokens = Self.tokens(Self.wrong)
+        case .gssapi:
+            guard isNamed else { return nil }
+            wrong.secrets = { [base = self.base] in
+                try base.secrets() + [.init("sasl.kerberos.service.name", Self.wrong)]
+            }
         }
-        return settings
+        return (right, wrong)
     }
 
-    func settings(
-        password: String? = nil, _ more: [KafkaClientSettings.Property] = []
-    ) -> KafkaClientSettings {
+    private static func tokens(_ value: String) -> KafkaClientSettings.TokenSource {
+        let expiry = SystemClocks().wallNow().advanced(by: .seconds(3600)).milliseconds
+        return { _ in KafkaBearerToken(value: value, principal: Self.user, expiresAtMilliseconds: expiry) }
+    }
+
+    func settings(_ more: [KafkaClientSettings.Property] = []) -> KafkaClientSettings {
         var settings = self.base
         settings.properties += more
-        if let password {
-            settings.secrets = { [base = self.base] in try base.secrets() + [.init("sasl.password", password)] }
-        }
         return settings
     }
 

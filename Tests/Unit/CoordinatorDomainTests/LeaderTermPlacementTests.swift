@@ -36,6 +36,41 @@ import TestSupport
         #expect(harness.handovers["unreachable"] ?? 0 > 0)
     }
 
+    @Test func `a lane that its dispatcher cannot publish goes to one that can, and only that lane`() throws {
+        var harness = TermHarness(shards: 8, lanes: 4)
+        for dispatcher in [11, 12] { harness.join(UInt64(dispatcher), .dispatcher) }
+        harness.run(3000)
+        let before = try (0..<4).map { try self.owner(of: $0, harness) }
+        harness.troubled[before[0]] = [0]
+        harness.run(200_000)
+        let after = try (0..<4).map { try self.owner(of: $0, harness) }
+        #expect(after[0] != before[0])
+        #expect(harness.laneHandovers["unreachable"] == 1)
+        #expect(harness.count(11) == 2 && harness.count(12) == 2, "balance gave another lane back for it")
+    }
+
+    @Test func `a lane that nobody can publish visits each dispatcher once and then stays`() throws {
+        var harness = TermHarness(shards: 8, lanes: 2)
+        for dispatcher in [11, 12, 13] { harness.join(UInt64(dispatcher), .dispatcher) }
+        harness.run(3000)
+        for dispatcher in [11, 12, 13] { harness.troubled[incarnation(UInt64(dispatcher))] = [0] }
+        harness.run(60_000)
+        #expect(harness.laneHandovers["unreachable"] == 2)
+    }
+
+    @Test func `a lane that is published again stays where it is`() throws {
+        var harness = TermHarness(shards: 8, lanes: 2)
+        harness.join(11, .dispatcher)
+        harness.run(3000)
+        harness.troubled[incarnation(11)] = [0]
+        harness.run(3000)
+        harness.troubled = [:]
+        harness.run(500)
+        harness.join(12, .dispatcher)
+        harness.run(20_000)
+        #expect(harness.laneHandovers["unreachable"] == nil)
+    }
+
     @Test func `balance brings none of them back while the path is cut, and for a while after`() throws {
         var harness = self.cluster()
         harness.send(.unreachable(from: incarnation(1), [try self.owner(of: 0, harness)]))

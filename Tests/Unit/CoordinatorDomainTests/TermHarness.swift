@@ -22,8 +22,11 @@ struct TermHarness {
     var complaints: [Incarnation: String] = [:]
     /// What tickers say of each shard.
     var loads: [UInt16: ShardLoads.Measure] = [:]
-    /// Shards given, by reason.
+    /// Lanes that each dispatcher says it cannot publish.
+    var troubled: [Incarnation: Set<UInt16>] = [:]
+    /// Shards given, by reason; and lanes.
     var handovers: [String: Int] = [:]
+    var laneHandovers: [String: Int] = [:]
     /// How often each view was to be sent to everyone.
     var published: [AssignedKind: Int] = [:]
 
@@ -81,7 +84,8 @@ struct TermHarness {
                 self.held[member] = nil
             case .publishView(let kind): self.published[kind, default: 0] += 1
             case .handedOver(.shard, let reason): self.handovers[reason, default: 0] += 1
-            case .welcome, .memberChanged, .handedOver: break
+            case .handedOver(.lane, let reason): self.laneHandovers[reason, default: 0] += 1
+            case .welcome, .memberChanged: break
             }
         }
     }
@@ -101,7 +105,11 @@ struct TermHarness {
             guard self.now % 500 == 0 else { continue }
             for (member, holdings) in self.held.sorted(by: { $0.key < $1.key }) where !self.silent.contains(member) {
                 let loads = self.roles[member] == .ticker ? self.loads : [:]
-                let list = holdings.map { Assignments.Holding(number: $0.key, epoch: $0.value, load: loads[$0.key]) }
+                let list = holdings.map { number, epoch in
+                    Assignments.Holding(
+                        number: number, epoch: epoch, load: loads[number],
+                        isTroubled: self.troubled[member]?.contains(number) == true)
+                }
                 let report = Membership.Report(
                     leaving: self.leaving.contains(member), complaint: self.complaints[member] ?? "")
                 self.send(.heartbeat(member, report, list))

@@ -11,12 +11,13 @@ struct RawClient {
 
     /// Runs `body` against a fresh cluster with topic `t` of one partition.
     static func with(
-        security: ClusterConfiguration.Security = .plaintext, _ body: (RawClient) async throws -> Void
+        security: ClusterConfiguration.Security = .plaintext,
+        configure: (inout ClusterConfiguration) -> Void = { _ in }, _ body: (RawClient) async throws -> Void
     ) async throws {
         let folder = NSTemporaryDirectory() + "escapement-dev-kafka-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let client = try await Self.open(folder, security: security)
+        let client = try await Self.open(folder, security: security, configure: configure)
         try await client.cluster.createTopic("t")
         do {
             try await body(client)
@@ -28,12 +29,14 @@ struct RawClient {
     }
 
     static func open(
-        _ folder: String, security: ClusterConfiguration.Security = .plaintext
+        _ folder: String, security: ClusterConfiguration.Security = .plaintext,
+        configure: (inout ClusterConfiguration) -> Void = { _ in }
     ) async throws -> RawClient {
-        let configuration = ClusterConfiguration(
+        var configuration = ClusterConfiguration(
             security: security,
             credentials: Credentials(passwords: ["user": "secret"], bearerTokens: ["a.b.c": "bearer"]),
             dataFolder: folder)
+        configure(&configuration)
         let cluster = try await DevKafkaCluster.start(
             configuration, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         return RawClient(
@@ -119,6 +122,31 @@ struct RawClient {
             }
             return described
         }
+    }
+
+    struct Settings {
+        var code: Int16
+        var values: [String: String] = [:]
+    }
+
+    /// DescribeConfigs, version 0, of one resource: 2 is a topic, 4 a broker.
+    func settings(type: Int8, _ name: String) throws -> Settings {
+        var body = ByteBuffer()
+        body.writeMultipleIntegers(Int32(1), type)
+        body.string(name)
+        body.writeInteger(Int32(-1))
+        var answer = try self.connection.call(32, 0, body)
+        answer.moveReaderIndex(forwardBy: 8)
+        var settings = Settings(code: answer.readInteger() ?? -99)
+        _ = answer.takeString()
+        answer.moveReaderIndex(forwardBy: 1)
+        _ = answer.takeString()
+        for _ in 0..<(answer.readInteger(as: Int32.self) ?? 0) {
+            let name = answer.takeString() ?? ""
+            settings.values[name] = answer.takeString()
+            answer.moveReaderIndex(forwardBy: 3)
+        }
+        return settings
     }
 
     struct Producer: Equatable {

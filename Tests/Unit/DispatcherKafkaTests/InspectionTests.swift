@@ -73,12 +73,98 @@ import Testing
         (["inter.broker.protocol.version": "3.5-IV2"], KafkaInspection.Finding.Level.warning),
         (["inter.broker.protocol.version": "3.6"], .ok), (["inter.broker.protocol.version": "4.0-IV3"], .ok),
         (["message.max.bytes": "500000"], .problem), (["transaction.max.timeout.ms": "10000"], .problem),
-        (["transaction.state.log.replication.factor": "1"], .warning),
     ])
     func `unsafe broker settings are named`(settings: [String: String], level: KafkaInspection.Finding.Level) {
-        let findings = KafkaInspection.judge(brokerSettings: settings)
+        let findings = KafkaInspection.judge(brokers: [1: .success(settings)], replicaCount: 1)
         #expect(findings.map(\.level) == [level])
         #expect(findings.allSatisfy { finding in settings.values.contains { finding.text.contains($0) } })
+    }
+
+    /// The settings in the order of `names`.
+    @Test(arguments: [
+        (replicaCount: 3, settings: ["3", "2", "2", "false"], texts: [String]()),
+        (3, ["3", "1", "2", "false"], ["transaction.state.log.min.isr is 1, "]),
+        // Raising the other before there are more copies would stop transactions.
+        (3, ["2", "1", "2", "false"], ["transaction.state.log.replication.factor is 2 where 3 are possible"]),
+        (3, ["3", "2", "1", "false"], ["min.insync.replicas is 1 for topics that set none themselves"]),
+        (3, ["3", "2", "2", "true"], ["unclean.leader.election.enable is on"]),
+        (
+            3, ["1", "1", "1", "true"],
+            ["replication.factor is 1", "min.insync.replicas is 1", "unclean.leader.election.enable is on"]
+        ), (2, ["2", "1", "1", "false"], []), (2, ["1", "1", "1", "true"], ["replication.factor is 1", "unclean"]),
+        // One copy of everything, which is said of the cluster.
+        (1, ["1", "1", "1", "true"], []),
+    ])
+    func `broker settings under which several copies are not enough are named`(
+        replicaCount: Int, settings: [String], texts: [String]
+    ) {
+        let names = [
+            "transaction.state.log.replication.factor", "transaction.state.log.min.isr", "min.insync.replicas",
+            "unclean.leader.election.enable",
+        ]
+        let broker = Dictionary(uniqueKeysWithValues: zip(names, settings))
+        let findings = KafkaInspection.judge(brokers: [1: .success(broker)], replicaCount: replicaCount)
+        #expect(findings.count == texts.count, "\(findings.map(\.text))")
+        for (finding, text) in zip(findings, texts) {
+            #expect(finding.text.contains(text))
+            #expect(finding.level == .warning)
+        }
+    }
+
+    @Test func `what all brokers share is said once, and the rest with their ids`() {
+        let version = "inter.broker.protocol.version"
+        let findings = KafkaInspection.judge(
+            brokers: [
+                1: .success([version: "3.6", "transaction.state.log.min.isr": "1"]),
+                2: .success([version: "3.5", "transaction.state.log.min.isr": "1"]),
+                10: .success([version: "3.6", "transaction.state.log.min.isr": "1"]),
+            ], replicaCount: 3)
+        let texts = ["brokers 1, 10: version 3.6", "all brokers: transaction.state.log.min", "broker 2: version 3.5; "]
+        #expect(findings.map(\.level) == [.ok, .warning, .warning])
+        for (finding, text) in zip(findings, texts) { #expect(finding.text.hasPrefix(text)) }
+    }
+
+    @Test func `a broker whose settings cannot be read is a warning that names it`() {
+        let settings = ["inter.broker.protocol.version": "3.6"]
+        let findings = KafkaInspection.judge(
+            brokers: [1: .success(settings), 2: .failure(KafkaError(.timedOut)), 3: .success(settings)],
+            replicaCount: 3)
+        #expect(findings.map(\.level) == [.ok, .warning])
+        #expect(findings.last?.text.hasPrefix("broker 2: the settings cannot be read: _TIMED_OUT") == true)
+    }
+
+    @Test func `every broker is asked`() async throws {
+        try await KafkaFixture.with(brokers: 3, configure: { $0.defaultReplicasMin = [1: 2, 2: 2] }) { fixture in
+            try await fixture.broker.order(Fault(.disconnect, api: .describeConfigs, broker: 2, count: 100))
+            let admin = try fixture.connection.makeAdmin()
+            let findings = try await KafkaInspection(admin: admin).run(topics: { _ in fixture.topics }, creates: false)
+            let texts = findings.map(\.text)
+            #expect(texts.contains { $0.hasPrefix("brokers 1, 3: version 3.6") }, "\(texts)")
+            #expect(texts.contains { $0.hasPrefix("brokers 1, 3: transaction.state.log.min.isr is 1, ") })
+            #expect(texts.contains { $0.hasPrefix("broker 2: the settings cannot be read: ") })
+            #expect(texts.contains { $0.hasPrefix("broker 3: min.insync.replicas is 1 ") })
+            #expect(findings.allSatisfy { $0.level != .problem })
+            await admin.close()
+        }
+    }
+
+    @Test func `the right that is missing to read settings is named`() async throws {
+        try await KafkaFixture.with(brokers: 2) { fixture in
+            let broker = fixture.broker
+            try await broker.order(Fault(.error(.clusterAuthorizationFailed), api: .describeConfigs, count: 2))
+            try await broker.order(
+                Fault(.error(.topicAuthorizationFailed), api: .describeConfigs, topic: "escapement.fires"))
+            let admin = try fixture.connection.makeAdmin()
+            let findings = try await KafkaInspection(admin: admin).run(topics: { _ in fixture.topics }, creates: false)
+            let texts = findings.filter { $0.text.contains("this user may not read the settings") }.map(\.text)
+            try #require(texts.count == 2, "\(findings.map(\.text))")
+            #expect(texts[0].hasPrefix("all brokers: "))
+            #expect(texts[0].hasSuffix("allow DescribeConfigs on the cluster"))
+            #expect(texts[1].hasPrefix("topic escapement.fires (fires): "))
+            #expect(texts[1].hasSuffix("allow DescribeConfigs"))
+            #expect(findings.allSatisfy { $0.level != .problem })
+            await admin.close()
+        }
     }
 
     @Test(arguments: [

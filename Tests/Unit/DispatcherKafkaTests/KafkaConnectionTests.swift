@@ -7,12 +7,20 @@ import Testing
 /// What the start refuses. No broker listens: none is waited for.
 @Suite struct KafkaConnectionTests {
     private func problems(_ property: String, _ value: String, _ mode: DeliveryMode) -> [ConfigurationProblem] {
+        self.problems([(property, value)], mode)
+    }
+
+    private func problems(
+        login: KafkaSettings.Mechanism? = nil, _ properties: [(name: String, value: String)], _ mode: DeliveryMode
+    ) -> [ConfigurationProblem] {
         let observability = Observability(
             identity: ProcessIdentity(role: "dispatcher", instance: "d", cluster: KafkaFixture.cluster, revision: ""))
         let connection = KafkaConnection(
             KafkaSettings(
                 bootstrapServers: ["127.0.0.1:1"], clientID: "test",
-                properties: [.init(name: property, value: Secret(value))]),
+                securityProtocol: login == nil ? .plaintext : .saslPlaintext,
+                login: login.map { .init(mechanism: $0, credentials: nil) },
+                properties: properties.map { .init(name: $0.name, value: Secret($0.value)) }),
             clocks: SystemClocks(), health: observability.health, logger: KafkaFixture.logger)
         do throws(ConfigurationRefusal) {
             try connection.check(mode, cluster: KafkaFixture.cluster)
@@ -53,5 +61,28 @@ import Testing
         #expect(problems.first?.message.hasSuffix("there is no property socket.timeout.mss") == true, "\(problems)")
         #expect(problems.first?.remedy == "correct or unset it, see docs/configuration.md")
         #expect(!"\(problems)".contains("hunter2"))
+    }
+
+    /// The command gets no ticket, but names what the usual one names. Debian's librdkafka is built with GSSAPI.
+    @Test(arguments: DeliveryMode.allCases)
+    func `GSSAPI is taken with a keytab, and without one refused by its name`(mode: DeliveryMode) {
+        let properties = [
+            (name: "sasl.kerberos.principal", value: "escapement@EXAMPLE.ORG"), ("sasl.kerberos.service.name", "kafka"),
+            ("sasl.kerberos.kinit.cmd", ": \"%{sasl.kerberos.keytab}\" %{sasl.kerberos.principal}"),
+        ]
+        let keytab = (name: "sasl.kerberos.keytab", value: "/run/secrets/kafka.keytab")
+        #expect(self.problems(login: .gssapi, properties + [keytab], mode) == [])
+        let problems = self.problems(login: .gssapi, properties, mode)
+        #expect(problems.count == 1)
+        #expect(problems.first?.message.contains(#"not available: "sasl.kerberos.keytab""#) == true, "\(problems)")
+    }
+
+    /// There is no build without GSSAPI here: one without any mechanism of this name is as good.
+    @Test(arguments: DeliveryMode.allCases)
+    func `a mechanism that librdkafka is built without is refused by name with the remedy`(mode: DeliveryMode) {
+        let problems = self.problems(login: .gssapi, [("sasl.mechanism", "DIGEST-MD5")], mode)
+        #expect(problems.count == 1)
+        #expect(problems.first?.message.contains("SASL mechanism: DIGEST-MD5") == true, "\(problems)")
+        #expect(problems.first?.name == "KAFKA_SASL_MECHANISM")
     }
 }

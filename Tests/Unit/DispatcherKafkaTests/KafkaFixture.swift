@@ -20,10 +20,10 @@ struct KafkaFixture {
     let connection: KafkaConnection
     let health: Health
 
-    /// Runs `body` with a broker that listens on a free port and keeps its data in a folder of its own.
+    /// Runs `body` with brokers that listen on free ports and keep their data in a folder of their own.
     static func with(
-        password: Secret? = nil, credentials: Credentials? = nil, createsTopics: Bool = false,
-        _ body: (KafkaFixture) async throws -> Void
+        password: Secret? = nil, credentials: Credentials? = nil, createsTopics: Bool = false, brokers: Int = 1,
+        configure: (inout ClusterConfiguration) -> Void = { _ in }, _ body: (KafkaFixture) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -31,6 +31,8 @@ struct KafkaFixture {
             security: credentials == nil ? .plaintext : .saslPlaintext, credentials: credentials ?? Credentials(),
             dataFolder: folder.path)
         configuration.autoCreatesTopics = createsTopics
+        configuration.listeners = Array(repeating: .init(host: "127.0.0.1", port: 0), count: brokers)
+        configure(&configuration)
         let broker = try await DevKafkaCluster.start(configuration, logger: self.logger)
         let observability = Observability(
             identity: ProcessIdentity(role: "dispatcher", instance: "d", cluster: self.cluster, revision: ""))

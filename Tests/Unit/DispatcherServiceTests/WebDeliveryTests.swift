@@ -1,6 +1,7 @@
 @testable import DispatcherService
 import EscapementModel
 import NIOCore
+import Observability
 import Synchronization
 import Testing
 import WireProtocol
@@ -61,14 +62,62 @@ private struct Keys: NamespaceKeys {
         #expect(sent?.url == "https://whisk/api/v1/namespaces/guest/actions/reports/nightly")
     }
 
-    @Test func `a trigger without a rule counts as delivered and says so`() async {
-        guard
-            case .delivered(let detail) = await self.attempt(.trigger("/guest/t"), .status(204, retryAfter: nil)).result
-        else {
-            Issue.record("204 is not a success")
-            return
+    /// One attempt, as a lane makes it.
+    private func end(
+        _ target: FireTemplate.Web, status: Int, _ metrics: DispatcherMetrics
+    ) async -> (outcome: Outcome, reason: Reason, detail: String)? {
+        let clocks = ManualClocks()
+        let sender = ScriptedSender([.status(status, retryAfter: nil)])
+        let keeper = ParkedKeeper(
+            probe: FakeTopics(),
+            web: WebDelivery(sender: sender, keys: Keys(), whiskHost: "https://whisk", clocks: clocks), clocks: clocks)
+        var template = Samples.template
+        template.web = target
+        template.expireAfterMilliseconds = 0
+        let fire = ParkedFire(
+            occurrence: Samples.occurrence(template), shard: ShardID(0), epoch: Epoch(5), ticker: NodeID("t"),
+            notBefore: .distantPast)
+        let decision = await keeper.deliver(fire, isOver: false, LaneID(0), Samples.rules, metrics)
+        guard case .settle(_, let outcome, let reason, let detail) = decision else { return nil }
+        return (outcome, reason, detail)
+    }
+
+    @Test func `a trigger without a rule counts as delivered, says so and is counted`() async throws {
+        let registry = MetricsRegistry()
+        let metrics = DispatcherMetrics(registry)
+        func isCounted(_ count: Int) -> Bool {
+            registry.exposition(.prometheusText).contains("\nescapement_http_no_rule_total \(count)\n")
         }
-        #expect(detail.contains("no active rule"))
+        #expect(isCounted(0), "it is there from the start")
+        let end = try #require(await self.end(.trigger("/guest/t"), status: 204, metrics))
+        #expect(end.outcome == .dispatched)
+        #expect(end.reason == .dispatched)
+        #expect(end.detail == "HTTP 204: the trigger has no active rule")
+        #expect(isCounted(1))
+        for (target, status) in [
+            (FireTemplate.Web.trigger("/guest/t"), 202), (.action("/guest/a"), 204),
+            (.hook(url: "https://a.example", secret: ""), 204),
+        ] {
+            let other = try #require(await self.end(target, status: status, metrics))
+            #expect(other.outcome == .dispatched)
+            #expect(other.detail == "HTTP \(status)")
+        }
+        #expect(isCounted(1), "nothing else has rules")
+    }
+
+    @Test(arguments: [
+        (401, Reason.credentialsMissing, "does not accept the key of the namespace guest"),
+        (403, .credentialsMissing, "has no right to the trigger /guest/t"),
+        (404, .targetRefused, "has no trigger /guest/t"),
+    ]) func `what is wrong with a key or a trigger is said apart`(
+        status: Int, reason: Reason, says: String
+    ) async throws {
+        let metrics = DispatcherMetrics(MetricsRegistry())
+        let end = try #require(await self.end(.trigger("/guest/t"), status: status, metrics))
+        #expect(end.outcome == .failed)
+        #expect(end.reason == reason)
+        #expect(end.detail.hasPrefix("HTTP \(status): "))
+        #expect(end.detail.contains(says))
     }
 
     @Test(arguments: [408, 409, 429, 500, 503])
@@ -116,16 +165,17 @@ private struct Keys: NamespaceKeys {
         #expect(sent?.headers.first { $0.name == "traceparent" }?.value == Samples.trace)
     }
 
-    @Test func `a hook's answer names its pause`() async {
+    @Test(arguments: [(Duration.zero, Duration.zero), (.seconds(7), .seconds(7)), (.seconds(86_400), .seconds(600))])
+    func `a hook's answer names its pause, up to ten minutes`(wish: Duration, expected: Duration) async {
         guard
             case .again(let pause, _) = await self.attempt(
-                .hook(url: "https://a.example", secret: ""), .status(503, retryAfter: .seconds(7))
+                .hook(url: "https://a.example", secret: ""), .status(503, retryAfter: wish)
             ).result
         else {
             Issue.record("503 is not tried again")
             return
         }
-        #expect(pause == .seconds(7))
+        #expect(pause == expected)
     }
 
     @Test func `without a key or a host nothing is sent`() async {

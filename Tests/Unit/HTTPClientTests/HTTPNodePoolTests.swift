@@ -167,6 +167,28 @@ private final class SkippingClocks: Clocks {
             #expect(outcome(["Date": date, "Retry-After": unusable]) == .unavailable(retryAfter: nil))
         }
     }
+
+    @Test(arguments: [
+        ("Sun, 06 Nov 1994 08:50:00 GMT", 23), ("Sunday, 06-Nov-94 08:50:00 GMT", 23), ("Sun Nov  6 08:50:00 1994", 23),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 0), ("Sunday, 06-Nov-50 08:49:37 GMT", 1_767_225_600),
+        ("Sun, 06 Nob 1994 08:50:00 GMT", nil), ("Sun, 31 Nov 1994 08:50:00 GMT", nil),
+        ("Sun, 06 Nov 1994 08:50:00 CET", nil), ("Sun, 06 Nov 4 08:50:00 GMT", nil), ("Sun Nov 6 8:50 1994", nil),
+    ]) func `a date in Retry-After counts from our clock where the answer has none`(text: String, seconds: Int?) {
+        // 1994-11-06T08:49:37Z.
+        let now = WallInstant(milliseconds: 784_111_777_000)
+        for headers: HTTPHeaders in [["Retry-After": text], ["Retry-After": text, "Date": "today"]] {
+            let answer = HTTPResponse(status: 503, headers: headers)
+            #expect(RetryPolicy.retryAfter(answer, receivedAt: now) == seconds.map { Duration.seconds($0) })
+            #expect(RetryPolicy.retryAfter(answer) == nil, "from nothing it counts not at all")
+        }
+    }
+
+    @Test func `a date in Retry-After counts from the answer's own before our clock`() {
+        let answer = HTTPResponse(
+            status: 503,
+            headers: ["Retry-After": "Sun, 06 Nov 1994 08:50:00 GMT", "Date": "Sun, 06 Nov 1994 08:49:50 GMT"])
+        #expect(RetryPolicy.retryAfter(answer, receivedAt: .distantPast) == .seconds(10))
+    }
 }
 
 @Suite struct NodeRosterTests {

@@ -30,6 +30,20 @@ import Testing
         }
     }
 
+    @Test func `a mechanism that brokers do not enable is refused with those that they do`() async throws {
+        try await KafkaFixture.with(security: .saslTLS) { kafka async throws in
+            // Brokers answer before a ticket is needed: none is got.
+            let settings = kafka.settings(mechanism: "GSSAPI", more: [.init("sasl.kerberos.kinit.cmd", ":")])
+            let monitor = kafka.monitor(settings)
+            let admin = try KafkaAdmin(settings: settings, logger: KafkaFixture.logger, health: monitor)
+            await #expect(throws: KafkaError.self) { try await admin.metadata(timeout: .seconds(3)) }
+            let reason = try #require(monitor.reason)
+            #expect(reason.contains("SASL GSSAPI mechanism handshake failed"), "\(reason)")
+            #expect(reason.hasSuffix("supported mechanisms: PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER"))
+            await admin.close()
+        }
+    }
+
     @Test func `a rotated password is used by the next connection of a running client`() async throws {
         try await KafkaFixture.with(security: .saslPlaintext) { kafka async throws in
             try await kafka.cluster.createTopic("t")

@@ -64,4 +64,19 @@ import Testing
             await admin.close()
         }
     }
+
+    @Test func `a token that has run out is not logged in with`() async throws {
+        try await KafkaFixture.with(security: .saslTLS) { kafka async throws in
+            let settings = Self.settings(kafka) { _ in
+                KafkaBearerToken(value: "a.b.c", principal: "x", expiresAtMilliseconds: 1)
+            }
+            let monitor = kafka.monitor(settings)
+            let admin = try KafkaAdmin(settings: settings, logger: KafkaFixture.logger, health: monitor)
+            await #expect(throws: KafkaError.self) { try await admin.metadata(timeout: .seconds(2)) }
+            let reason = try #require(monitor.reason)
+            #expect(reason.contains("the token is not accepted: Must supply an unexpired token"), "\(reason)")
+            #expect(!reason.contains("a.b.c"))
+            await admin.close()
+        }
+    }
 }

@@ -118,6 +118,20 @@ import Testing
         }
     }
 
+    @Test func `a secret that librdkafka quotes when it makes no client is not repeated`() {
+        let settings = KafkaClientSettings(
+            properties: [.init("bootstrap.servers", "127.0.0.1:1"), .init("security.protocol", "ssl")],
+            secrets: {
+                [.init("ssl.keystore.location", "/no/such/hunter2"), .init("ssl.keystore.password", "hunter2")]
+            })
+        do throws(KafkaError) {
+            _ = try KafkaProducer(settings: settings, logger: self.logger, health: self.monitor(settings))
+            Issue.record("there is a key store")
+        } catch {
+            #expect(error.detail == "(a line that held a secret)")
+        }
+    }
+
     @Test func `a closed producer settles what still waits`() async throws {
         let settings = self.settings("127.0.0.1:1")
         let producer = try KafkaProducer(settings: settings, logger: self.logger, health: self.monitor(settings))

@@ -79,6 +79,12 @@ import TestSupport
         (Self.oauth, "KAFKA_SASL_USERNAME"),
         (["KAFKA_SASL_MECHANISM": "GSSAPI"], "KAFKA_SASL_USERNAME"),
         (["KAFKA_SASL_MECHANISM": "GSSAPI", "KAFKA_SASL_USERNAME": ""], "KAFKA_SASL_PASSWORD"),
+        (
+            [
+                "KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SASL_MECHANISM": "GSSAPI", "KAFKA_SASL_USERNAME": "",
+                "KAFKA_SASL_PASSWORD": "",
+            ], "KAFKA_SECURITY_PROTOCOL"
+        ),
         (["KAFKA_SSL_CERT_FILE": "/etc/hostname"], "KAFKA_SSL_KEY_FILE"),
         (["KAFKA_SSL_KEY_FILE": "/etc/hostname"], "KAFKA_SSL_CERT_FILE"),
         (["KAFKA_SSL_CA_FILE": "/nowhere"], "KAFKA_SSL_CA_FILE"),
@@ -179,6 +185,22 @@ import TestSupport
         #expect(properties["sasl.oauthbearer.client.secret"] == "s3cret")
         #expect(properties["sasl.mechanism"] == "OAUTHBEARER")
         #expect(properties["sasl.username"] == nil)
+    }
+
+    @Test func `GSSAPI takes its settings from properties`() throws {
+        let properties = try self.properties([
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "gssapi",
+            "KAFKA_PROPERTY_SASL_KERBEROS_PRINCIPAL": "escapement@EXAMPLE.ORG",
+            "KAFKA_PROPERTY_SASL_KERBEROS_KEYTAB": "/run/secrets/escapement/kafka.keytab",
+            "KAFKA_PROPERTY_SASL_KERBEROS_SERVICE_NAME": "kafka",
+        ])
+        #expect(
+            properties == [
+                "bootstrap.servers": "kafka-0:9092,kafka-1:9092", "client.id": "escapement-dispatcher-host-1",
+                "security.protocol": "SASL_SSL", "sasl.mechanism": "GSSAPI",
+                "sasl.kerberos.principal": "escapement@EXAMPLE.ORG",
+                "sasl.kerberos.keytab": "/run/secrets/escapement/kafka.keytab", "sasl.kerberos.service.name": "kafka",
+            ])
     }
 
     // MARK: OpenWhisk

@@ -117,6 +117,16 @@ import WireProtocol
         #expect(try Heartbeat(from: &reader).holdings == measured.holdings)
     }
 
+    @Test func `a lane in trouble has its golden bytes`() throws {
+        let troubled = Heartbeat(
+            clock: WallInstant(milliseconds: 0),
+            holdings: [Heartbeat.Holding(number: 3, epoch: Epoch(7), isTroubled: true)])
+        let bytes = self.bytes { troubled.encode(into: &$0) }
+        #expect(bytes == [0x08, 0, 0x12, 6, 0x08, 3, 0x10, 7, 0x30, 1])
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        #expect(try Heartbeat(from: &reader).holdings == troubled.holdings)
+    }
+
     @Test func `default values are not written, but elements are`() {
         #expect(self.bytes { $0.unsigned(1, UInt64(0)) } == [])
         #expect(self.bytes { $0.flag(1, false) } == [])

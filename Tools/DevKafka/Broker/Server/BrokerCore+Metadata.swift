@@ -161,7 +161,7 @@ extension BrokerCore {
             let (type, name, keys) = resource
             let found =
                 request.injected.flatMap { $0.take(for: name) }.map { (code: $0, settings: [Described]()) }
-                ?? self.describe(type: type, name: name)
+                ?? self.describe(type: type, name: name, broker: request.broker)
             writer.error(found.code)
             writer.nullableString(found.code == .none ? nil : found.code.name)
             writer.int8(type)
@@ -184,28 +184,34 @@ extension BrokerCore {
         answer(.body(writer))
     }
 
-    private func describe(type: Int8, name: String) -> (code: ErrorCode, settings: [Described]) {
+    private func describe(type: Int8, name: String, broker: Int32) -> (code: ErrorCode, settings: [Described]) {
+        let replicasMin = "\(self.configuration.replicasMin(of: broker))"
         switch type {
         case 2:
             guard let topic = self.topics[name] else { return (.unknownTopicOrPartition, []) }
             return (
                 .none,
-                topic.settings.all.map {
-                    Described(name: $0.name, value: $0.value, isDefault: $0.isDefault, isReadOnly: false)
+                topic.settings.all.map { setting in
+                    let isBrokers = setting.isDefault && setting.name == "min.insync.replicas"
+                    return Described(
+                        name: setting.name, value: isBrokers ? replicasMin : setting.value,
+                        isDefault: setting.isDefault, isReadOnly: false)
                 }
             )
         case 4:
-            guard let id = Int32(name), self.brokers.contains(where: { $0.id == id }) else {
-                return (.invalidRequest, [])
-            }
+            // As in Kafka: a broker tells its own settings only.
+            guard Int32(name) == broker else { return (.invalidRequest, []) }
             let settings = [
                 ("auto.create.topics.enable", "\(self.configuration.autoCreatesTopics)"), ("broker.id", name),
                 ("default.replication.factor", "\(self.configuration.defaultReplicas)"),
                 ("inter.broker.protocol.version", "3.6-IV2"), ("message.max.bytes", "1048588"),
-                ("min.insync.replicas", "1"), ("num.partitions", "\(self.configuration.defaultPartitions)"),
+                ("min.insync.replicas", replicasMin), ("num.partitions", "\(self.configuration.defaultPartitions)"),
                 ("offset.metadata.max.bytes", "\(OffsetTable.metadataByteCountMax)"),
                 ("socket.request.max.bytes", "\(ConnectionHandler.frameByteCountMax)"),
                 ("transaction.max.timeout.ms", "\(TransactionTable.timeoutMillisecondsMax)"),
+                ("transaction.state.log.min.isr", "\(self.configuration.transactionReplicasMin)"),
+                // One state for all: whichever broker is up goes on with it.
+                ("transaction.state.log.replication.factor", "\(self.brokers.count)"),
                 ("unclean.leader.election.enable", "false"),
             ]
             return (.none, settings.map { Described(name: $0.0, value: $0.1, isDefault: true, isReadOnly: true) })

@@ -77,7 +77,8 @@ extension BrokerCore {
         case .failure(let refusal): return (refusal.code, -1)
         case .success(let (topic, found)): (partition, settings) = (found, topic.settings)
         }
-        if acks == -1, self.replicasUp(partition).count < settings.replicasMin { return (.notEnoughReplicas, -1) }
+        let replicasMin = settings.replicasMin ?? self.configuration.replicasMin(of: request.broker)
+        if acks == -1, self.replicasUp(partition).count < replicasMin { return (.notEnoughReplicas, -1) }
         if records.readableBytes > settings.batchByteCountMax { return (.messageTooLarge, -1) }
         guard let header = BatchHeader(records), header.totalByteCount <= records.readableBytes else {
             return (.corruptMessage, -1)

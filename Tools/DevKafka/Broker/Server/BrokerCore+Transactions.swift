@@ -8,6 +8,13 @@ extension BrokerCore {
         code == .producerFenced && request.version < version ? .invalidProducerEpoch : code
     }
 
+    /// Why this broker changes nothing about a transaction now; `nil` when it does.
+    private func transactionRefusal(_ id: String, _ request: Request) -> ErrorCode? {
+        if let code = self.coordinatorRefusal(id, request) { return code }
+        let up = self.brokers.count(where: \.isUp)
+        return up < self.configuration.transactionReplicasMin ? .coordinatorNotAvailable : nil
+    }
+
     func initProducerID(_ request: Request, _ answer: Answer) throws(MalformedRequest) {
         var body = request.body
         let id = try body.nullableString("transactional id")
@@ -17,7 +24,7 @@ extension BrokerCore {
         try body.tags()
         var result = TransactionTable.Initialization.refused(.invalidRequest)
         if let id, !id.isEmpty {
-            if let code = self.coordinatorRefusal(id, request) {
+            if let code = self.transactionRefusal(id, request) {
                 result = .refused(code)
             } else {
                 result = self.transactions.initialize(
@@ -66,7 +73,7 @@ extension BrokerCore {
             culprits[place] = request.injected?.takeOwn(of: place.topic) ?? (isKnown ? nil : .unknownTopicOrPartition)
         }
         var codes: [TopicPartition: ErrorCode] = [:]
-        if let code = self.coordinatorRefusal(id, request) {
+        if let code = self.transactionRefusal(id, request) {
             for place in places { codes[place] = code }
         } else if !culprits.isEmpty {
             for place in places { codes[place] = culprits[place] ?? .operationNotAttempted }
@@ -94,7 +101,7 @@ extension BrokerCore {
         let producerID = try body.int64("producer id")
         let epoch = try body.int16("producer epoch")
         let group = try body.string("group id")
-        var code = self.coordinatorRefusal(id, request) ?? .none
+        var code = self.transactionRefusal(id, request) ?? .none
         if code == .none {
             code = self.transactions.add(
                 groups: [group], to: id, producerID: producerID, epoch: epoch, now: self.wallNow)
@@ -112,7 +119,7 @@ extension BrokerCore {
         let producerID = try body.int64("producer id")
         let epoch = try body.int16("producer epoch")
         let isCommit = try body.bool("committed")
-        var code = self.coordinatorRefusal(id, request) ?? .none
+        var code = self.transactionRefusal(id, request) ?? .none
         if code == .none {
             switch self.transactions.end(id, producerID: producerID, epoch: epoch, isCommit: isCommit) {
             case .refused(let refusal): code = refusal

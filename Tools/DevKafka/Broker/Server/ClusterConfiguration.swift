@@ -37,6 +37,10 @@ package struct ClusterConfiguration: Sendable {
     package var defaultPartitions: Int32 = 1
     /// Replicas of such a topic, where there are as many brokers.
     package var defaultReplicas: Int16 = 3
+    /// The brokers' `min.insync.replicas`, by id, for topics that set none; 1 where none is given. The leader's counts.
+    package var defaultReplicasMin: [Int32: Int] = [:]
+    /// How many brokers have to be up before anything about a transaction is changed. Each has a copy of it.
+    package var transactionReplicasMin = 1
     package var autoCreatesTopics = true
     /// How often time-outs of transactions and group members are looked for.
     package var tickMilliseconds: Int64 = 100
@@ -51,4 +55,6 @@ package struct ClusterConfiguration: Sendable {
         self.credentials = credentials
         self.dataFolder = dataFolder
     }
+
+    func replicasMin(of broker: Int32) -> Int { self.defaultReplicasMin[broker] ?? 1 }
 }

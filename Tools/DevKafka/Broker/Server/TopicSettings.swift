@@ -59,8 +59,8 @@ struct TopicSettings: Equatable {
 
     /// Largest record batch in bytes.
     var batchByteCountMax: Int { Int(self.integer("max.message.bytes")) }
-    /// Replicas that must be there when a producer asks for all acknowledgements.
-    var replicasMin: Int { Int(self.integer("min.insync.replicas")) }
+    /// Replicas that must be there when a producer asks for all acknowledgements; `nil` leaves it to the leader.
+    var replicasMin: Int? { self.given["min.insync.replicas"].flatMap { Int($0) } }
 
     private func integer(_ name: String) -> Int64 {
         let text = self.given[name] ?? Self.known.first { $0.name == name }?.standard
