@@ -201,6 +201,8 @@ package struct KafkaMetadata: Equatable, Sendable {
         package var partitionCount: Int
         /// Partitions that take no records now, because no broker leads them.
         package var leaderlessCount: Int
+        /// The brokers that lead its partitions.
+        package var leaderIDs: Set<Int32>
         /// Copies of the partition that has fewest.
         package var replicaCount: Int
         /// `none`, or why nothing is known of it.
@@ -219,6 +221,7 @@ package struct KafkaMetadata: Equatable, Sendable {
             return Topic(
                 name: topic.topic.map { String(cString: $0) } ?? "", partitionCount: partitions.count,
                 leaderlessCount: partitions.count { $0.leader < 0 },
+                leaderIDs: Set(partitions.map(\.leader).filter { $0 >= 0 }),
                 replicaCount: partitions.map { Int($0.replica_cnt) }.min() ?? 0, code: KafkaErrorCode(topic.err))
         }
     }

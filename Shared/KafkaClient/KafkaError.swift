@@ -50,6 +50,9 @@ package struct KafkaErrorCode: RawRepresentable, Hashable, Sendable {
 
     var code: rd_kafka_resp_err_t { rd_kafka_resp_err_t(rawValue: .init(self.rawValue)) }
 
+    /// librdkafka's own word: no broker has answered so.
+    package var isLocal: Bool { self.rawValue < 0 }
+
     /// The owner of the `transactional.id` is another one now, or the producer's epoch is over: whatever
     /// else librdkafka says about the error, what this producer does counts no more.
     package var isFenced: Bool { self == .fenced || self == .producerFenced || self == .invalidProducerEpoch }

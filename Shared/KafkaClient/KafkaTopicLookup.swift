@@ -39,7 +39,7 @@ final class KafkaTopicLookup: Sendable {
         guard let topic = rd_kafka_topic_new(handle.pointer, name, nil) else {
             // Too long for any topic.
             return KafkaMetadata.Topic(
-                name: name, partitionCount: 0, leaderlessCount: 0, replicaCount: 0, code: .invalidTopic)
+                name: name, partitionCount: 0, leaderlessCount: 0, leaderIDs: [], replicaCount: 0, code: .invalidTopic)
         }
         defer { rd_kafka_topic_destroy(topic) }
         var answer: UnsafePointer<rd_kafka_metadata>?

@@ -86,7 +86,7 @@ package struct LeaderTerm: Sendable {
     private var isSettled = false
     package private(set) var paths = LanePaths()
     package private(set) var loads = ShardLoads()
-    package private(set) var troubles = LaneTroubles()
+    package private(set) var troubles = TroubledLanes()
 
     /// - Parameters:
     ///   - shards: the store's rows when the term begins; likewise `lanes`. One for each number.

@@ -13,14 +13,8 @@ package actor KafkaTopicProbe: TopicProbe {
 
     package func standing(of topic: String) async -> TopicStanding {
         do throws(KafkaError) {
-            let admin: KafkaAdmin
-            if let current = self.admin {
-                admin = current
-            } else {
-                admin = try self.connection.makeAdmin()
-                self.admin = admin
-            }
-            guard let found = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first else {
+            guard let found = try await self.client().metadata(topic: topic, timeout: Self.requestMax).topics.first
+            else {
                 return .unknown
             }
             switch found.code {
@@ -33,5 +27,26 @@ package actor KafkaTopicProbe: TopicProbe {
             self.admin = nil
             return .silent
         }
+    }
+
+    /// By their settings, for which one can ask no broker but the one itself. To be refused them is an answer.
+    package func reachesLeaders(of topic: String) async -> Bool {
+        do throws(KafkaError) {
+            let admin = try self.client()
+            let leaders = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first?.leaderIDs ?? []
+            let answers = await admin.settings(
+                of: leaders.sorted().map(KafkaResource.broker), timeout: Self.requestMax)
+            return answers.allSatisfy { if case .failure(let error) = $0 { !error.code.isLocal } else { true } }
+        } catch {
+            self.admin = nil
+            return true
+        }
+    }
+
+    private func client() throws(KafkaError) -> KafkaAdmin {
+        if let admin { return admin }
+        let made = try self.connection.makeAdmin()
+        self.admin = made
+        return made
     }
 }

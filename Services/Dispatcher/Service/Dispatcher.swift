@@ -71,8 +71,7 @@ package final class Dispatcher: Sendable {
         var seenEpochs: [LaneID: Epoch] = [:]
         /// Where each lane's journal stood, as the leader or this process itself has seen it.
         var marks: [LaneID: LaneMark] = [:]
-        /// Since when each lane fails to publish, or to be taken over, without a success in between.
-        var troubledSince: [LaneID: MonotonicInstant] = [:]
+        var troubles: [LaneID: LaneTroubles] = [:]
         var isDraining = false
         var queryCount = 0
         var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
@@ -287,7 +286,7 @@ package final class Dispatcher: Sendable {
         let clocks = self.parts.lanes.clocks
         let now = clocks.monotonicNow()
         let (held, troubled, isDraining, fires) = self.state.withLock { state in
-            let troubled = state.troubledSince.filter { now.duration(since: $0.value) >= Self.complainAfter }
+            let troubled = state.troubles.filter { $0.value.last(for: Self.complainAfter, now: now) }
             return (state.holdings.held, Set(troubled.keys), state.isDraining, state.firesInSecond.last)
         }
         var complaint = ""
@@ -343,7 +342,7 @@ package final class Dispatcher: Sendable {
                 let checkpoint = self.state.withLock { $0.marks[id] }
                 let lane = self.makeLane(id, epoch, checkpoint)
                 let former = self.state.withLock { state in
-                    state.troubledSince[id] = nil
+                    state.troubles[id] = nil
                     return state.running.updateValue(lane, forKey: id)
                 }
                 former?.stop()
@@ -362,7 +361,7 @@ package final class Dispatcher: Sendable {
             id: id, epoch: epoch, checkpoint: checkpoint, limits: self.limits, environment: self.parts.lanes,
             reply: { [server] in server.reply($0) },
             settled: { [weak self] in self?.settled($0, by: id) },
-            troubled: { [weak self] in self?.troubled(id, epoch) })
+            troubled: { [weak self] in self?.troubled(id, epoch, $0) })
     }
 
     /// Runs a lane until it is let go, or another process owns it. One that is lost for another reason is taken over again
@@ -384,7 +383,7 @@ package final class Dispatcher: Sendable {
             lane = next
         }
         self.state.withLock { state in
-            if state.holdings.holds(lane.id, epoch: lane.epoch) { state.troubledSince[lane.id] = nil }
+            if state.holdings.holds(lane.id, epoch: lane.epoch) { state.troubles[lane.id] = nil }
             state.holdings.lost(lane.id, epoch: lane.epoch)
         }
         self.board.changed()
@@ -432,7 +431,7 @@ package final class Dispatcher: Sendable {
             self.parts.logger.warning(
                 "lane lost", event: "lane_lost",
                 metadata.merging([LogKey.reason: .string(why)]) { _, new in new })
-            self.troubled(lane.id, lane.epoch)
+            self.troubled(lane.id, lane.epoch, .failed)
         case .superseded(let epoch):
             self.parts.logger.warning(
                 "lane lost", event: "lane_lost",
@@ -464,11 +463,11 @@ package final class Dispatcher: Sendable {
         stale?.stop()
     }
 
-    private func troubled(_ lane: LaneID, _ epoch: Epoch) {
+    private func troubled(_ lane: LaneID, _ epoch: Epoch, _ trouble: LaneTrouble) {
         let now = self.parts.lanes.clocks.monotonicNow()
         self.state.withLock { state in
-            guard state.holdings.holds(lane, epoch: epoch), state.troubledSince[lane] == nil else { return }
-            state.troubledSince[lane] = now
+            guard state.holdings.holds(lane, epoch: epoch) else { return }
+            state.troubles[lane, default: LaneTroubles()].add(trouble, now: now)
         }
     }
 
@@ -477,7 +476,7 @@ package final class Dispatcher: Sendable {
         let second = self.parts.lanes.clocks.wallNow().milliseconds / 1000
         let fires = UInt32(clamping: outcomes.count { $0.outcome == .dispatched })
         self.state.withLock { state in
-            state.troubledSince[lane] = nil
+            state.troubles[lane]?.published()
             if state.firesInSecond.second != second {
                 let last = state.firesInSecond.second == second - 1 ? state.firesInSecond.count : 0
                 state.firesInSecond = (second, 0, last)

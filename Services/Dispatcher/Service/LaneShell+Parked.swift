@@ -122,6 +122,9 @@ extension LaneShell {
                     continue
                 }
                 if verdicts[topic] == nil, !pass.left.contains(topic) {
+                    if keeper.topics.isUnavailable(topic), await !keeper.reachesLeaders(of: topic) {
+                        self.troubled(.leaderOutOfReach)
+                    }
                     let trial = RoundPlan.trial(of: fire, topic: topic, lane: self.id, rules: rules)
                     verdicts[topic] = await keeper.judge(
                         topic, isLetters: fire.letter != nil,

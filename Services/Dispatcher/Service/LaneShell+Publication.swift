@@ -18,7 +18,7 @@ extension LaneShell {
             },
             trouble: { reason in
                 environment.metrics.error("unavailable")
-                self.troubled()
+                self.troubled(.failed)
                 environment.logger.debug(
                     "publishing waits", event: "publish_unavailable",
                     [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(reason)])

@@ -36,7 +36,7 @@ extension LaneShell {
             } catch {
                 why = "\(error)"
             }
-            self.troubled()
+            self.troubled(.failed)
             self.environment.logger.warning(
                 "lane takeover failed, trying again", event: "lane_takeover_failed",
                 [LogKey.lane: .number(self.id.rawValue), LogKey.reason: .string(why)])
@@ -80,7 +80,7 @@ extension LaneShell {
         let last = Mutex("")
         return { reason in
             self.environment.metrics.error("unavailable")
-            self.troubled()
+            self.troubled(.failed)
             let isNews = last.withLock { last in
                 defer { last = reason }
                 return last != reason

@@ -84,8 +84,8 @@ package final class LaneShell: Sendable {
     let environment: Environment
     private let reply: @Sendable (LaneReply) -> Void
     private let settled: @Sendable ([OutcomeRecord]) -> Void
-    /// Told of each attempt at the takeover or a publish that failed.
-    let troubled: @Sendable () -> Void
+    /// Told of each trouble of the lane.
+    let troubled: @Sendable (LaneTrouble) -> Void
     /// Where the journal stood when somebody last looked: it cannot stand before that unless Kafka has lost it.
     let checkpoint: LaneMark?
     let lane: Mutex<Lane<FireWork>>
@@ -105,12 +105,12 @@ package final class LaneShell: Sendable {
     ///   - checkpoint: where the journal stood at least; `nil` for a lane that was never used.
     ///   - reply: takes answers to tickers; returns at once.
     ///   - settled: takes what each round settled, for the recent history; returns at once.
-    ///   - troubled: told of each attempt at the takeover or a publish that failed; returns at once.
+    ///   - troubled: told of each trouble; returns at once.
     package init(
         id: LaneID, epoch: Epoch, checkpoint: LaneMark? = nil, limits: LaneLimits = LaneLimits(),
         environment: Environment,
         reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void,
-        troubled: @escaping @Sendable () -> Void = {}
+        troubled: @escaping @Sendable (LaneTrouble) -> Void = { _ in }
     ) {
         self.id = id
         self.epoch = epoch
@@ -170,6 +170,20 @@ package final class LaneShell: Sendable {
 
     /// Takes the lane over and publishes until `stop`, cancellation, or loss. Call once.
     package func run() async -> Ending {
+        await withTaskGroup(of: Ending?.self) { group in
+            group.addTask { await self.lead() }
+            group.addTask { await self.patience() }
+            var ending: Ending?
+            for await result in group {
+                guard let result else { continue }
+                ending = ending ?? result
+                group.cancelAll()
+            }
+            return ending ?? .released
+        }
+    }
+
+    private func lead() async -> Ending {
         await self.awaitStart()
         let producer = self.environment.producers.makeProducer(for: self.id, epoch: self.epoch)
         let started = self.environment.clocks.monotonicNow()
@@ -227,7 +241,6 @@ package final class LaneShell: Sendable {
                 await self.pace()
                 return nil
             }
-            group.addTask { await self.patience() }
             var ending = Ending.released
             for await result in group {
                 guard let result else { continue }
@@ -414,9 +427,11 @@ package final class LaneShell: Sendable {
         }
     }
 
-    /// Waits for `stop`, and then a while: a publish that Kafka does not take must not hold the lane.
+    /// Waits for `stop`, and then a while: a publish that Kafka does not take must not hold the lane. A takeover is given
+    /// up at once: there is nothing to finish, and each further attempt would fence the next owner.
     private func patience() async -> Ending? {
         for await _ in self.stopSignal {}
+        if self.lane.withLock({ $0.mark }) == nil { return Task.isCancelled ? nil : .released }
         do { try await self.environment.clocks.sleep(for: Self.releasePatience) } catch { return nil }
         return .released
     }

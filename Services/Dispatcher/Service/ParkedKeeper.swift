@@ -82,6 +82,9 @@ package struct ParkedKeeper: Sendable {
         case giveUp(FormatError)
     }
 
+    /// Whether the brokers that lead the topic answer this process.
+    func reachesLeaders(of topic: String) async -> Bool { await self.probe.reachesLeaders(of: topic) }
+
     /// Asks Kafka about a topic whose fires wait.
     ///
     /// - Parameters:

@@ -340,6 +340,9 @@ package enum TopicStanding: Hashable, Sendable {
 package protocol TopicProbe: Sendable {
     /// Bounded in time.
     func standing(of topic: String) async -> TopicStanding
+    /// Whether all brokers that lead a partition of the topic answer this process; also when nobody says who they are.
+    /// Bounded in time.
+    func reachesLeaders(of topic: String) async -> Bool
 }
 
 /// Follows the journal of several lanes, for the recorder.

@@ -437,6 +437,8 @@ final class SimulatedJournal: JournalReader, JournalFeed, ParkedReader, TopicPro
         return self.kafka.leaderlessTopics.contains(topic) ? .leaderless : .ready
     }
 
+    func reachesLeaders(of topic: String) async -> Bool { true }
+
     static func stored(_ record: SimulatedKafka.Record) -> StoredJournalRecord {
         StoredJournalRecord(offset: record.offset, record: try? JournalCodec.decode(record.outgoing.value))
     }

@@ -37,6 +37,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var leaderless: Set<String> = []
         /// Nobody answers.
         var isDown = false
+        /// Topics that are led by a broker which does not answer.
+        var outOfReach: Set<String> = []
         /// Topics that have a leader, which takes no record.
         var closed: Set<String> = []
         /// Topics that the broker does not know for now.
@@ -183,6 +185,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
             return self.missing.contains(topic) ? .refused : .ready
         }
     }
+
+    func reachesLeaders(of topic: String) async -> Bool { self.state.withLock { !$0.outOfReach.contains(topic) } }
 
     // MARK: JournalReader
 

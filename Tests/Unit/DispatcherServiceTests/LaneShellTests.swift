@@ -57,6 +57,15 @@ struct LaneFixture {
     let replies = Replies()
     let shell: LaneShell
     let metrics = DispatcherMetrics(MetricsRegistry())
+    let troubles = Troubles()
+
+    /// What the lane said of its troubles.
+    final class Troubles: Sendable {
+        private let all = Mutex<Set<LaneTrouble>>([])
+
+        func add(_ trouble: LaneTrouble) { self.all.withLock { _ = $0.insert(trouble) } }
+        func contains(_ trouble: LaneTrouble) -> Bool { self.all.withLock { $0.contains(trouble) } }
+    }
 
     init(
         epoch: UInt64 = 1, topics: FakeTopics = FakeTopics(), clocks: ManualClocks = ManualClocks(),
@@ -66,7 +75,7 @@ struct LaneFixture {
     ) {
         self.topics = topics
         self.clocks = clocks
-        let replies = self.replies
+        let (replies, troubles) = (self.replies, self.troubles)
         self.shell = LaneShell(
             id: LaneID(0), epoch: Epoch(epoch), checkpoint: checkpoint,
             environment: LaneShell.Environment(
@@ -75,7 +84,7 @@ struct LaneFixture {
                 keeper: ParkedKeeper(probe: topics, web: web, clocks: clocks), clocks: clocks,
                 rules: Samples.rules, obstacle: obstacle, lossPolicy: lossPolicy, metrics: self.metrics,
                 logger: Samples.logger, seed: 1),
-            reply: { replies.add($0) }, settled: { _ in })
+            reply: { replies.add($0) }, settled: { _ in }, troubled: { troubles.add($0) })
     }
 
     func offer(from: Cursor, to: Cursor, count: Int = 1) {
@@ -152,6 +161,18 @@ struct LaneFixture {
         _ = await run.value
         let late = LaneFixture(epoch: 1, topics: topics)
         #expect(await late.shell.run() == .superseded(by: Epoch(2)))
+    }
+
+    @Test func `a takeover that Kafka does not let through ends with the word to stop, and fences nobody after`() async
+    {
+        let fixture = LaneFixture()
+        fixture.topics.state.withLock { $0.isDown = true }
+        let run = Task { await fixture.shell.run() }
+        // The barrier is not taken: the next attempt waits for its time.
+        while !fixture.troubles.contains(.failed) { await Task.yield() }
+        fixture.shell.stop()
+        #expect(await run.value == .released)
+        #expect(fixture.topics.sessionCount == 1)
     }
 
     /// A lane that has published once, and where it then stood.

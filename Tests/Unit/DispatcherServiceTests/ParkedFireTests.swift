@@ -85,6 +85,28 @@ import WireProtocol
         #expect(ids.count == 2 && Set(ids).count == 2, "each has one outcome")
     }
 
+    @Test func `a topic led by a broker that does not answer us is a trouble of the lane, one that is away is not`()
+        async
+    {
+        for isOutOfReach in [false, true] {
+            let fixture = LaneFixture()
+            let run = Task { await fixture.shell.run() }
+            fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.session)
+            await fixture.replies.wait(for: .opened(self.session, ShardID(0), Epoch(5), .start))
+            fixture.topics.state.withLock { state in
+                state.closed = ["team.away"]
+                if isOutOfReach { state.outOfReach = ["team.away"] }
+            }
+            await self.publish("team.away", fixture, from: .start, to: self.a)
+            if isOutOfReach { await self.wait(fixture) { fixture.troubles.contains(.leaderOutOfReach) } }
+            fixture.topics.state.withLock { $0.closed = [] }
+            await self.wait(fixture) { !fixture.topics.committed("team.away").isEmpty }
+            #expect(fixture.troubles.contains(.leaderOutOfReach) == isOutOfReach)
+            fixture.shell.stop()
+            _ = await run.value
+        }
+    }
+
     @Test func `a successor goes on with the parked fires where the journal stands`() async {
         let topics = FakeTopics()
         let one = LaneFixture(epoch: 1, topics: topics)

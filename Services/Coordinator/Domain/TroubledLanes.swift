@@ -6,7 +6,7 @@ package import EscapementModel
 /// lane belongs to a dispatcher that is. Whoever had it and could not publish it is barred from it for
 /// `barredFor` after its last word, so that a lane that nobody can publish visits each dispatcher once in that time,
 /// and one that only some can does not come back to the others with the next move for balance.
-package struct LaneTroubles: Equatable, Sendable {
+package struct TroubledLanes: Equatable, Sendable {
     private struct Case: Hashable {
         var lane: UInt16
         var dispatcher: Incarnation
