@@ -15,6 +15,7 @@ struct Batch {
             "lane_unreachable", "lane_reachable", "ticker_cut_off", "shard_rerouted",
             // Kafka.
             "producer_recycled", "fenced_open_transaction", "fenced_record", "fenced_end", "late_end_refused",
+            "batch_refused",
             // The leader and the database.
             "leader_elected", "leader_stepped_down", "member_dead", "member_goodbye", "claim_failed",
             "checkpoint_failed",

@@ -26,6 +26,7 @@ final class Run: @unchecked Sendable {
     func perform() -> [Oracle.Violation] {
         let simulator = self.cluster.simulator
         let end = self.settings.faultsFor + self.settings.quietFor
+        self.faults.planSmallBatches()
         Task {
             await self.establish()
             self.cluster.startAll()

@@ -262,7 +262,8 @@ package struct LeaderTerm: Sendable {
         let free = assignments.isInDoubt ? 0 : max(0, movesMax - moving)
         let rebalances = isAnyoneWell ? self.rebalancesAllowed(kind, items: assignments.states.count, now) : 0
         let steps = Placement.plan(
-            items: self.items(of: kind), candidates: candidates, drainsMax: free, rebalancesMax: min(free, rebalances))
+            items: self.items(of: kind, isAnyoneWell), candidates: candidates, drainsMax: free,
+            rebalancesMax: min(free, rebalances))
         if !steps.contains(where: { $0.reason == .rebalance }), assignments.movesInFlight == 0 {
             self.rebalancesNow.remove(kind)
         }
@@ -285,13 +286,13 @@ package struct LeaderTerm: Sendable {
         return actions
     }
 
-    /// What is to be placed: lanes, barred from dispatchers that could not publish them; shards as heavy as they were
+    /// What is to be placed: lanes, barred from dispatchers that could not publish them while others are well; shards as heavy as they were
     /// measured, and barred from tickers that are cut off from their lane. Who has a shard keeps it while the leader does
     /// not see the lane's owner at work: that one is replaced anyway.
-    private func items(of kind: AssignedKind) -> [Placement.Item] {
+    private func items(of kind: AssignedKind, _ isAnyoneWell: Bool) -> [Placement.Item] {
         guard kind == .shard else {
             var items = self.lanes.items
-            guard !self.troubles.isEmpty else { return items }
+            guard isAnyoneWell, !self.troubles.isEmpty else { return items }
             for index in items.indices { items[index].barred = self.troubles.barred(from: items[index].number) }
             return items
         }

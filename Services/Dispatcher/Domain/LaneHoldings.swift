@@ -23,6 +23,8 @@ package struct LaneHoldings: Equatable, Sendable {
         self.lanes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    package func holds(_ lane: LaneID) -> Bool { self.lanes[lane] != nil }
+
     /// Whether the lane is held under this very epoch.
     package func holds(_ lane: LaneID, epoch: Epoch) -> Bool { self.lanes[lane] == epoch }
 

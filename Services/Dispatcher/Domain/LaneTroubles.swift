@@ -4,6 +4,8 @@ package import EscapementModel
 package enum LaneTrouble: Hashable, Sendable {
     /// An attempt at the takeover or a publish failed, or the lane was lost.
     case failed
+    /// The lane stands until people decide: no other dispatcher could do more.
+    case halted
     /// The lane's fires wait for a topic that is led by a broker which does not answer this process.
     case leaderOutOfReach
 }
@@ -22,6 +24,7 @@ package struct LaneTroubles: Equatable, Sendable {
     package mutating func add(_ trouble: LaneTrouble, now: MonotonicInstant) {
         switch trouble {
         case .failed: self.failingSince = self.failingSince ?? now
+        case .halted: self = LaneTroubles()
         case .leaderOutOfReach:
             let isNew = self.outOfReach.map { now.duration(since: $0.lastAt) >= Self.outOfReachCalm } ?? true
             self.outOfReach = (isNew ? now : self.outOfReach?.since ?? now, now)
@@ -35,7 +38,8 @@ package struct LaneTroubles: Equatable, Sendable {
     package func last(for duration: Duration, now: MonotonicInstant) -> Bool {
         if let failingSince, now.duration(since: failingSince) >= duration { return true }
         guard let outOfReach, now.duration(since: outOfReach.lastAt) < Self.outOfReachCalm else { return false }
-        return now.duration(since: outOfReach.since) >= duration
+        // From one look to another: a single one may have met a leader that was about to change.
+        return outOfReach.lastAt.duration(since: outOfReach.since) >= duration
     }
 
     package static func == (first: LaneTroubles, second: LaneTroubles) -> Bool {

@@ -143,6 +143,10 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
         while self.idle.isEmpty, self.count >= Self.consumersMax {
             await withCheckedContinuation { self.waiting.append($0) }
         }
+        if Task.isCancelled {
+            if !self.waiting.isEmpty { self.waiting.removeFirst().resume() }
+            throw JournalError(.unavailable, "stopped")
+        }
         do throws(KafkaError) {
             let consumer = if let kept = self.idle.popLast() { kept } else { try self.make() }
             self.count += 1

@@ -139,7 +139,7 @@ struct DispatcherAssembly {
                 clocks: self.clocks, seed: seed, recycled: { metrics.producersRecycled.increment() }),
             journal: journal, parked: journal,
             keeper: ParkedKeeper(
-                probe: KafkaTopicProbe(connection: kafka), web: web,
+                probe: KafkaTopicProbe(connection: kafka, clocks: clocks), web: web,
                 places: WebPlaces(hostCountMax: configuration.webRequestsPerHostMax), clocks: self.clocks),
             clocks: self.clocks,
             rules: rules, obstacle: { kafka.obstacle },

@@ -72,6 +72,8 @@ package final class Dispatcher: Sendable {
         /// Where each lane's journal stood, as the leader or this process itself has seen it.
         var marks: [LaneID: LaneMark] = [:]
         var troubles: [LaneID: LaneTroubles] = [:]
+        /// Those that the last heartbeat named.
+        var troubled: Set<LaneID> = []
         var isDraining = false
         var queryCount = 0
         var firesInSecond: (second: Int64, count: UInt32, last: UInt32) = (0, 0, 0)
@@ -285,9 +287,16 @@ package final class Dispatcher: Sendable {
         self.beat.beat()
         let clocks = self.parts.lanes.clocks
         let now = clocks.monotonicNow()
-        let (held, troubled, isDraining, fires) = self.state.withLock { state in
-            let troubled = state.troubles.filter { $0.value.last(for: Self.complainAfter, now: now) }
-            return (state.holdings.held, Set(troubled.keys), state.isDraining, state.firesInSecond.last)
+        let (held, troubled, news, isDraining, fires) = self.state.withLock { state in
+            let troubled = Set(state.troubles.filter { $0.value.last(for: Self.complainAfter, now: now) }.keys)
+            let news = troubled.subtracting(state.troubled)
+            state.troubled = troubled
+            return (state.holdings.held, troubled, news, state.isDraining, state.firesInSecond.last)
+        }
+        for lane in news.sorted() {
+            self.parts.logger.warning(
+                "the lane cannot be published from here, the leader is told", event: "lane_troubled",
+                [LogKey.lane: .number(lane.rawValue)])
         }
         var complaint = ""
         if let trouble = self.parts.kafkaTrouble(),
@@ -378,25 +387,46 @@ package final class Dispatcher: Sendable {
             if clocks.monotonicNow().duration(since: started) >= Self.retakeCalmAfter {
                 backoff = Backoff(first: Self.retakePauseMin, max: Self.retakePauseMax)
             }
-            do { try await clocks.sleep(for: backoff.next(using: &random)) } catch { break }
-            guard let next = await self.retaken(lane) else { break }
-            lane = next
+            var retaken: LaneShell?
+            do {
+                while retaken == nil, self.state.withLock({ $0.holdings.holds(lane.id, epoch: lane.epoch) }) {
+                    try await clocks.sleep(for: Self.retakePauseMin + backoff.next(using: &random))
+                    retaken = await self.retaken(lane)
+                }
+            } catch {}
+            guard let retaken else { break }
+            lane = retaken
         }
         self.state.withLock { state in
-            if state.holdings.holds(lane.id, epoch: lane.epoch) { state.troubles[lane.id] = nil }
             state.holdings.lost(lane.id, epoch: lane.epoch)
+            if !state.holdings.holds(lane.id) { state.troubles[lane.id] = nil }
         }
         self.board.changed()
         self.release(lane.id, lane.epoch)
     }
 
-    /// The lost lane once more, unless the leader has taken it away or the journal names a higher epoch.
+    /// The lost lane once more, unless the leader has taken it away or the journal names a higher epoch. `nil` also while
+    /// the journal cannot be read: a takeover would fence whoever owns the lane by right, and could not tell.
     private func retaken(_ lane: LaneShell) async -> LaneShell? {
-        // Looked up before a takeover would fence whoever owns the lane by right. The takeover looks again.
-        let tail = try? await self.parts.lanes.journal.scan(
-            lane.id, from: .last(LaneTakeover.firstStepCount), max: Int(LaneTakeover.firstStepCount))
-        if let highest = tail?.records.compactMap(\.record?.laneEpoch).max(), highest > lane.epoch {
-            self.state.withLock { $0.saw(highest, of: lane.id) }
+        guard self.state.withLock({ $0.holdings.holds(lane.id, epoch: lane.epoch) }) else { return nil }
+        do throws(JournalError) {
+            let journal = self.parts.lanes.journal
+            var start = JournalStart.last(LaneTakeover.firstStepCount)
+            while true {
+                let stretch = try await journal.scan(lane.id, from: start, max: Int(LaneTakeover.firstStepCount))
+                let highest = stretch.records.compactMap(\.record?.laneEpoch).max()
+                if let highest, highest > lane.epoch {
+                    self.state.withLock { state in
+                        state.saw(highest, of: lane.id)
+                        state.holdings.lost(lane.id, epoch: lane.epoch)
+                    }
+                    return nil
+                }
+                if stretch.isEnd { break }
+                start = .offset(stretch.next)
+            }
+        } catch {
+            self.troubled(lane.id, lane.epoch, .failed)
             return nil
         }
         return self.state.withLock { state in
@@ -450,7 +480,7 @@ package final class Dispatcher: Sendable {
 
     /// The recorder records what is published here.
     private func followJournal() {
-        self.recorder.follow(Set(self.state.withLock { $0.running.keys }))
+        self.recorder.follow { Set(self.state.withLock { $0.running.keys }) }
     }
 
     /// The journal names a lane epoch; a lower one of ours is lost.

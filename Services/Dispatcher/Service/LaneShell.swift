@@ -93,8 +93,8 @@ package final class LaneShell: Sendable {
     let loss = Mutex<String?>(nil)
     let pump = DeliveryPump()
     let line = WaitingPump()
-    /// Whether a round has ended the lane.
-    private let hasFailed = Atomic<Bool>(false)
+    /// How the first round that ended the lane has ended it: those behind it only follow.
+    private let failure = Mutex<Ending?>(nil)
     private let wakeUps: AsyncStream<Void>
     let wakeUp: AsyncStream<Void>.Continuation
     private let stopSignal: AsyncStream<Void>
@@ -179,6 +179,7 @@ package final class LaneShell: Sendable {
                 ending = ending ?? result
                 group.cancelAll()
             }
+            self.stop()
             return ending ?? .released
         }
     }
@@ -188,18 +189,11 @@ package final class LaneShell: Sendable {
         let producer = self.environment.producers.makeProducer(for: self.id, epoch: self.epoch)
         let started = self.environment.clocks.monotonicNow()
         switch await self.takeOver(producer) {
-        case .superseded(let epoch):
-            self.stop()
-            return .superseded(by: epoch)
-        case .lost(let why):
-            self.stop()
-            return .lost(why)
-        case .stopped:
-            self.stop()
-            return .released
+        case .superseded(let epoch): return .superseded(by: epoch)
+        case .lost(let why): return .lost(why)
+        case .stopped: return .released
         case .behind(let what):
             await self.halt(what)
-            self.stop()
             return .released
         case .done(let mark):
             self.pump.begin(at: mark.deliveries)
@@ -215,10 +209,8 @@ package final class LaneShell: Sendable {
         let ending = await self.work(producer)
         if case .lost = ending, let what = self.loss.withLock({ $0 }), self.environment.lossPolicy == .halt {
             await self.halt(what)
-            self.stop()
             return .released
         }
-        self.stop()
         return ending
     }
 
@@ -268,6 +260,7 @@ package final class LaneShell: Sendable {
     /// Publishes nothing until the lane is taken away or the process ends: acknowledged records are gone, and going on
     /// would fire again what was fired. Opens and batches of tickers wait.
     private func halt(_ what: String) async {
+        self.troubled(.halted)
         self.environment.metrics.lanesHalted.add(1)
         defer { self.environment.metrics.lanesHalted.add(-1) }
         let clocks = self.environment.clocks
@@ -296,12 +289,12 @@ package final class LaneShell: Sendable {
             for await _ in self.wakeUps {
                 while true {
                     let isFull = underWay == producer.inFlightMax
-                    if isFull || underWay > 0 && self.hasFailed.load(ordering: .acquiring) {
+                    if isFull || underWay > 0 && self.failure.withLock({ $0 }) != nil {
                         let ended = await group.next()
                         underWay -= 1
                         if let ending = ended ?? nil {
                             group.cancelAll()
-                            return ending
+                            return self.failure.withLock { $0 } ?? ending
                         }
                         continue
                     }
@@ -327,7 +320,7 @@ package final class LaneShell: Sendable {
             for await ended in group {
                 if let ending = ended {
                     group.cancelAll()
-                    return ending
+                    return self.failure.withLock { $0 } ?? ending
                 }
             }
             return .released
@@ -349,7 +342,7 @@ package final class LaneShell: Sendable {
             let replies = self.lane.withLock { $0.commitRound() }
             for reply in replies { self.reply(reply) }
         } else {
-            self.hasFailed.store(true, ordering: .releasing)
+            self.failure.withLock { $0 = $0 ?? ending }
             self.wakeUp.yield()
         }
         ticket.done.open(ending == nil)

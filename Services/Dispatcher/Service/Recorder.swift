@@ -61,8 +61,8 @@ package final class Recorder: Sendable {
         }
     }
 
-    /// Records these lanes from now on.
-    package func follow(_ lanes: Set<LaneID>) { self.wanted.withLock { $0 = lanes } }
+    /// Records these lanes from now on. The last call counts, with what `lanes` answers then.
+    package func follow(_ lanes: () -> Set<LaneID>) { self.wanted.withLock { $0 = lanes() } }
 
     /// Records until the task is cancelled.
     package func run() async {

@@ -240,6 +240,8 @@ package actor TransactionalProducer: LaneProducer {
     ) async throws(PublishError) -> Answer {
         var backoff = Backoff(first: Self.pauseMin, max: Self.pauseMax)
         while true {
+            // Another session would fence whoever has the lane now.
+            if Task.isCancelled { throw .stopped }
             do throws(TransactionError) {
                 return try await body(try await self.cleanSession())
             } catch {

@@ -13,18 +13,24 @@ final class FaultPlan: @unchecked Sendable {
         case slowPath, framesTwice, claimArrivesLate
         case pairCut
         case topicLeaderless, topicClosed, topicForgotten
+        case batchesSmall
 
         /// Of single topics: drawn apart, beside all others.
         static let ofTopics: [Kind] = [.topicLeaderless, .topicClosed, .topicForgotten]
+        /// Not among those of which a run has a random half.
+        static let apart: [Kind] = Self.ofTopics + [.batchesSmall]
     }
 
     /// How far clocks are stepped: below the two seconds at which a dispatcher refuses.
     static let clockStepMax = Duration.milliseconds(900)
+    /// More than any fire of the workload has, by a fifth or more: alone each is taken.
+    static let fireByteCountMax = 640
 
     private let cluster: SimulatedCluster
     private let settings: RunSettings
     private var random: SplitMix64
     private var topicRandom: SplitMix64
+    private var batchRandom: SplitMix64
     /// Of this run: a random half of all kinds, so that some are seen without the noise of others.
     let kinds: [Kind]
     private(set) var counts: [Kind: Int] = [:]
@@ -33,9 +39,10 @@ final class FaultPlan: @unchecked Sendable {
         self.cluster = cluster
         self.settings = settings
         var random = SplitMix64(seed: seed)
-        self.kinds = Kind.allCases.filter { !Kind.ofTopics.contains($0) && Bool.random(using: &random) }
+        self.kinds = Kind.allCases.filter { !Kind.apart.contains($0) && Bool.random(using: &random) }
         self.random = random
         self.topicRandom = SplitMix64(seed: ~seed)
+        self.batchRandom = SplitMix64(seed: seed ^ 0xba7c)
         if self.kinds.contains(.clockStep) { cluster.oracle.clockErrorMax = Self.clockStepMax }
     }
 
@@ -75,6 +82,32 @@ final class FaultPlan: @unchecked Sendable {
         case .topicLeaderless: self.cluster.kafka.leaderlessTopics.insert(topic)
         case .topicForgotten: self.cluster.kafka.forgottenTopics.insert(topic)
         default: self.cluster.kafka.closedTopics.insert(topic)
+        }
+    }
+
+    /// Lets the brokers take only small batches of a topic now and then, in half of all runs: a few fires are too large
+    /// together, and none is alone.
+    ///
+    /// With timers alone: one task more would change the order in which all others run, in every run of every seed.
+    func planSmallBatches() {
+        if Bool.random(using: &self.batchRandom) { self.planNextSmallBatches() }
+    }
+
+    private func planNextSmallBatches() {
+        let (simulator, kafka) = (self.cluster.simulator, self.cluster.kafka)
+        let pause = self.settings.faultEvery * Double.random(in: 0.5...6, using: &self.batchRandom)
+        simulator.after(pause) {
+            guard simulator.now < self.settings.faultsFor.wholeNanoseconds else { return }
+            self.counts[.batchesSmall, default: 0] += 1
+            let topics = [SimulatedCluster.defaultTopic, SimulatedCluster.otherTopic]
+            let topic = topics[Int.random(in: 0..<topics.count, using: &self.batchRandom)]
+            let fires = Int.random(in: 1...4, using: &self.batchRandom)
+            let stay = Duration.seconds(Double.random(in: 0.5...15, using: &self.batchRandom))
+            kafka.batchBytesMax[topic] = fires * Self.fireByteCountMax
+            simulator.after(stay) {
+                kafka.batchBytesMax[topic] = nil
+                self.planNextSmallBatches()
+            }
         }
     }
 
@@ -250,7 +283,7 @@ final class FaultPlan: @unchecked Sendable {
             guard let host = cluster.host(of: self.seat()) else { return }
             let limit = Self.clockStepMax.wholeNanoseconds
             host.wallOffset = Int64.random(in: -limit...limit, using: &self.random)
-        case .topicLeaderless, .topicClosed, .topicForgotten: break
+        case .topicLeaderless, .topicClosed, .topicForgotten, .batchesSmall: break
         }
     }
 }

@@ -8,10 +8,10 @@ import WireProtocol
 /// Watches the committed records and the database from outside and knows what must be true. Shares no code with what it
 /// judges but the values that are on the wire and in the journal.
 ///
-/// With each committed record: I1 no duplicate, I3 chain, I4 and I5 fences of shards and lanes, I8 not early, I14 order.
-/// With each look at the database: I7 revisions. At the end, some time after everything has been mended: I2 no loss, which
-/// with that time as its bound is I12 progress as well, I6 leaders, I9 documents, I10 changes, I11 durability. Not here:
-/// I13, the bounds of queues, which the tests of each queue look at.
+/// With each committed record: I1 no duplicate, I3 chain, I4 and I5 fences of shards and lanes, I8 not early, I14
+/// order, and of I2 that nothing is given up. With each look at the database: I7 revisions. At the end, some time after
+/// everything has been mended: I2 no loss, which with that time as its bound is I12 progress as well, I6 leaders, I9
+/// documents, I10 changes, I11 durability. Not here: I13, the bounds of queues, which the tests of each queue look at.
 final class Oracle: @unchecked Sendable {
     struct Violation: CustomStringConvertible {
         var invariant: String
@@ -174,6 +174,11 @@ final class Oracle: @unchecked Sendable {
         self.expect(
             outcome.outcome != .dispatched || self.wallNow >= earliest, "I8",
             "\(outcome.name) of \(outcome.scheduled) is out at \(self.wallNow)")
+        // Everything passes here: a topic that is away, brokers that refuse several fires for being too large together.
+        self.expect(
+            outcome.outcome != .failed, "I2",
+            "\(outcome.name) of \(outcome.scheduled) is given up, and nothing refuses a fire for its own sake: "
+                + "\(outcome.reason.code), \(outcome.error)")
         if outcome.count > 1 {
             self.runs[outcome.uid, default: []].append(outcome)
             return

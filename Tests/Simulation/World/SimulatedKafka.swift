@@ -59,6 +59,8 @@ final class SimulatedKafka: @unchecked Sendable {
     var forgottenTopics: Set<String> = []
     /// Topics that have leaders, which take no record: too few replicas follow.
     var closedTopics: Set<String> = []
+    /// Bytes that a topic takes in one batch, at most; of topics that are not here, any number.
+    var batchBytesMax: [String: Int] = [:]
     /// Called for every record when its transaction commits.
     var committed: (SimulatedKafka.Partition, SimulatedKafka.Record) -> Void = { _, _ in }
 
@@ -81,7 +83,7 @@ final class SimulatedKafka: @unchecked Sendable {
         self.happened.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    private func note(_ name: String) { self.happened[name, default: 0] += 1 }
+    func note(_ name: String) { self.happened[name, default: 0] += 1 }
 
     func heal() {
         self.isDown = false
@@ -90,6 +92,7 @@ final class SimulatedKafka: @unchecked Sendable {
         self.leaderlessTopics = []
         self.closedTopics = []
         self.forgottenTopics = []
+        self.batchBytesMax = [:]
     }
 
     func bringBack(_ topic: String) {
@@ -98,7 +101,7 @@ final class SimulatedKafka: @unchecked Sendable {
         self.forgottenTopics.remove(topic)
     }
 
-    fileprivate func isAway(_ topic: String) -> Bool {
+    func isAway(_ topic: String) -> Bool {
         self.leaderlessTopics.contains(topic) || self.closedTopics.contains(topic)
             || self.forgottenTopics.contains(topic)
     }
@@ -123,23 +126,31 @@ final class SimulatedKafka: @unchecked Sendable {
         return coordinator.producer
     }
 
-    /// Produce, with AddPartitionsToTxn before it. `nil` when the producer is fenced.
-    func append(
-        _ outgoing: OutgoingRecord, _ partition: Partition, by producer: Producer, _ transactionalID: String
-    ) -> Int64? {
+    /// AddPartitionsToTxn, which comes before every produce: the transaction is open from here on. False when the
+    /// producer is fenced.
+    func addPartitions(_ transactionalID: String, by producer: Producer) -> Bool {
         guard var coordinator = self.coordinators[transactionalID],
             coordinator.producer == producer
                 || (Defence.producerFence.isRemoved && coordinator.producer.id == producer.id)
+        else { return false }
+        if coordinator.isOpen { return true }
+        coordinator.isOpen = true
+        coordinator.transaction += 1
+        coordinator.lastEnd = nil
+        let started = coordinator.transaction
+        self.coordinators[transactionalID] = coordinator
+        self.simulator.after(Self.transactionTimeout) { self.timeOut(transactionalID, started) }
+        return true
+    }
+
+    /// Produce, of one record. `nil` when the producer is fenced.
+    func append(
+        _ outgoing: OutgoingRecord, _ partition: Partition, by producer: Producer, _ transactionalID: String
+    ) -> Int64? {
+        guard self.addPartitions(transactionalID, by: producer), var coordinator = self.coordinators[transactionalID]
         else {
             self.note("fenced_record")
             return nil
-        }
-        if !coordinator.isOpen {
-            coordinator.isOpen = true
-            coordinator.transaction += 1
-            coordinator.lastEnd = nil
-            let started = coordinator.transaction
-            self.simulator.after(Self.transactionTimeout) { self.timeOut(transactionalID, started) }
         }
         let offset = Int64(self.logs[partition]?.count ?? 0)
         self.logs[partition, default: []].append(
@@ -304,9 +315,15 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
             return records.map { _ in .unavailable("no broker answers") }
         }
         var deliveries: [RecordDelivery] = []
+        let refused = self.kafka.refuseBatches(of: records, by: producer, self.transactionalID)
         for record in records {
+            let partition = SimulatedKafka.Partition(of: record)
             if self.kafka.forbiddenTopics.contains(record.topic) {
                 deliveries.append(.refused(.forbiddenTopic, detail: "not authorized"))
+                continue
+            }
+            if refused.contains(partition) {
+                deliveries.append(.refused(.tooLarge, detail: "the batch is too large"))
                 continue
             }
             if self.kafka.isAway(record.topic)
@@ -316,7 +333,6 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
                 deliveries.append(.unavailable("not leader"))
                 continue
             }
-            let partition = SimulatedKafka.Partition(topic: record.topic, number: record.partition ?? 0)
             if let offset = self.kafka.append(record, partition, by: producer, self.transactionalID) {
                 deliveries.append(.delivered(partition: partition.number, offset: offset))
             } else {

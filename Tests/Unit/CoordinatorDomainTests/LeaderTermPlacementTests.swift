@@ -58,6 +58,35 @@ import TestSupport
         #expect(harness.laneHandovers["unreachable"] == 2)
     }
 
+    @Test func `while no dispatcher reaches Kafka no lane travels, and afterwards none is barred for it`() throws {
+        var harness = TermHarness(shards: 8, lanes: 2)
+        for dispatcher in [11, 12] { harness.join(UInt64(dispatcher), .dispatcher) }
+        harness.run(3000)
+        for dispatcher in [11, 12] {
+            harness.complaints[incarnation(UInt64(dispatcher))] = "Kafka unavailable"
+            harness.troubled[incarnation(UInt64(dispatcher))] = [0, 1]
+        }
+        harness.run(60_000)
+        harness.complaints = [:]
+        harness.troubled = [:]
+        harness.run(60_000)
+        #expect(harness.laneHandovers["unreachable"] == nil)
+    }
+
+    @Test func `a dispatcher may have the lane again after a while`() throws {
+        var harness = TermHarness(shards: 8, lanes: 2)
+        for dispatcher in [11, 12] { harness.join(UInt64(dispatcher), .dispatcher) }
+        harness.run(3000)
+        harness.troubled = [incarnation(11): [0, 1]]
+        harness.run(3000)
+        #expect(harness.count(11) == 0 && harness.count(12) == 2)
+        harness.troubled = [:]
+        harness.run(290_000)
+        #expect(harness.count(11) == 0)
+        harness.run(20_000)
+        #expect(harness.count(11) == 1 && harness.count(12) == 1)
+    }
+
     @Test func `a lane that is published again stays where it is`() throws {
         var harness = TermHarness(shards: 8, lanes: 2)
         harness.join(11, .dispatcher)

@@ -28,7 +28,15 @@ import Testing
         #expect(troubles.last(for: self.long, now: self.at(12)))
         #expect(troubles.last(for: self.long, now: self.at(41)))
         #expect(!troubles.last(for: self.long, now: self.at(42)))
+        // Begins anew, and one look alone is none.
         troubles.add(.leaderOutOfReach, now: self.at(50))
-        #expect(!troubles.last(for: self.long, now: self.at(50)), "it begins anew")
+        for second: Int64 in [50, 60, 79] { #expect(!troubles.last(for: self.long, now: self.at(second))) }
+    }
+
+    @Test func `a lane that is halted is in no trouble that another dispatcher could end`() {
+        var troubles = LaneTroubles()
+        troubles.add(.failed, now: self.at(0))
+        troubles.add(.halted, now: self.at(1))
+        #expect(!troubles.last(for: self.long, now: self.at(20)))
     }
 }

@@ -24,7 +24,8 @@ import Testing
                     mode: .exactlyOnce, clocks: clocks, seed: 1, recycled: {}),
                 journal: journal, parked: journal,
                 keeper: ParkedKeeper(
-                    probe: KafkaTopicProbe(connection: fixture.connection), web: nil, clocks: clocks), clocks: clocks,
+                    probe: KafkaTopicProbe(connection: fixture.connection, clocks: clocks), web: nil, clocks: clocks),
+                clocks: clocks,
                 rules: PublishingRules(
                     cluster: KafkaFixture.cluster, dispatcher: NodeID("d"),
                     topics: TopicPolicy(

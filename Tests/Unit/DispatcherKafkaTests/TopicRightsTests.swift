@@ -34,7 +34,7 @@ import Testing
         try await KafkaFixture.with { fixture in
             try await fixture.broker.createTopic("guarded")
             try await self.forbid("guarded", fixture)
-            let probe = KafkaTopicProbe(connection: fixture.connection)
+            let probe = KafkaTopicProbe(connection: fixture.connection, clocks: SystemClocks())
             #expect(await probe.standing(of: "guarded") == .refused)
             #expect(await probe.standing(of: "nix") == .unknown)
             #expect(await probe.standing(of: "escapement.fires") == .ready)

@@ -31,12 +31,18 @@ private final class OneLaneLeader: Sendable {
     private struct State {
         var lastBeat: WireProtocol.Heartbeat?
         var released: [LaneReleased] = []
+        var link: (any MessageLink)?
     }
 
     private let state = Mutex(State())
 
     var lastBeat: WireProtocol.Heartbeat? { self.state.withLock { $0.lastBeat } }
     var released: [LaneReleased] { self.state.withLock { $0.released } }
+
+    func revoke() {
+        let link = self.state.withLock { $0.link }
+        link?.send(LaneRevoke(leaderEpoch: Epoch(1), lane: LaneID(0), epoch: Self.epoch))
+    }
 
     func run(_ network: InMemoryNetwork, _ clocks: any Clocks) async {
         let listener = network.listen(
@@ -49,6 +55,7 @@ private final class OneLaneLeader: Sendable {
     private func answer(_ frame: Frame, on link: any MessageLink, _ clocks: any Clocks) throws(WireError) {
         switch MessageKind(rawValue: frame.kind) {
         case .hello:
+            self.state.withLock { $0.link = link }
             link.send(
                 HelloAck(
                     version: 1, incarnation: Incarnation(UID(high: 9, low: 9)), leaderEpoch: Epoch(1), build: "1",
@@ -156,6 +163,38 @@ private final class OneLaneLeader: Sendable {
             #expect(self.topics.sessionCount == sessions, "the successor is not fenced")
             successor.shell.stop()
             #expect(await run.value == .released)
+        }
+    }
+
+    @Test func `a lane that is lost is not taken over again while the journal cannot be read`() async throws {
+        try await self.running {
+            try await self.until("the lane is published") { self.entries == 1 }
+            self.topics.state.withLock { $0.isJournalUnreadable = true }
+            self.topics.inject(.produceFenced)
+            try await self.until("it is lost and in trouble") {
+                self.leader.lastBeat?.holdings.first?.isTroubled == true
+            }
+            #expect(self.topics.sessionCount == 1)
+            #expect(self.leader.released.isEmpty)
+            self.topics.state.withLock { $0.isJournalUnreadable = false }
+            try await self.until("it is published again") { self.entries == 2 }
+        }
+    }
+
+    @Test func `a lane that is taken away while it waits to be taken over is let go`() async throws {
+        try await self.running {
+            try await self.until("the lane is published") { self.entries == 1 }
+            self.topics.state.withLock { $0.isJournalUnreadable = true }
+            self.topics.inject(.produceFenced)
+            try await self.until("it is lost and in trouble") {
+                self.leader.lastBeat?.holdings.first?.isTroubled == true
+            }
+            self.leader.revoke()
+            try await self.until("it is given back") { !self.leader.released.isEmpty }
+            self.topics.state.withLock { $0.isJournalUnreadable = false }
+            await self.clocks.advance(by: .seconds(20))
+            #expect(self.topics.sessionCount == 1)
+            #expect(self.dispatcher.held.isEmpty)
         }
     }
 

@@ -37,6 +37,8 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var leaderless: Set<String> = []
         /// Nobody answers.
         var isDown = false
+        /// Nobody answers who reads the journal.
+        var isJournalUnreadable = false
         /// Topics that are led by a broker which does not answer.
         var outOfReach: Set<String> = []
         /// Topics that have a leader, which takes no record.
@@ -205,6 +207,7 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
 
     /// Knows no times: everything was written after any instant.
     func scan(_ lane: LaneID, from start: JournalStart, max: Int) async throws(JournalError) -> JournalStretch {
+        if self.state.withLock({ $0.isJournalUnreadable }) { throw JournalError(.unavailable, "no answer") }
         let end = Int64(self.state.withLock { $0.partitions["escapement.test.journal/\(lane)"] ?? [] }.count)
         let from: Int64 =
             switch start {

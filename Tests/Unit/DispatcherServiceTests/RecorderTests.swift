@@ -143,7 +143,7 @@ private final class FakeStore: ActivationStore {
             clocks: SkippingClocks(),
             metrics: DispatcherMetrics(MetricsRegistry()), logger: Samples.logger, seed: 1, health: { _ in },
             newerOwner: newer, deadLetter: { document, _ in kept.add(document.id) })
-        recorder.follow([LaneID(0)])
+        recorder.follow { [LaneID(0)] }
         let run = Task { await recorder.run() }
         await self.store.untilStored(count)
         let end = Int64(self.feed.state.withLock { $0.records.count })
@@ -205,7 +205,7 @@ private final class FakeStore: ActivationStore {
                 // Until the process stops.
                 try await clocks.sleep(for: .seconds(3600))
             })
-        recorder.follow([LaneID(0)])
+        recorder.follow { [LaneID(0)] }
         let run = Task { await recorder.run() }
         #expect(await asked.first { _ in true } == self.id(2))
         await clocks.untilSleeping()
