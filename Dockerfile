@@ -62,6 +62,7 @@ FROM runtime AS dispatcher
 RUN apt-get update \
     && apt-get install -y --no-install-recommends librdkafka1 libsasl2-modules \
         libsasl2-modules-gssapi-mit krb5-user \
+    && chmod u-s /usr/bin/ksu \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement-dispatcher /usr/local/bin/
 USER 65532:65532
@@ -74,6 +75,7 @@ FROM runtime AS cli
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libpq5 librdkafka1 libsasl2-modules \
         libsasl2-modules-gssapi-mit krb5-user \
+    && chmod u-s /usr/bin/ksu \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/escapement /usr/local/bin/
 USER 65532:65532

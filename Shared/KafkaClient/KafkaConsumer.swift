@@ -202,6 +202,9 @@ package final class KafkaConsumer: Sendable {
         return found >= 0 ? found : nil
     }
 
+    /// What was reported while nobody read says nothing of what is read from now on.
+    package func forgetFailure() { _ = self.handle.takeFailure() }
+
     /// Whether the certificates have been replaced since the consumer was made; one that fails then is to be given up.
     package var holdsOldCertificates: Bool { self.handle.holdsOldCertificates }
 

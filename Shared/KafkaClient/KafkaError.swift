@@ -16,6 +16,7 @@ package struct KafkaErrorCode: RawRepresentable, Hashable, Sendable {
     package static let allBrokersDown = KafkaErrorCode(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
     package static let queueFull = KafkaErrorCode(RD_KAFKA_RESP_ERR__QUEUE_FULL)
     package static let timedOut = KafkaErrorCode(RD_KAFKA_RESP_ERR__TIMED_OUT)
+    package static let timedOutInQueue = KafkaErrorCode(RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE)
     package static let messageTimedOut = KafkaErrorCode(RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
     package static let destroyed = KafkaErrorCode(RD_KAFKA_RESP_ERR__DESTROY)
     package static let purged = KafkaErrorCode(RD_KAFKA_RESP_ERR__PURGE_QUEUE)
@@ -50,8 +51,13 @@ package struct KafkaErrorCode: RawRepresentable, Hashable, Sendable {
 
     var code: rd_kafka_resp_err_t { rd_kafka_resp_err_t(rawValue: .init(self.rawValue)) }
 
-    /// librdkafka's own word: no broker has answered so.
-    package var isLocal: Bool { self.rawValue < 0 }
+    /// Nobody was heard: there is no connection, or no answer in time.
+    package var isSilence: Bool {
+        switch self {
+        case .timedOut, .timedOutInQueue, .transport, .resolve, .tls, .authentication, .allBrokersDown: true
+        default: false
+        }
+    }
 
     /// The owner of the `transactional.id` is another one now, or the producer's epoch is over: whatever
     /// else librdkafka says about the error, what this producer does counts no more.

@@ -9,13 +9,24 @@ import Synchronization
 /// earlier copy may still be on its way.
 final class KafkaLogTap: Sendable {
     private let logger: Logger
+    private static let tokensMax = 4
+
     private let secrets: Mutex<Set<String>>
+    private let tokens = Mutex<[String]>([])
     private let firstDoubt = Mutex<String?>(nil)
     private let refused = Mutex<(topics: Set<String>, isNews: Bool)>(([], false))
 
     init(logger: Logger, secrets: [String]) {
         self.logger = logger
         self.secrets = Mutex(Set(secrets))
+    }
+
+    /// The same for a token, which is over soon: the last few are kept in mind.
+    func hide(token: String) {
+        self.tokens.withLock { tokens in
+            tokens.append(token)
+            if tokens.count > Self.tokensMax { tokens.removeFirst() }
+        }
     }
 
     /// Lines that hold this text are not passed on.
@@ -40,7 +51,10 @@ final class KafkaLogTap: Sendable {
     }
 
     func redacted(_ text: String) -> String {
-        self.secrets.withLock { $0.contains { text.contains($0) } } ? "(a line that held a secret)" : text
+        let isSecret =
+            self.secrets.withLock { $0.contains { text.contains($0) } }
+            || self.tokens.withLock { $0.contains { text.contains($0) } }
+        return isSecret ? "(a line that held a secret)" : text
     }
 
     /// Makes the instance of `configuration` write here. The caller releases the result once the instance is
@@ -57,8 +71,8 @@ final class KafkaLogTap: Sendable {
     }
 
     private func take(facility: String, text: String) {
-        let text = self.redacted(text)
-        if Self.isDoubt(facility: facility, text: text) { self.doubt("\(facility): \(text)") }
+        let shown = self.redacted(text)
+        if Self.isDoubt(facility: facility, text: text) { self.doubt("\(facility): \(shown)") }
         if let (topic, isForbidden) = Self.refusedPartition(facility: facility, text: text) {
             self.refused.withLock { refused in
                 refused.isNews = true
@@ -67,7 +81,7 @@ final class KafkaLogTap: Sendable {
         }
         self.logger.debug(
             "librdkafka",
-            metadata: ["event": "kafka_log", "facility": "\(facility)", "detail": "\(text)"])
+            metadata: ["event": "kafka_log", "facility": "\(facility)", "detail": "\(shown)"])
     }
 
     /// A request that timed out, or a connection that broke after it was made. One that could not be made

@@ -65,7 +65,7 @@ final class KafkaTokenRefresh: Sendable {
             rd_kafka_oauthbearer_set_token_failure(instance, reason)
             return reason
         case .success(let token):
-            tap.hide(token.value)
+            tap.hide(token: token.value)
             guard let reason = Self.set(token, instance) else { return nil }
             rd_kafka_oauthbearer_set_token_failure(instance, reason)
             return reason

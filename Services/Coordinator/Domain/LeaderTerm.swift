@@ -286,9 +286,9 @@ package struct LeaderTerm: Sendable {
         return actions
     }
 
-    /// What is to be placed: lanes, barred from dispatchers that could not publish them while others are well; shards as heavy as they were
-    /// measured, and barred from tickers that are cut off from their lane. Who has a shard keeps it while the leader does
-    /// not see the lane's owner at work: that one is replaced anyway.
+    /// What is to be placed: lanes, while anyone is well barred from dispatchers that could not publish them; shards as
+    /// heavy as they were measured, and barred from tickers that are cut off from their lane. Who has a shard keeps it
+    /// while the leader does not see the lane's owner at work: that one is replaced anyway.
     private func items(of kind: AssignedKind, _ isAnyoneWell: Bool) -> [Placement.Item] {
         guard kind == .shard else {
             var items = self.lanes.items

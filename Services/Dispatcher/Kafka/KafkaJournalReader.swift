@@ -148,12 +148,13 @@ package actor KafkaJournalReader: JournalReader, ParkedReader {
             throw JournalError(.unavailable, "stopped")
         }
         do throws(KafkaError) {
-            let consumer = if let kept = self.idle.popLast() { kept } else { try self.make() }
             self.count += 1
             defer {
                 self.count -= 1
                 if !self.waiting.isEmpty { self.waiting.removeFirst().resume() }
             }
+            let consumer = if let kept = self.idle.popLast() { kept } else { try self.make() }
+            consumer.forgetFailure()
             let answer = try await body(consumer)
             // One that failed is not used again: what it has buffered belongs to a read that was given up.
             self.idle.append(consumer)

@@ -45,10 +45,12 @@ package struct KafkaKeeper: Service {
                         self.connection.obstacle = problem
                         self.health.set(Self.check, .notReady(problem))
                     } else {
-                        if !isPrepared { await self.warnOfUnsafeSettings(current) }
+                        let isFirst = !isPrepared
                         isPrepared = true
                         self.connection.obstacle = nil
                         self.health.set(Self.check, .ok)
+                        // Nobody waits for it: a broker that is silent takes its time.
+                        if isFirst { await self.warnOfUnsafeSettings(current) }
                     }
                 } catch {
                     if admin?.holdsOldCertificates == true { admin = nil }

@@ -4,14 +4,20 @@ import KafkaClient
 
 /// Asks a broker whether a topic is there and its partitions have leaders.
 package actor KafkaTopicProbe: TopicProbe {
+    private struct Look {
+        var silent: Task<Set<Int32>, Never>
+        /// `nil` while it is under way.
+        var endedAt: MonotonicInstant?
+    }
+
     static let requestMax = Duration.seconds(2)
     static let lookEvery = Duration.seconds(5)
 
     private let connection: KafkaConnection
     private let clocks: any Clocks
     private var admin: KafkaAdmin?
-    private var leaderAdmin: KafkaAdmin?
-    private var looks: [String: (begunAt: MonotonicInstant, answer: Task<Bool, Never>)] = [:]
+    private var lookAdmin: KafkaAdmin?
+    private var look: Look?
 
     package init(connection: KafkaConnection, clocks: any Clocks) {
         self.connection = connection
@@ -36,33 +42,50 @@ package actor KafkaTopicProbe: TopicProbe {
         }
     }
 
-    /// By their settings, for which one can ask no broker but the one itself. To be refused them is an answer.
-    ///
-    /// One look in `lookEvery` serves all lanes, through a client of its own: a leader that is silent holds up nobody
-    /// who asks for `standing`.
     package func reachesLeaders(of topic: String) async -> Bool {
-        let now = self.clocks.monotonicNow()
-        if let look = self.looks[topic], now.duration(since: look.begunAt) < Self.lookEvery {
-            return await look.answer.value
+        do throws(KafkaError) {
+            let leaders = try await self.client().metadata(topic: topic, timeout: Self.requestMax).topics.first?
+                .leaderIDs
+            return await self.silentBrokers().isDisjoint(with: leaders ?? [])
+        } catch {
+            self.admin = nil
+            return true
         }
-        self.looks = self.looks.filter { now.duration(since: $0.value.begunAt) < Self.lookEvery }
-        // Ends by itself: every request in it is bounded in time.
-        let answer = Task { await self.look(topic) }
-        self.looks[topic] = (now, answer)
-        return await answer.value
     }
 
-    private func look(_ topic: String) async -> Bool {
+    /// One look in `lookEvery` serves all lanes and topics.
+    private func silentBrokers() async -> Set<Int32> {
+        if let look, look.endedAt.map({ self.clocks.monotonicNow().duration(since: $0) < Self.lookEvery }) ?? true {
+            return await look.silent.value
+        }
+        // Ends by itself: every request in it is bounded in time.
+        let silent = Task { await self.lookForSilentBrokers() }
+        self.look = Look(silent: silent)
+        let brokers = await silent.value
+        self.look?.endedAt = self.clocks.monotonicNow()
+        return brokers
+    }
+
+    /// All are asked at once for their settings, which each of them alone can tell; to be refused them is an answer. By a
+    /// client of its own: a broker that is silent holds up nobody who asks for `standing`.
+    private func lookForSilentBrokers() async -> Set<Int32> {
         do throws(KafkaError) {
-            let admin = if let leaderAdmin { leaderAdmin } else { try self.connection.makeAdmin() }
-            self.leaderAdmin = admin
-            let leaders = try await admin.metadata(topic: topic, timeout: Self.requestMax).topics.first?.leaderIDs ?? []
-            let answers = await admin.settings(
-                of: leaders.sorted().map(KafkaResource.broker), timeout: Self.requestMax)
-            return answers.allSatisfy { if case .failure(let error) = $0 { !error.code.isLocal } else { true } }
+            let admin = if let lookAdmin { lookAdmin } else { try self.connection.makeAdmin() }
+            self.lookAdmin = admin
+            let brokers = try await admin.metadata(timeout: Self.requestMax).brokerIDs
+            let answers = await admin.settings(of: brokers.map(KafkaResource.broker), timeout: Self.requestMax)
+            let silent = zip(brokers, answers).filter { _, answer in
+                if case .failure(let error) = answer { error.code.isSilence } else { false }
+            }
+            // Refused for its old certificates it says nothing of the brokers.
+            if !silent.isEmpty, admin.holdsOldCertificates {
+                self.lookAdmin = nil
+                return []
+            }
+            return Set(silent.map(\.0))
         } catch {
-            self.leaderAdmin = nil
-            return true
+            self.lookAdmin = nil
+            return []
         }
     }
 

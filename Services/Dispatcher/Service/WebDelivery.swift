@@ -88,9 +88,12 @@ package struct WebDelivery: Sendable {
         switch await self.sender.send(request) {
         case .status(let status, let retryAfter):
             let jitter = Self.jitter(fire.id, attempt)
+            let pause = Self.pause(attempt, jitter: jitter, fire.template.retry)
+            // A wish that is over at once, again and again, must not use up the attempts in a second.
+            let least = min(pause, Self.pause(attempt, jitter: jitter, FireTemplate.Retry()))
             return self.judge(
-                status, retryAfter, target, namespace: fire.template.namespace, jitter: jitter,
-                pause: Self.pause(attempt, jitter: jitter, fire.template.retry))
+                status, retryAfter.map { max(least, min($0, Self.retryAfterMax)) }, target,
+                namespace: fire.template.namespace, jitter: jitter, pause: pause)
         case .unavailable(let detail):
             return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt), fire.template.retry), detail)
         case .forbidden(let detail): return .refused(.targetRefused, detail)
@@ -171,7 +174,7 @@ package struct WebDelivery: Sendable {
             let boundary = Duration.milliseconds(60_000 - now % 60_000)
             return .again(boundary + .seconds(5) * jitter, "HTTP 429")
         case _ where status == 409 && isWhisk, 408, 425, 429, 500...599:
-            return .again(retryAfter.map { min($0, Self.retryAfterMax) } ?? pause, "HTTP \(status)")
+            return .again(retryAfter ?? pause, "HTTP \(status)")
         default:
             // A redirect is not followed: it could lead anywhere.
             let isKeyRefused = isWhisk && (status == 401 || status == 403)

@@ -41,6 +41,18 @@ import Testing
         }
     }
 
+    @Test(arguments: [(Fault.Effect.mute, false), (.error(.clusterAuthorizationFailed), true)])
+    func `a broker that is silent is out of reach, one that refuses its settings is not`(
+        effect: Fault.Effect, isReached: Bool
+    ) async throws {
+        try await KafkaFixture.with { fixture in
+            let probe = KafkaTopicProbe(connection: fixture.connection, clocks: SystemClocks())
+            try await fixture.broker.order(Fault(effect, api: .describeConfigs, count: 1000))
+            #expect(await probe.reachesLeaders(of: "escapement.fires") == isReached)
+            #expect(await probe.standing(of: "escapement.fires") == .ready)
+        }
+    }
+
     /// The keeper of parked fires sends them to a forbidden topic, and this is what they come back with.
     @Test func `a record for a topic that may not be described is refused as forbidden`() async throws {
         try await KafkaFixture.with { fixture in

@@ -160,12 +160,28 @@ private struct Keys: NamespaceKeys {
         #expect(pauses.last == .seconds(7))
     }
 
+    @Test func `a hook that asks for no pause gets ours, which grows`() async {
+        var last = Duration.zero
+        for attempt: UInt32 in [1, 3, 5] {
+            guard
+                case .again(let pause, _) = await self.attempt(
+                    .hook(url: "https://a.example", secret: ""), .status(503, retryAfter: .zero), attempt: attempt
+                ).result
+            else {
+                Issue.record("503 is not tried again")
+                return
+            }
+            #expect(pause > last)
+            last = pause
+        }
+    }
+
     @Test func `a trigger gets the trace of the fire`() async {
         let sent = await self.attempt(.trigger("/guest/t"), .status(202, retryAfter: nil)).request
         #expect(sent?.headers.first { $0.name == "traceparent" }?.value == Samples.trace)
     }
 
-    @Test(arguments: [(Duration.zero, Duration.zero), (.seconds(7), .seconds(7)), (.seconds(86_400), .seconds(600))])
+    @Test(arguments: [(Duration.seconds(7), Duration.seconds(7)), (.seconds(86_400), .seconds(600))])
     func `a hook's answer names its pause, up to ten minutes`(wish: Duration, expected: Duration) async {
         guard
             case .again(let pause, _) = await self.attempt(
