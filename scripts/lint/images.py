@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What is loaded at run time or by other means than the linker's, and what only a statically linked build has.
-DATA = {"ca-certificates", "tzdata", "libsasl2-modules"}
+DATA = {"ca-certificates", "tzdata", "libsasl2-modules", "libsasl2-modules-gssapi-mit", "krb5-user"}
 STATIC = {"libgcc-s1", "libstdc++6"}
 # In every image, of the base.
 BASE = {"libc6"}
