@@ -12,23 +12,16 @@ import Testing
         _ victim: @escaping (Stack) async throws -> Stack.Process,
         until what: String, _ isReplaced: @escaping (Stack, Stack.Process) async throws -> Bool
     ) async throws {
-        try await Stack.with(Partition.options) { stack in
-            let partition = try await Partition(stack)
-            do {
-                let load = try await Load.begin(stack)
-                let lost = try await victim(stack)
-                try await partition.cut(lost)
-                let cut = Load.now
-                try await Eventually.holds(what) { try await isReplaced(stack, lost) }
-                try await load.tick("every schedule ticks without \(lost.name)", since: cut.advanced(by: Self.cutFor))
-                try await partition.heal()
-                try await stack.untilReady()
-                try await load.end()
-            } catch {
-                try await Partition.remove()
-                throw error
-            }
-            try await Partition.remove()
+        try await Partition.with { stack, partition in
+            let load = try await Load.begin(stack)
+            let lost = try await victim(stack)
+            try await partition.cut(lost)
+            let cut = Load.now
+            try await Eventually.holds(what) { try await isReplaced(stack, lost) }
+            try await load.tick("every schedule ticks without \(lost.name)", since: cut.advanced(by: Self.cutFor))
+            try await partition.heal()
+            try await stack.untilReady()
+            try await load.end()
         }
     }
 
@@ -42,56 +35,42 @@ import Testing
     }
 
     @Test func `a ticker and a dispatcher that are cut off from one another miss and double nothing`() async throws {
-        try await Stack.with(Partition.options) { stack in
-            let partition = try await Partition(stack)
-            do {
-                let load = try await Load.begin(stack)
-                let ticker = try #require(try stack.processes(.ticker).first)
-                let dispatcher = try #require(try stack.processes(.dispatcher).first)
-                try await partition.cut(ticker, from: dispatcher)
-                let cut = Load.now
-                try await Eventually.holds("shards are given to the ticker that reaches their lanes") {
-                    try await stack.leaderMetric(#"escapement_shard_handovers_total{reason="unreachable"}"#) ?? 0 >= 4
-                }
-                try await Eventually.holds("the ticker shows that it cannot reach lanes") {
-                    try await stack.metric("escapement_lanes_unreachable", of: ticker) ?? 0 > 0
-                }
-                // The path stays cut: every schedule ticks all the same.
-                try await load.tick("every schedule ticks", since: cut.advanced(by: Self.cutFor))
-                try await partition.heal()
-                try await load.end()
-            } catch {
-                try await Partition.remove()
-                throw error
+        try await Partition.with { stack, partition in
+            let load = try await Load.begin(stack)
+            let ticker = try #require(try stack.processes(.ticker).first)
+            let dispatcher = try #require(try stack.processes(.dispatcher).first)
+            try await partition.cut(ticker, from: dispatcher)
+            let cut = Load.now
+            try await Eventually.holds("shards are given to the ticker that reaches their lanes") {
+                try await stack.leaderMetric(#"escapement_shard_handovers_total{reason="unreachable"}"#) ?? 0 >= 4
             }
-            try await Partition.remove()
+            try await Eventually.holds("the ticker shows that it cannot reach lanes") {
+                try await stack.metric("escapement_lanes_unreachable", of: ticker) ?? 0 > 0
+            }
+            // The path stays cut: every schedule ticks all the same.
+            try await load.tick("every schedule ticks", since: cut.advanced(by: Self.cutFor))
+            try await partition.heal()
+            try await load.end()
         }
     }
 
     @Test func `a dispatcher that is cut off from one broker gives up the lanes that it cannot publish`() async throws {
-        try await Stack.with(Partition.options + ["--brokers", "3"]) { stack in
-            let partition = try await Partition(stack)
-            do {
-                let load = try await Load.begin(stack)
-                let dispatcher = try #require(try stack.processes(.dispatcher).first)
-                let other = try #require(try stack.processes(.dispatcher).last)
-                let owned = try #require(try await stack.metric("escapement_lanes_owned", of: other))
-                let brokers = try #require(try stack.report["kafka"]?["bootstrapServers"]?.stringValue).split(
-                    separator: ",")
-                let port = try #require(brokers.last?.split(separator: ":").last.flatMap { Int($0) })
-                try await partition.cut(dispatcher, fromPort: port)
-                try await Eventually.holds("the other dispatcher is given lanes") {
-                    try await stack.metric("escapement_lanes_owned", of: other) ?? 0 > owned
-                }
-                // The broker stays out of its reach: every schedule ticks all the same.
-                try await load.tick("every schedule ticks", since: Load.now)
-                try await partition.heal()
-                try await load.end()
-            } catch {
-                try await Partition.remove()
-                throw error
+        try await Partition.with(["--brokers", "3"]) { stack, partition in
+            let load = try await Load.begin(stack)
+            let dispatcher = try #require(try stack.processes(.dispatcher).first)
+            let other = try #require(try stack.processes(.dispatcher).last)
+            let owned = try #require(try await stack.metric("escapement_lanes_owned", of: other))
+            let brokers = try #require(try stack.report["kafka"]?["bootstrapServers"]?.stringValue).split(
+                separator: ",")
+            let port = try #require(brokers.last?.split(separator: ":").last.flatMap { Int($0) })
+            try await partition.cut(dispatcher, fromPort: port)
+            try await Eventually.holds("the other dispatcher is given lanes") {
+                try await stack.metric("escapement_lanes_owned", of: other) ?? 0 > owned
             }
-            try await Partition.remove()
+            // The broker stays out of its reach: every schedule ticks all the same.
+            try await load.tick("every schedule ticks", since: Load.now)
+            try await partition.heal()
+            try await load.end()
         }
     }
 

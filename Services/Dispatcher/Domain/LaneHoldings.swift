@@ -23,6 +23,7 @@ package struct LaneHoldings: Equatable, Sendable {
         self.lanes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    /// Whether the lane is held, under whichever epoch.
     package func holds(_ lane: LaneID) -> Bool { self.lanes[lane] != nil }
 
     /// Whether the lane is held under this very epoch.

@@ -11,7 +11,7 @@ package enum LaneTrouble: Hashable, Sendable {
 }
 
 /// Since when a dispatcher cannot do a lane's work, for the word to the leader.
-package struct LaneTroubles: Equatable, Sendable {
+package struct LaneTroubles: Sendable {
     /// Such a broker may lead some partitions of a topic and not others, whose fires come through between two failures:
     /// only a pause of this length ends the trouble.
     package static let outOfReachCalm = Duration.seconds(30)
@@ -40,10 +40,5 @@ package struct LaneTroubles: Equatable, Sendable {
         guard let outOfReach, now.duration(since: outOfReach.lastAt) < Self.outOfReachCalm else { return false }
         // From one look to another: a single one may have met a leader that was about to change.
         return outOfReach.lastAt.duration(since: outOfReach.since) >= duration
-    }
-
-    package static func == (first: LaneTroubles, second: LaneTroubles) -> Bool {
-        first.failingSince == second.failingSince && first.outOfReach?.since == second.outOfReach?.since
-            && first.outOfReach?.lastAt == second.outOfReach?.lastAt
     }
 }

@@ -14,14 +14,31 @@ struct Partition {
         "wants a network namespace of its own, which './dev test' makes where the machine allows it"
     /// The number of the user of the first process.
     static let firstUser = 60_001
-    static let options = ["--users-from", "\(Self.firstUser)"]
 
     private static let roles = [Role.coordinator, .dispatcher, .ticker]
     /// A bit of the mark for each process.
     private let bits: [String: Int]
 
+    /// Runs `body` on a stack of its own behind the firewall; both are gone afterwards, however it ends.
+    ///
+    /// - Parameter options: of `escapement dev up`.
+    static func with(
+        _ options: [String] = [], _ body: (Stack, Partition) async throws -> Void
+    ) async throws {
+        try await Stack.with(["--users-from", "\(Self.firstUser)"] + options) { stack in
+            let partition = try await Partition(stack)
+            do {
+                try await body(stack, partition)
+            } catch {
+                try await Self.remove()
+                throw error
+            }
+            try await Self.remove()
+        }
+    }
+
     /// Learns who is who, and marks connections from now on.
-    init(_ stack: Stack) async throws {
+    private init(_ stack: Stack) async throws {
         // Users are given in the order in which processes are started, and the report keeps it.
         let names = try Self.roles.flatMap { try stack.processes($0).map(\.name) }
         var bits: [String: Int] = [:]
@@ -78,7 +95,7 @@ struct Partition {
         try await Self.apply("flush chain inet partition cut-out\nflush chain inet partition cut-in\n")
     }
 
-    static func remove() async throws { try await self.apply("delete table inet partition\n") }
+    private static func remove() async throws { try await self.apply("delete table inet partition\n") }
 
     private static func apply(_ rules: String) async throws {
         let folder = TemporaryFolder()

@@ -119,6 +119,15 @@ private final class OneLaneLeader: Sendable {
         try #require(condition(), what)
     }
 
+    private func loseLaneWithUnreadableJournal() async throws {
+        try await self.until("the lane is published") { self.entries == 1 }
+        self.topics.state.withLock { $0.isJournalUnreadable = true }
+        self.topics.inject(.produceFenced)
+        try await self.until("it is lost and in trouble") {
+            self.leader.lastBeat?.holdings.first?.isTroubled == true
+        }
+    }
+
     private var barriers: Int {
         self.topics.journal().count { if case .barrier = $0.body { true } else { false } }
     }
@@ -168,12 +177,7 @@ private final class OneLaneLeader: Sendable {
 
     @Test func `a lane that is lost is not taken over again while the journal cannot be read`() async throws {
         try await self.running {
-            try await self.until("the lane is published") { self.entries == 1 }
-            self.topics.state.withLock { $0.isJournalUnreadable = true }
-            self.topics.inject(.produceFenced)
-            try await self.until("it is lost and in trouble") {
-                self.leader.lastBeat?.holdings.first?.isTroubled == true
-            }
+            try await self.loseLaneWithUnreadableJournal()
             #expect(self.topics.sessionCount == 1)
             #expect(self.leader.released.isEmpty)
             self.topics.state.withLock { $0.isJournalUnreadable = false }
@@ -183,12 +187,7 @@ private final class OneLaneLeader: Sendable {
 
     @Test func `a lane that is taken away while it waits to be taken over is let go`() async throws {
         try await self.running {
-            try await self.until("the lane is published") { self.entries == 1 }
-            self.topics.state.withLock { $0.isJournalUnreadable = true }
-            self.topics.inject(.produceFenced)
-            try await self.until("it is lost and in trouble") {
-                self.leader.lastBeat?.holdings.first?.isTroubled == true
-            }
+            try await self.loseLaneWithUnreadableJournal()
             self.leader.revoke()
             try await self.until("it is given back") { !self.leader.released.isEmpty }
             self.topics.state.withLock { $0.isJournalUnreadable = false }
