@@ -128,7 +128,7 @@ struct DispatchWorkload {
                 connection: connection, cluster: "bench", topics: [rules.journalTopic, "escapement.fires"], mode: mode,
                 clocks: clocks, seed: 1, recycled: {}),
             journal: journal, parked: journal,
-            keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: connection), web: nil, clocks: clocks),
+            keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: connection, clocks: clocks), web: nil, clocks: clocks),
             clocks: clocks, rules: rules, metrics: DispatcherMetrics(observability.metrics), logger: logger, seed: 1)
         let template = self.template.encoded()
         let feeders = (0..<Self.lanes).map { number in
