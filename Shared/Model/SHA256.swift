@@ -15,17 +15,37 @@ package struct SHA256Digest: Hashable, Sendable {
 /// How a message that lies in one piece is hashed. The hot paths take one, so that a process with libcrypto uses the
 /// processor's own instructions, and code that must run without a C library does not need it.
 package struct SHA256Function: Sendable {
-    package let digest: @Sendable (_ message: UnsafeRawBufferPointer) -> SHA256Digest
+    /// Writes the 32 bytes of the digest of so many bytes.
+    ///
+    /// An address and no closure: a reference that all lanes count at each fire would keep the processors waiting for each
+    /// other.
+    package typealias Address =
+        @convention(c) (_ message: UnsafeRawPointer?, _ count: Int, _ digest: UnsafeMutableRawPointer) -> Void
 
-    package init(_ digest: @escaping @Sendable (_ message: UnsafeRawBufferPointer) -> SHA256Digest) {
-        self.digest = digest
+    private let address: Address
+
+    package init(_ address: Address) { self.address = address }
+
+    package func digest(_ message: UnsafeRawBufferPointer) -> SHA256Digest {
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &words) { words in
+            guard let digest = words.baseAddress else { return }
+            self.address(message.baseAddress, message.count, digest)
+        }
+        return SHA256Digest(
+            high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
+            low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))
     }
 
     /// `SHA256`.
-    package static let plain = SHA256Function { message in
+    package static let plain = SHA256Function { message, count, digest in
         var hash = SHA256()
-        hash.update(message)
-        return hash.finishDigest()
+        hash.update(UnsafeRawBufferPointer(start: message, count: count))
+        let halves = hash.finishDigest()
+        let words = (
+            halves.high.high.bigEndian, halves.high.low.bigEndian, halves.low.high.bigEndian, halves.low.low.bigEndian
+        )
+        digest.storeBytes(of: words, as: (UInt64, UInt64, UInt64, UInt64).self)
     }
 }
 

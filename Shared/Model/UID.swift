@@ -70,14 +70,14 @@ package struct UID: Hashable, Comparable, Sendable {
     /// - Precondition: `buffer` holds at least 32 bytes.
     package func writeHex(into buffer: UnsafeMutableBufferPointer<UInt8>) {
         precondition(buffer.count >= 32, "room for only \(buffer.count) of 32 digits")
-        func write(_ half: UInt64, at start: Int) {
-            for place in 0..<16 {
-                buffer[start + place] = Hexadecimal.digit(
-                    UInt8(truncatingIfNeeded: half >> UInt64(60 - place * 4)) & 15)
-            }
+        func write(_ bits: UInt64, at start: Int) {
+            let digits = Hexadecimal.digits(UInt32(truncatingIfNeeded: bits)).bigEndian
+            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: digits, toByteOffset: start, as: UInt64.self)
         }
-        write(self.high, at: 0)
-        write(self.low, at: 16)
+        write(self.high >> 32, at: 0)
+        write(self.high, at: 8)
+        write(self.low >> 32, at: 16)
+        write(self.low, at: 24)
     }
 }
 
@@ -89,6 +89,18 @@ extension UID: CustomStringConvertible {
 package enum Hexadecimal {
     package static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
+
+    /// The eight digits of `value` as bytes, the first one on top. All at once: a byte has room for each.
+    static func digits(_ value: UInt32) -> UInt64 {
+        var digits = UInt64(value)
+        digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff
+        digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff
+        digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let isLetter = (digits + 6 * ones) >> 4 & ones
+        return digits + UInt64(UInt8(ascii: "0")) * ones
+            + isLetter * UInt64(UInt8(ascii: "a") - 10 - UInt8(ascii: "0"))
     }
 
     package static func value(of byte: UInt8) -> UInt8? {

@@ -6,14 +6,28 @@ package import NIOCore
 /// Types: 0 varint · 1 fixed 64 bits, little-endian · 2 length-delimited. This is the encoding of
 /// Protocol Buffers, so captures can be read with common tools and a reader skips what it does not
 /// know. A field with its default value (zero, empty) is not written.
-package struct FieldWriter: Sendable {
-    package private(set) var buffer: ByteBuffer
+///
+/// Writes memory and not the buffer, which looks whether it is alone, and whether somebody else changes it, at each
+/// write.
+package struct FieldWriter: ~Copyable {
+    /// Owns the memory. Nothing is readable in it until `finish`.
+    private var buffer = ByteBuffer()
+    /// All of `buffer`; it stays where it is until `grow`.
+    private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// Bytes written.
+    package private(set) var count = 0
 
-    package init(capacity: Int = 256) { self.buffer = ByteBuffer(); self.buffer.reserveCapacity(capacity) }
+    package init(capacity: Int = 256) { self.grow(to: max(capacity, 1)) }
+
+    /// What was written.
+    package consuming func finish() -> ByteBuffer {
+        self.buffer.moveWriterIndex(to: self.count)
+        return self.buffer
+    }
 
     package mutating func unsigned(_ number: UInt32, _ value: UInt64) {
         guard value != 0 else { return }
-        self.write(number, .varint, value)
+        self.write(number, value)
     }
 
     /// In its caller, as the width of `Value` is known there.
@@ -32,7 +46,7 @@ package struct FieldWriter: Sendable {
     package mutating func instant(_ number: UInt32, _ value: WallInstant?) {
         guard let value else { return }
         // Absence means "no instant", so the zero instant is written too.
-        self.write(number, .varint, UInt64(bitPattern: (value.milliseconds << 1) ^ (value.milliseconds >> 63)))
+        self.write(number, UInt64(bitPattern: (value.milliseconds << 1) ^ (value.milliseconds >> 63)))
     }
 
     package mutating func text(_ number: UInt32, _ value: String) {
@@ -68,66 +82,78 @@ package struct FieldWriter: Sendable {
 
     /// A nested message; written even when all its fields have default values.
     package mutating func nested(_ number: UInt32, _ write: (inout FieldWriter) -> Void) {
-        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.varintMax) {
-            Self.tag(number, .delimited, to: $0)
-        }
+        self.reserve(Self.varintMax)
+        self.tag(number, .delimited)
         // Written in place and moved behind its length, which is short: no buffer for each message.
-        let start = self.buffer.readableBytes
+        let start = self.count
         write(&self)
-        let count = self.buffer.readableBytes - start
+        let count = self.count - start
         let size = max(1, (UInt64.bitWidth - UInt64(count).leadingZeroBitCount + 6) / 7)
-        self.buffer.writeRepeatingByte(0, count: size)
-        self.buffer.withUnsafeMutableReadableBytes { bytes in
-            let all = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
-            UnsafeMutableRawBufferPointer(rebasing: all[size...])
-                .copyMemory(from: UnsafeRawBufferPointer(rebasing: all[..<count]))
-            var rest = UInt64(count)
-            for index in 0..<size {
-                all[index] = UInt8(truncatingIfNeeded: rest & 0x7f) | (index < size - 1 ? 0x80 : 0)
-                rest >>= 7
-            }
-        }
+        self.reserve(size)
+        let message = self.memory.baseAddress.unsafelyUnwrapped + start
+        (message + size).copyMemory(from: message, byteCount: count)
+        self.count = start
+        self.varint(UInt64(count))
+        self.count += count
     }
 
     /// Fields that are already encoded.
-    package mutating func encoded(_ fields: ByteBuffer) { self.buffer.writeImmutableBuffer(fields) }
-
-    // All bytes of a field at once: the buffer looks whether it is alone and large enough at each write.
-
-    private mutating func write(_ number: UInt32, _ type: FieldType, _ value: UInt64) {
-        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 2 * Self.varintMax) { bytes in
-            let count = Self.tag(number, type, to: bytes)
-            return count + Self.varint(value, to: bytes, at: count)
+    package mutating func encoded(_ fields: ByteBuffer) {
+        fields.withUnsafeReadableBytes { fields in
+            self.reserve(fields.count)
+            self.copy(fields)
         }
+    }
+
+    private mutating func write(_ number: UInt32, _ value: UInt64) {
+        self.reserve(2 * Self.varintMax)
+        self.tag(number, .varint)
+        self.varint(value)
     }
 
     private mutating func delimited(_ number: UInt32, _ content: UnsafeRawBufferPointer) {
-        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 2 * Self.varintMax + content.count) { bytes in
-            var count = Self.tag(number, .delimited, to: bytes)
-            count += Self.varint(UInt64(content.count), to: bytes, at: count)
-            UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: content)
-            return count + content.count
-        }
+        self.reserve(2 * Self.varintMax + content.count)
+        self.tag(number, .delimited)
+        self.varint(UInt64(content.count))
+        self.copy(content)
     }
+
+    // Into memory that has been reserved.
 
     /// Bytes of a varint, at most.
     private static let varintMax = 10
 
-    private static func tag(_ number: UInt32, _ type: FieldType, to bytes: UnsafeMutableRawBufferPointer) -> Int {
-        self.varint(UInt64(number) << 3 | UInt64(type.rawValue), to: bytes, at: 0)
+    private mutating func tag(_ number: UInt32, _ type: FieldType) {
+        self.varint(UInt64(number) << 3 | UInt64(type.rawValue))
     }
 
-    /// How many bytes it took.
-    private static func varint(_ value: UInt64, to bytes: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+    private mutating func varint(_ value: UInt64) {
         var rest = value
-        var count = 0
         while rest >= 0x80 {
-            bytes[start + count] = UInt8(truncatingIfNeeded: rest) | 0x80
+            self.memory[self.count] = UInt8(truncatingIfNeeded: rest) | 0x80
             rest >>= 7
-            count += 1
+            self.count += 1
         }
-        bytes[start + count] = UInt8(truncatingIfNeeded: rest)
-        return count + 1
+        self.memory[self.count] = UInt8(truncatingIfNeeded: rest)
+        self.count += 1
+    }
+
+    private mutating func copy(_ content: UnsafeRawBufferPointer) {
+        guard let source = content.baseAddress, content.count > 0 else { return }
+        (self.memory.baseAddress.unsafelyUnwrapped + self.count).copyMemory(from: source, byteCount: content.count)
+        self.count += content.count
+    }
+
+    private mutating func reserve(_ count: Int) {
+        if self.memory.count - self.count < count { self.grow(to: max(self.count + count, 2 * self.memory.count)) }
+    }
+
+    private mutating func grow(to capacity: Int) {
+        // As readable as it is written, for the buffer to keep it.
+        self.buffer.moveWriterIndex(to: self.count)
+        self.buffer.reserveCapacity(capacity)
+        self.buffer.moveWriterIndex(to: 0)
+        self.memory = self.buffer.withUnsafeMutableWritableBytes { $0 }
     }
 }
 

@@ -166,7 +166,7 @@ package struct FireTemplate: Equatable, Sendable {
         writer.flag(23, self.retry.dropsExhausted)
         writer.flag(24, self.namesNeighbours)
         if let neighbours { writer.neighbours(25, neighbours) }
-        return writer.buffer
+        return writer.finish()
     }
 
     /// - Throws: `WireError` naming the field.

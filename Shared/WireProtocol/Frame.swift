@@ -31,7 +31,7 @@ package struct Frame: Equatable, Sendable {
         var writer = FieldWriter(capacity: message.sizeEstimate)
         message.encode(into: &writer)
         self.init(
-            kind: type(of: message).kind.rawValue, flags: flags, correlation: correlation, payload: writer.buffer)
+            kind: type(of: message).kind.rawValue, flags: flags, correlation: correlation, payload: writer.finish())
     }
 
     /// Appends the frame to `buffer`.

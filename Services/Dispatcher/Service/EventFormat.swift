@@ -98,7 +98,7 @@ package struct EventFormat: Sendable {
     ) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
         let payload = try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
-        let mode = Mode(rawValue: fire.template.format) ?? self.mode
+        let mode = fire.template.format.isEmpty ? self.mode : Mode(rawValue: fire.template.format) ?? self.mode
         let contentType: String
         let value: ByteBuffer
         switch mode {
@@ -308,13 +308,13 @@ package struct EventFormat: Sendable {
 extension RecordHeaders.Writer {
     fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ instant: WallInstant) {
         self.begin(prefix, name)
-        instant.writeText(to: self.take(WallInstant.textCount).baseAddress.unsafelyUnwrapped)
+        instant.writeText(to: self.take(WallInstant.textCount))
         self.finish()
     }
 
     fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ id: ActivationID) {
         self.begin(prefix, name)
-        id.writeText(to: self.take(ActivationID.textCount).baseAddress.unsafelyUnwrapped)
+        id.writeText(to: self.take(ActivationID.textCount))
         self.finish()
     }
 

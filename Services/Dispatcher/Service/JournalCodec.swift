@@ -44,14 +44,14 @@ package enum JournalCodec {
                 inner.cursor(3, state.cursor)
             }
         }
-        for outcome in outcomes { writer.nested(9) { self.encode(outcome, into: &$0) } }
+        for outcome in outcomes { writer.nested(9) { inner in withUnsafePointer(to: outcome) { self.encode($0, into: &inner) } } }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.deliveries.next))
         if record.waiting != WaitingLine() { writer.nested(11) { self.encode(record.waiting, into: &$0) } }
         if !record.deliveries.stretches.isEmpty {
             writer.nested(12) { self.encode(stretchesOf: record.deliveries, into: &$0) }
         }
-        return writer.buffer
+        return writer.finish()
     }
 
     /// An entry as the records to append, in order: parts, then the one with the shards. One record when all
@@ -70,20 +70,22 @@ package enum JournalCodec {
         let frame = record(.entry(shards, []), ByteBuffer()).readableBytes
         // Each outcome is encoded once; records are cut where the next one would not fit.
         var writer = FieldWriter(capacity: outcomes.count * 256)
-        var groups: [ByteBuffer] = []
+        var groups: [Range<Int>] = []
         var start = 0
-        // By reference: an outcome that is taken out is copied with all its texts.
-        outcomes.withUnsafeBufferPointer { outcomes in
-            for index in outcomes.indices {
-                let before = writer.buffer.readableBytes
-                writer.nested(9) { self.encode(outcomes[index], into: &$0) }
-                guard frame + writer.buffer.readableBytes - start > bytesMax, before > start else { continue }
-                groups.append(writer.buffer.getSlice(at: start, length: before - start) ?? ByteBuffer())
-                start = before
+        for index in outcomes.indices {
+            let before = writer.count
+            // By reference: an outcome that is taken out is copied with all its texts.
+            outcomes.withUnsafeBufferPointer { outcomes in
+                writer.nested(9) { self.encode(outcomes.baseAddress.unsafelyUnwrapped + index, into: &$0) }
             }
+            guard frame + writer.count - start > bytesMax, before > start else { continue }
+            groups.append(start..<before)
+            start = before
         }
-        let last = writer.buffer.getSlice(at: start, length: writer.buffer.readableBytes - start) ?? ByteBuffer()
-        return groups.map { record(.part([]), $0) } + [record(.entry(shards, []), last)]
+        groups.append(start..<writer.count)
+        let encoded = writer.finish()
+        let slices = groups.map { encoded.getSlice(at: $0.lowerBound, length: $0.count) ?? ByteBuffer() }
+        return slices.dropLast().map { record(.part([]), $0) } + [record(.entry(shards, []), slices[slices.count - 1])]
     }
 
     /// - Throws: `WireError` naming the field; also for a version this build does not read.
@@ -247,43 +249,43 @@ package enum JournalCodec {
         return state
     }
 
-    private static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
-        writer.uid(1, outcome.id.uid)
-        writer.unsigned(2, outcome.kind.rawValue)
-        writer.uid(3, outcome.uid)
-        writer.unsigned(4, outcome.generation)
-        writer.unsigned(5, outcome.shard.rawValue)
-        writer.unsigned(6, outcome.epoch.rawValue)
-        writer.instant(7, outcome.scheduled)
-        if outcome.due != outcome.scheduled { writer.instant(8, outcome.due) }
-        writer.instant(9, outcome.settledAt)
-        writer.unsigned(10, outcome.outcome.rawValue)
-        writer.unsigned(11, outcome.reason.rawValue)
-        if !outcome.error.isEmpty { writer.text(12, String(outcome.error.prefix(self.errorMax))) }
-        if outcome.count != 1 { writer.unsigned(13, outcome.count) }
-        if outcome.through != outcome.scheduled { writer.instant(14, outcome.through) }
-        writer.text(15, outcome.namespace)
-        writer.text(16, outcome.name)
-        writer.text(17, outcome.action)
-        for label in outcome.labels {
+    private static func encode(_ outcome: UnsafePointer<OutcomeRecord>, into writer: inout FieldWriter) {
+        writer.uid(1, outcome.pointee.id.uid)
+        writer.unsigned(2, outcome.pointee.kind.rawValue)
+        writer.uid(3, outcome.pointee.uid)
+        writer.unsigned(4, outcome.pointee.generation)
+        writer.unsigned(5, outcome.pointee.shard.rawValue)
+        writer.unsigned(6, outcome.pointee.epoch.rawValue)
+        writer.instant(7, outcome.pointee.scheduled)
+        if outcome.pointee.due != outcome.pointee.scheduled { writer.instant(8, outcome.pointee.due) }
+        writer.instant(9, outcome.pointee.settledAt)
+        writer.unsigned(10, outcome.pointee.outcome.rawValue)
+        writer.unsigned(11, outcome.pointee.reason.rawValue)
+        if !outcome.pointee.error.isEmpty { writer.text(12, String(outcome.pointee.error.prefix(self.errorMax))) }
+        if outcome.pointee.count != 1 { writer.unsigned(13, outcome.pointee.count) }
+        if outcome.pointee.through != outcome.pointee.scheduled { writer.instant(14, outcome.pointee.through) }
+        writer.text(15, outcome.pointee.namespace)
+        writer.text(16, outcome.pointee.name)
+        writer.text(17, outcome.pointee.action)
+        for label in outcome.pointee.labels {
             writer.nested(18) { inner in
                 inner.text(1, label.name)
                 inner.text(2, label.value)
             }
         }
-        if let position = outcome.position {
+        if let position = outcome.pointee.position {
             writer.text(19, position.topic)
             writer.unsigned(20, UInt32(bitPattern: position.partition))
             writer.signed(21, position.offset)
         }
-        if let payload = outcome.payload {
+        if let payload = outcome.pointee.payload {
             writer.unsigned(22, UInt64(payload.byteCount))
             writer.digest(23, payload.sha256)
             if let text = payload.text { writer.text(27, text) }
         }
-        writer.unsigned(24, outcome.attempts)
-        writer.text(25, outcome.ticker.name)
-        writer.text(26, outcome.traceparent)
+        writer.unsigned(24, outcome.pointee.attempts)
+        writer.text(25, outcome.pointee.ticker.name)
+        writer.text(26, outcome.pointee.traceparent)
     }
 
     private static func outcome(_ field: FieldReader.Field) throws(WireError) -> OutcomeRecord {

@@ -50,9 +50,9 @@ package struct ParkedFire: Equatable, Sendable {
         FireBatch(
             shard: self.shard, epoch: self.epoch, from: .start, to: .start, occurrences: [self.occurrence]
         ).encode(into: &batch)
-        var writer = FieldWriter(capacity: 64 + batch.buffer.readableBytes)
+        var writer = FieldWriter(capacity: 64 + batch.count)
         writer.unsigned(1, self.letter == nil ? Self.version : Self.letterVersion)
-        writer.bytes(2, batch.buffer)
+        writer.bytes(2, batch.finish())
         writer.text(3, self.ticker.name)
         writer.unsigned(4, self.attempts)
         writer.instant(5, self.notBefore)
@@ -65,7 +65,7 @@ package struct ParkedFire: Equatable, Sendable {
                 inner.flag(4, letter.keepsPayload)
             }
         }
-        return writer.buffer
+        return writer.finish()
     }
 
     /// - Throws: `WireError` naming the field; also for a version this build does not read.

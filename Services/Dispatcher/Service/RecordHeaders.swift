@@ -11,7 +11,9 @@ package struct RecordHeaders: Equatable, Sendable {
     init(capacity: Int, _ write: (inout Writer) -> Void) {
         var count = 0
         self.packed = [UInt8](unsafeUninitializedCapacity: capacity) { memory, used in
-            var writer = Writer(UnsafeMutableRawBufferPointer(memory))
+            // An empty array has no memory, and takes nothing.
+            guard let start = memory.baseAddress else { return }
+            var writer = Writer(start, capacity: memory.count)
             write(&writer)
             used = writer.end
             count = writer.count
@@ -32,14 +34,18 @@ package struct RecordHeaders: Equatable, Sendable {
     struct Writer {
         private static let countsSize = 2 * MemoryLayout<UInt32>.size
 
-        private let memory: UnsafeMutableRawBufferPointer
+        private let memory: UnsafeMutableRawPointer
+        private let capacity: Int
         private(set) var end = 0
         private(set) var count = 0
         /// Of the header that is being written.
         private var start = 0
         private var nameEnd = 0
 
-        fileprivate init(_ memory: UnsafeMutableRawBufferPointer) { self.memory = memory }
+        fileprivate init(_ memory: UnsafeMutableRawPointer, capacity: Int) {
+            self.memory = memory
+            self.capacity = capacity
+        }
 
         /// Bytes that a header takes.
         static func bytes(_ name: String, _ value: String) -> Int {
@@ -47,6 +53,7 @@ package struct RecordHeaders: Equatable, Sendable {
         }
 
         /// Begins a header whose name is `prefix` and `name`. Its value is what is written until `finish`.
+        @inline(__always)
         mutating func begin(_ prefix: StaticString, _ name: StaticString) {
             self.take(Self.countsSize)
             self.write(prefix)
@@ -54,6 +61,7 @@ package struct RecordHeaders: Equatable, Sendable {
             self.name()
         }
 
+        @inline(__always)
         mutating func add(_ prefix: StaticString, _ name: StaticString, _ value: String) {
             self.begin(prefix, name)
             self.write(value)
@@ -69,27 +77,33 @@ package struct RecordHeaders: Equatable, Sendable {
         }
 
         /// The name is written.
+        @inline(__always)
         private mutating func name() {
             self.nameEnd = self.end
-            self.take(1)[0] = 0
+            self.take(1).storeBytes(of: 0, as: UInt8.self)
         }
 
         /// The value is written.
+        @inline(__always)
         mutating func finish() {
             let counts = (UInt32(self.nameEnd - self.start - Self.countsSize), UInt32(self.end - self.nameEnd - 1))
-            self.memory.storeBytes(of: counts, toByteOffset: self.start, as: (UInt32, UInt32).self)
+            (self.memory + self.start).storeBytes(of: counts, as: (UInt32, UInt32).self)
             self.start = self.end
             self.count += 1
         }
 
+        @inline(__always)
         mutating func write(_ text: StaticString) {
-            self.take(text.utf8CodeUnitCount)
-                .copyMemory(from: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+            let count = text.utf8CodeUnitCount
+            self.take(count).copyMemory(from: text.utf8Start, byteCount: count)
         }
 
         mutating func write(_ text: String) {
             var text = text
-            text.withUTF8 { bytes in self.take(bytes.count).copyMemory(from: UnsafeRawBufferPointer(bytes)) }
+            text.withUTF8 { bytes in
+                guard let start = bytes.baseAddress else { return }
+                self.take(bytes.count).copyMemory(from: start, byteCount: bytes.count)
+            }
         }
 
         /// In decimal digits, with zeros before them up to `width`.
@@ -106,17 +120,18 @@ package struct RecordHeaders: Equatable, Sendable {
             let digits = self.take(count)
             var rest = number
             for place in stride(from: count - 1, through: 0, by: -1) {
-                digits[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+                (digits + place).storeBytes(of: UInt8(ascii: "0") + UInt8(rest % 10), as: UInt8.self)
                 rest /= 10
             }
         }
 
         /// The next so many bytes.
+        @inline(__always)
         @discardableResult
-        mutating func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
-            precondition(count <= self.memory.count - self.end, "headers of more bytes than were reserved")
+        mutating func take(_ count: Int) -> UnsafeMutableRawPointer {
+            precondition(count <= self.capacity - self.end, "headers of more bytes than were reserved")
             defer { self.end += count }
-            return UnsafeMutableRawBufferPointer(rebasing: self.memory[self.end..<self.end + count])
+            return self.memory + self.end
         }
     }
 }

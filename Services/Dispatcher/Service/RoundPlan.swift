@@ -118,13 +118,16 @@ package struct RoundPlan: Sendable {
         if let resumed { held = held.filter { !resumed.drains($0, of: line) } }
         let gate = Gate(closed: held.union(health.unavailable))
         for (index, offer) in round.offers.enumerated() {
-            for (place, occurrence) in offer.payload.occurrences.enumerated() {
-                self.add(occurrence, of: offer, at: Place(offer: index, occurrence: place), gate)
+            for place in offer.payload.occurrences.indices {
+                self.add(
+                    offer.payload.occurrences[place], of: offer, at: Place(offer: index, occurrence: place), gate)
             }
         }
         for end in takenUp?.ends ?? [] {
             switch end.decision {
-            case .park(let fire): self.putAside(fire, self.begin(fire).outcome, .deliveries, .delivery)
+            case .park(let fire):
+                _ = self.begin(fire)
+                self.putAside(fire, .deliveries, .delivery)
             case .settle(let fire, let outcome, let reason, let detail):
                 self.settle(fire, outcome, reason, detail)
             case .drop: continue
@@ -288,107 +291,117 @@ package struct RoundPlan: Sendable {
         }
     }
 
-    private mutating func begin(_ fire: ParkedFire) -> (outcome: OutcomeRecord, event: EventFormat.Fire?) {
+    private mutating func begin(_ fire: ParkedFire) -> EventFormat.Fire? {
         self.begin(fire.occurrence, fire.shard, fire.epoch, fire.ticker, attempts: fire.attempts)
     }
 
-    /// The outcome as far as it is known before anything is sent, and what to send; `nil` when the template is
-    /// unreadable.
+    /// Appends the outcome as far as it is known before anything is sent, for an item to follow.
+    ///
+    /// - Returns: what to send; `nil` when the template is unreadable.
     private mutating func begin(
-        _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
-    ) -> (outcome: OutcomeRecord, event: EventFormat.Fire?) {
-        var outcome = OutcomeRecord(
-            id: ActivationID(
-                cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
-                scheduledTime: occurrence.scheduled, sha256: self.rules.sha256), kind: occurrence.kind,
-            uid: occurrence.uid, generation: occurrence.generation, shard: shard, epoch: epoch,
-            scheduled: occurrence.scheduled, due: occurrence.due, settledAt: self.now, outcome: occurrence.outcome,
-            reason: occurrence.reason, count: occurrence.count, through: occurrence.through, namespace: "", name: "",
-            attempts: attempts, ticker: ticker)
+        _ occurrence: consuming FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID,
+        attempts: UInt32 = 0
+    ) -> EventFormat.Fire? {
+        let id = ActivationID(
+            cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
+            scheduledTime: occurrence.scheduled, sha256: self.rules.sha256)
+        var template = FireTemplate(origin: .schedule, namespace: "", name: "")
+        var unreadable: WireError?
         do throws(WireError) {
-            var template = try FireTemplate(decoding: occurrence.template)
+            template = try FireTemplate(decoding: occurrence.template)
             if let spans = self.rules.spans, spans.isOn {
-                if !template.traceparent.isEmpty { self.creators[outcome.id] = template.traceparent }
-                template.traceparent = spans.sending(outcome.id).header
+                if !template.traceparent.isEmpty { self.creators[id] = template.traceparent }
+                template.traceparent = spans.sending(id).header
             }
-            outcome.namespace = template.namespace
-            outcome.name = template.name
-            outcome.action = template.action
-            outcome.labels = template.labels
-            outcome.traceparent = template.traceparent
-            let event = EventFormat.Fire(
-                id: outcome.id, occurrence: occurrence, template: template, lane: self.lane, sequence: self.sequence)
-            return (outcome, event)
         } catch {
-            // Nobody can tell what to send; it is settled all the same, and visible.
-            if outcome.outcome == .dispatched {
-                outcome.outcome = .failed
-                outcome.reason = .invalidTemplate
-                outcome.error = "the template cannot be read: \(error)"
-            }
-            return (outcome, nil)
+            unreadable = error
         }
+        self.outcomes.append(
+            OutcomeRecord(
+                id: id, kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation, shard: shard,
+                epoch: epoch, scheduled: occurrence.scheduled, due: occurrence.due, settledAt: self.now,
+                outcome: occurrence.outcome, reason: occurrence.reason, count: occurrence.count,
+                through: occurrence.through, namespace: template.namespace, name: template.name,
+                action: template.action, labels: template.labels, attempts: attempts, ticker: ticker,
+                traceparent: template.traceparent))
+        guard let unreadable else {
+            return EventFormat.Fire(
+                id: id, occurrence: occurrence, template: template, lane: self.lane, sequence: self.sequence)
+        }
+        // Nobody can tell what to send; it is settled all the same, and visible.
+        if occurrence.outcome == .dispatched {
+            self.end(.failed, .invalidTemplate, "the template cannot be read: \(unreadable)")
+        }
+        return nil
     }
 
-    private mutating func append(_ item: Item, _ outcome: consuming OutcomeRecord) {
-        self.items.append(item)
-        self.outcomes.append(outcome)
+    /// Index of the outcome that was begun last.
+    private var last: Int { self.outcomes.count - 1 }
+
+    /// Says how the outcome that was begun last ends.
+    private mutating func end(_ outcome: Outcome, _ reason: Reason, _ error: String = "") {
+        let last = self.last
+        self.outcomes[last].outcome = outcome
+        self.outcomes[last].reason = reason
+        self.outcomes[last].error = error
     }
 
     /// An occurrence of the round.
     private mutating func add(
         _ occurrence: FireOccurrence, of offer: Lane<FireWork>.Offer, at place: Place, _ gate: Gate
     ) {
-        let (outcome, event) = self.begin(occurrence, offer.shard, offer.epoch, offer.payload.ticker)
-        guard let event, outcome.outcome == .dispatched else {
-            self.append(Item(), outcome)
+        guard let event = self.begin(occurrence, offer.shard, offer.epoch, offer.payload.ticker),
+            event.occurrence.outcome == .dispatched
+        else {
+            self.items.append(Item())
             return
         }
         if self.isOver(event) {
-            self.expire(outcome)
+            self.expire()
         } else if event.template.web != nil {
-            self.putAside(self.fire(at: place), outcome, .deliveries, .delivery)
+            self.putAside(self.fire(at: place), .deliveries, .delivery)
         } else {
-            self.send(event, outcome, .joining(place), gate)
+            self.send(event, .joining(place), gate)
         }
     }
 
     /// A fire of the line, whose topic takes fires again.
     private mutating func resume(_ resumed: Resumed.Fire) {
-        let (outcome, event) = self.begin(resumed.fire)
+        let event = self.begin(resumed.fire)
         let count = self.items.count
         if let letter = resumed.fire.letter {
-            self.resume(letter, of: resumed, outcome, event)
+            self.resume(letter, of: resumed, event)
         } else if let event, self.isOver(event) {
-            self.expire(outcome)
+            self.expire()
         } else if let event, let failure = resumed.failure {
-            self.fail(event, resumed.fire, outcome, topic: resumed.topic, failure)
+            self.fail(event, resumed.fire, topic: resumed.topic, failure)
         } else if let event {
-            self.send(event, outcome, .staying(resumed.fire), nil)
+            self.send(event, .staying(resumed.fire), nil)
         } else {
-            self.append(Item(), outcome)
+            self.items.append(Item())
         }
         for index in count..<self.items.count { self.items[index].resumed = (resumed.offset, resumed.topic) }
     }
 
     /// A dead letter of the line.
     private mutating func resume(
-        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ outcome: OutcomeRecord, _ event: EventFormat.Fire?
+        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ event: EventFormat.Fire?
     ) {
-        var outcome = outcome
-        outcome.error = resumed.failure?.detail ?? "the template cannot be read"
+        let last = self.last
         guard resumed.failure == nil, let event else {
-            self.append(Item(role: .letter), outcome)
+            self.outcomes[last].error = resumed.failure?.detail ?? "the template cannot be read"
+            self.items.append(Item(role: .letter))
             return
         }
-        outcome.reason = letter.reason
-        outcome.error = letter.error
+        self.outcomes[last].reason = letter.reason
+        self.outcomes[last].error = letter.error
         self.topics.insert(resumed.topic)
-        let record = self.deadLetter(
-            self.plain(event, topic: letter.topic), resumed.fire, outcome, keepsPayload: letter.keepsPayload
-        ).record
-        self.append(Item(record: self.records.count, role: .letter), outcome)
-        self.records.append(record)
+        self.items.append(Item(record: self.records.count, role: .letter))
+        self.records.append(
+            self.deadLetter(
+                self.plain(event, topic: letter.topic), resumed.fire, self.outcomes[last],
+                keepsPayload: letter.keepsPayload
+            ).record)
         self.waiting.append(.staying(resumed.fire))
     }
 
@@ -396,76 +409,75 @@ package struct RoundPlan: Sendable {
         EventFormat.expiry(of: event.occurrence, event.template).map { self.now > $0 } == true
     }
 
-    private mutating func expire(_ outcome: OutcomeRecord) {
-        var outcome = outcome
-        outcome.outcome = .skipped
-        outcome.reason = .expired
-        self.append(Item(), outcome)
+    private mutating func expire() {
+        self.end(.skipped, .expired)
+        self.items.append(Item())
     }
 
     /// - Parameter gate: `nil` for a fire whose turn it is.
-    private mutating func send(
-        _ event: EventFormat.Fire, _ outcome: consuming OutcomeRecord, _ waiting: Waiting, _ gate: Gate?
-    ) {
-        self.rules.payloads.note(EventFormat.payload(of: event.template), in: &outcome, self.rules.sha256)
-        let topic = event.template.topic.isEmpty ? self.defaultTopic : event.template.topic
+    private mutating func send(_ event: EventFormat.Fire, _ waiting: Waiting, _ gate: Gate?) {
+        let last = self.last
+        self.rules.payloads.note(
+            EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
+        let isDefault = event.template.topic.isEmpty
+        let topic = isDefault ? self.defaultTopic : event.template.topic
         let record: OutgoingRecord
         do throws(FormatError) {
-            guard self.rules.topics.allows(topic) else {
+            guard isDefault || self.rules.topics.allows(topic) else {
                 throw FormatError(.topicNotAllowed, "the topic \(topic) is not on the allow list")
             }
             record = try self.rules.format.record(
-                of: event, topic: topic, attempt: outcome.attempts + 1, now: self.now)
+                of: event, topic: topic, attempt: self.outcomes[last].attempts + 1, now: self.now)
         } catch {
-            self.fail(event, self.fire(waiting), outcome, topic: topic, error)
+            self.fail(event, self.fire(waiting), topic: topic, error)
             return
         }
         if let gate, gate.isClosed(topic) {
-            self.putAside(self.fire(waiting), outcome, .waiting, .joins(topic))
+            self.putAside(self.fire(waiting), .waiting, .joins(topic))
             return
         }
         if self.records.last?.topic != topic { self.topics.insert(topic) }
-        self.append(Item(record: self.records.count), outcome)
-        self.records.append(consume record)
+        self.items.append(Item(record: self.records.count))
+        self.records.append(record)
         self.waiting.append(waiting)
     }
 
-    private mutating func putAside(
-        _ fire: ParkedFire, _ outcome: OutcomeRecord, _ queue: ParkedQueue, _ role: Item.Role
-    ) {
-        self.append(Item(record: self.records.count, role: role), outcome)
+    private mutating func putAside(_ fire: ParkedFire, _ queue: ParkedQueue, _ role: Item.Role) {
+        self.items.append(Item(record: self.records.count, role: role))
         self.records.append(Self.parkedRecord(fire, queue, self.lane, self.rules))
         self.waiting.append(.not(fire))
     }
 
     /// The end of a fire that went to an HTTP target.
     private mutating func settle(_ fire: ParkedFire, _ end: Outcome, _ reason: Reason, _ detail: String) {
-        let (begun, event) = self.begin(fire)
-        var outcome = begun
-        outcome.outcome = end
-        outcome.reason = reason
-        outcome.error = detail
+        let event = self.begin(fire)
+        self.end(end, reason, detail)
         guard let event else {
-            self.append(Item(), outcome)
+            self.items.append(Item())
             return
         }
-        self.rules.payloads.note(EventFormat.payload(of: event.template), in: &outcome, self.rules.sha256)
+        let last = self.last
+        self.rules.payloads.note(
+            EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
         guard end == .failed, !(event.template.retry.dropsExhausted && reason == .retriesExhausted) else {
-            self.append(Item(), outcome)
+            self.items.append(Item())
             return
         }
-        self.append(Item(deadLetter: self.letters.count), outcome)
-        self.letters.append(self.deadLetter(self.plain(event, topic: ""), fire, outcome, keepsPayload: true))
+        self.bury(event, fire, topic: "")
     }
 
     private mutating func fail(
-        _ fire: EventFormat.Fire, _ parked: ParkedFire, _ outcome: OutcomeRecord, topic: String, _ error: FormatError
+        _ event: EventFormat.Fire, _ fire: ParkedFire, topic: String, _ error: FormatError
     ) {
-        var outcome = outcome
-        outcome.outcome = .failed
-        outcome.reason = error.reason
-        outcome.error = error.detail
-        self.append(Item(deadLetter: self.letters.count), outcome)
-        self.letters.append(self.deadLetter(self.plain(fire, topic: topic), parked, outcome, keepsPayload: true))
+        self.end(.failed, error.reason, error.detail)
+        self.bury(event, fire, topic: topic)
+    }
+
+    /// Leaves a copy in the dead letters, with the outcome that was begun last.
+    private mutating func bury(_ event: EventFormat.Fire, _ fire: ParkedFire, topic: String) {
+        self.items.append(Item(deadLetter: self.letters.count))
+        self.letters.append(
+            self.deadLetter(
+                self.plain(event, topic: topic), fire, self.outcomes[self.last], keepsPayload: true))
     }
 }

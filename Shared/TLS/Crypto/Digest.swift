@@ -1,6 +1,12 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 import COpenSSL
 package import EscapementModel
-import Synchronization
 
 /// Message digests of libcrypto. Code that must not link a C library uses `EscapementModel.SHA256`.
 package enum Digest {
@@ -13,46 +19,43 @@ package enum Digest {
 
 extension SHA256Function {
     /// libcrypto's, with the processor's own instructions: a tenth of the time of the plain one.
-    package static let libcrypto: SHA256Function = {
-        let contexts = SHA256Contexts()
-        return SHA256Function { contexts.digest($0) }
-    }()
+    package static let libcrypto = SHA256Function { SHA256Contexts.shared.digest($0, $1, to: $2) }
 }
 
-/// Contexts that wait for their next message: making one costs more than a short message. As many as there are threads
-/// that digest at the same time.
+/// A context for each thread that digests: making one costs more than a short message, and to hand them from thread to
+/// thread has the processors wait for each other.
 private final class SHA256Contexts: @unchecked Sendable {
+    static let shared = SHA256Contexts()
+
     /// Never changed; libcrypto counts its references.
     private let algorithm: OpaquePointer
-    private let idle = Mutex<[UInt]>([])
+    /// Where a thread has its context, which is freed with the thread.
+    private let key: pthread_key_t
 
-    init() {
+    private init() {
         // Fetched once: looking an algorithm up costs more than to use it.
         guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else {
             preconditionFailure("libcrypto has no SHA-256 or no memory")
         }
         self.algorithm = algorithm
+        var key = pthread_key_t()
+        let status = pthread_key_create(&key) { EVP_MD_CTX_free($0.map { OpaquePointer($0) }) }
+        precondition(status == 0, "no thread-specific data is left: \(status)")
+        self.key = key
     }
 
-    deinit {
-        for address in self.idle.withLock({ $0 }) { EVP_MD_CTX_free(OpaquePointer(bitPattern: address)) }
-        EVP_MD_free(self.algorithm)
+    func digest(_ message: UnsafeRawPointer?, _ count: Int, to digest: UnsafeMutableRawPointer) {
+        let done = cossl_digest(self.context, self.algorithm, message, count, digest)
+        precondition(done == 1, "libcrypto has no memory")
     }
 
-    func digest(_ message: UnsafeRawBufferPointer) -> SHA256Digest {
-        let known = self.idle.withLock { $0.popLast() }
-        guard let context = known.flatMap({ OpaquePointer(bitPattern: $0) }) ?? EVP_MD_CTX_new() else {
+    /// The calling thread's.
+    private var context: OpaquePointer {
+        if let context = pthread_getspecific(self.key) { return OpaquePointer(context) }
+        guard let context = EVP_MD_CTX_new(), pthread_setspecific(self.key, UnsafeRawPointer(context)) == 0 else {
             preconditionFailure("libcrypto has no memory")
         }
-        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-        let done = withUnsafeMutableBytes(of: &words) {
-            cossl_digest(context, self.algorithm, message.baseAddress, message.count, $0.baseAddress)
-        }
-        precondition(done == 1, "libcrypto has no memory")
-        self.idle.withLock { $0.append(UInt(bitPattern: context)) }
-        return SHA256Digest(
-            high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
-            low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))
+        return context
     }
 }
 
