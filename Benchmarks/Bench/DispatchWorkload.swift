@@ -12,7 +12,6 @@ import NIOCore
 import Observability
 import ServiceConfiguration
 import Synchronization
-import TLS
 import WireProtocol
 
 /// A dispatcher's own work: lanes that take batches of fires, publish them with their journal and acknowledge, beside
@@ -20,8 +19,6 @@ import WireProtocol
 struct DispatchWorkload {
     private static let lanes = 16
     private static let partitions = 4
-    /// Fires of one batch, as a ticker sends them at load.
-    private static let batchCount = 500
 
     let count: Int
     let size: Int
@@ -94,23 +91,6 @@ struct DispatchWorkload {
 
     // MARK: Ours
 
-    private var template: FireTemplate {
-        var random = SplitMix64(seed: 1)
-        let letters = (0..<max(0, self.size - 2)).map { _ in UInt8(ascii: "a") + UInt8(random.next() % 26) }
-        return FireTemplate(
-            origin: .schedule, namespace: "guest", name: "nightly-report", action: "/guest/reports/nightly",
-            payload: ByteBuffer(bytes: [UInt8(ascii: "\"")] + letters + [UInt8(ascii: "\"")]),
-            labels: [.init(name: "team", value: "billing")])
-    }
-
-    private func rules() throws -> PublishingRules {
-        PublishingRules(
-            cluster: "bench", dispatcher: NodeID("dispatcher-1"),
-            topics: TopicPolicy(
-                defaultTopic: "escapement.fires", deadLetterTopic: "escapement.deadletters", pattern: "",
-                internalPrefix: "escapement.bench."), sha256: .libcrypto)
-    }
-
     private func lanes(
         _ bootstrap: String, _ mode: DeliveryMode
     ) async throws -> (perSecond: Double, cpu: Double, allocations: Double) {
@@ -122,19 +102,20 @@ struct DispatchWorkload {
             KafkaSettings(bootstrapServers: [bootstrap], clientID: "bench"), clocks: clocks,
             health: observability.health, logger: logger)
         let journal = KafkaJournalReader(connection: connection, cluster: "bench")
-        let rules = try self.rules()
+        let rules = FireSample.rules()
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
-                connection: connection, cluster: "bench", topics: [rules.journalTopic, "escapement.fires"], mode: mode,
+                connection: connection, cluster: "bench", topics: [rules.journalTopic, FireSample.topic], mode: mode,
                 clocks: clocks, seed: 1, recycled: {}),
             journal: journal, parked: journal,
-            keeper: ParkedKeeper(probe: KafkaTopicProbe(connection: connection, clocks: clocks), web: nil, clocks: clocks),
+            keeper: ParkedKeeper(
+                probe: KafkaTopicProbe(connection: connection, clocks: clocks), web: nil, clocks: clocks),
             clocks: clocks, rules: rules, metrics: DispatcherMetrics(observability.metrics), logger: logger, seed: 1)
-        let template = self.template.encoded()
+        let template = FireSample(size: self.size).template.encoded()
         let feeders = (0..<Self.lanes).map { number in
             LaneFeeder(
                 lane: LaneID(UInt16(number)), environment: environment, template: template,
-                count: self.count / Self.lanes, batchCount: Self.batchCount)
+                count: self.count / Self.lanes)
         }
         await withDiscardingTaskGroup { group in
             for feeder in feeders { group.addTask { await feeder.open() } }
@@ -161,15 +142,15 @@ struct DispatchWorkload {
     private func bare(
         _ bootstrap: String, _ mode: DeliveryMode, headers: Bool
     ) throws -> yardstick_result {
-        let template = self.template
+        let template = FireSample(size: self.size).template
         let occurrence = FireOccurrence(
-            kind: .cron, uid: .zero, generation: 1, scheduled: WallInstant(milliseconds: 1_795_397_400_000),
-            due: WallInstant(milliseconds: 1_795_397_400_000), outcome: .dispatched, reason: .dispatched,
+            kind: .cron, uid: .zero, generation: 1, scheduled: FireSample.due,
+            due: FireSample.due, outcome: .dispatched, reason: .dispatched,
             template: template.encoded())
-        let record = try self.rules().format.record(
+        let record = try FireSample.rules().format.record(
             of: EventFormat.Fire(
                 id: ActivationID(.zero), occurrence: occurrence, template: template, lane: LaneID(0), sequence: 1),
-            topic: "escapement.fires", now: occurrence.due)
+            topic: FireSample.topic, now: occurrence.due)
         var names: [UnsafePointer<CChar>?] = []
         var values: [UnsafeRawPointer?] = []
         var lengths: [Int] = []
@@ -193,7 +174,7 @@ struct DispatchWorkload {
                             header_values: values.baseAddress, header_lengths: lengths.baseAddress,
                             header_count: names.count)
                         return yardstick_produce(
-                            bootstrap, "escapement.fires", UInt64(self.count), &description, 1,
+                            bootstrap, FireSample.topic, UInt64(self.count), &description, 1,
                             mode == .exactlyOnce ? 1000 : 0, 1, &result, &problem, problem.count)
                     }
                 }
@@ -216,24 +197,21 @@ final class LaneFeeder: Sendable {
         var cursor = Cursor.start
         var sent = 0
         var acknowledged = 0
-        var inFlight = 0
     }
 
     private let shard: ShardID
     private let template: ByteBuffer
     private let count: Int
-    private let batchCount: Int
     private let clocks = SystemClocks()
     private let state = Mutex(State())
     private let replies: AsyncStream<LaneReply>
     private let shell: LaneShell
     private let run: Task<LaneShell.Ending, Never>
 
-    init(lane: LaneID, environment: LaneShell.Environment, template: ByteBuffer, count: Int, batchCount: Int) {
+    init(lane: LaneID, environment: LaneShell.Environment, template: ByteBuffer, count: Int) {
         self.shard = ShardID(lane.rawValue)
         self.template = template
         self.count = count
-        self.batchCount = batchCount
         let (replies, send) = AsyncStream<LaneReply>.makeStream()
         self.replies = replies
         let shell = LaneShell(
@@ -260,8 +238,7 @@ final class LaneFeeder: Sendable {
         for await reply in self.replies {
             guard case .acknowledged = reply else { continue }
             let isDone = self.state.withLock { state in
-                state.inFlight -= 1
-                state.acknowledged += self.batchCount
+                state.acknowledged += FireSample.batchCount
                 return state.acknowledged >= self.count
             }
             if isDone { return }
@@ -276,30 +253,14 @@ final class LaneFeeder: Sendable {
 
     private func offer() {
         let now = self.clocks.wallNow()
-        let cursors = self.state.withLock { state -> (from: Cursor, to: Cursor)? in
+        let offer = self.state.withLock { state -> Lane<FireWork>.Offer? in
             guard state.sent < self.count else { return nil }
-            state.sent += self.batchCount
-            state.inFlight += 1
-            let from = state.cursor
-            let at = max(now, from.cron.instant.advanced(by: .milliseconds(1)))
-            let mark = Watermark(through: at)
-            state.cursor = Cursor(cron: mark, delay: mark, revision: Revision(1))
-            return (from, state.cursor)
+            state.sent += FireSample.batchCount
+            return FireSample.offer(
+                self.shard, epoch: Self.epoch, session: Self.session, from: &state.cursor, now: now,
+                template: self.template)
         }
-        guard let cursors else { return }
-        let due = cursors.to.cron.instant
-        // As the slices of a frame are, and not of all frames.
-        let template = ByteBuffer(bytes: self.template.readableBytesView)
-        var random = SplitMix64(seed: UInt64(bitPattern: due.milliseconds) ^ UInt64(self.shard.rawValue) << 48)
-        let occurrences = (0..<self.batchCount).map { _ in
-            FireOccurrence(
-                kind: .cron, uid: UID.random(using: &random), generation: 1, scheduled: due, due: due,
-                outcome: .dispatched, reason: .dispatched, template: template)
-        }
-        self.shell.offer(
-            Lane<FireWork>.Offer(
-                session: Self.session, shard: self.shard, epoch: Self.epoch, from: cursors.from, to: cursors.to,
-                byteCount: self.batchCount * 64, work: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1"))))
+        if let offer { self.shell.offer(offer) }
     }
 }
 

@@ -39,6 +39,8 @@ let usage = """
       dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once]
                                fires acknowledged by lanes of one dispatcher, beside librdkafka alone with the same
                                records and with bare values, against a mock broker in another process
+      plan [N [SIZE [ROUNDS]]] a dispatcher's work for a fire but for Kafka's part: processor time and allocations,
+                               medians over rounds of N fires
       tls CERT KEY SUITE SECONDS
                                W8: TLS over loopback, both ends in this process
 
@@ -124,6 +126,8 @@ do {
         exit(yardstick_mock(numbers.first ?? 4, numbers.dropFirst().first ?? 4))
     case "dispatch":
         try await DispatchWorkload(Array(arguments.dropFirst())).run()
+    case "plan":
+        try PlanWorkload(Array(arguments.dropFirst())).run()
     case "tls":
         try await TLSWorkload(Array(arguments.dropFirst())).run()
     case "durable":
