@@ -14,20 +14,17 @@ package struct ActivationID: Hashable, Comparable, Sendable, CustomStringConvert
         var cluster = cluster
         self.uid = cluster.withUTF8 { cluster in
             withUnsafeTemporaryAllocation(byteCount: 30 + cluster.count, alignment: 1) { message in
-                var count = 0
-                func append(_ bytes: UnsafeRawBufferPointer) {
-                    UnsafeMutableRawBufferPointer(rebasing: message[count...]).copyMemory(from: bytes)
-                    count += bytes.count
+                message.storeBytes(of: (0x65736331 as UInt32).bigEndian, as: UInt32.self)
+                UnsafeMutableRawBufferPointer(rebasing: message[4...]).copyBytes(from: cluster)
+                let end = 4 + cluster.count
+                message[end] = 0
+                message[end + 1] = kind.rawValue
+                func store(_ number: UInt64, at place: Int) {
+                    message.storeBytes(of: number.bigEndian, toByteOffset: end + place, as: UInt64.self)
                 }
-                func append(_ number: UInt64) { withUnsafeBytes(of: number.bigEndian) { append($0) } }
-                withUnsafeBytes(of: (0x65736331 as UInt32).bigEndian) { append($0) }
-                append(UnsafeRawBufferPointer(cluster))
-                message[count] = 0
-                message[count + 1] = kind.rawValue
-                count += 2
-                append(uid.high)
-                append(uid.low)
-                append(UInt64(bitPattern: scheduledTime.milliseconds &* 1000))
+                store(uid.high, at: 2)
+                store(uid.low, at: 10)
+                store(UInt64(bitPattern: scheduledTime.milliseconds &* 1000), at: 18)
                 return sha256.digest(UnsafeRawBufferPointer(message)).high
             }
         }

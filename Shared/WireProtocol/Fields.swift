@@ -30,11 +30,11 @@ package struct FieldWriter: ~Copyable {
         self.write(number, value)
     }
 
-    /// In its caller, as the width of `Value` is known there.
-    @inlinable
-    package mutating func unsigned<Value: FixedWidthInteger & UnsignedInteger>(_ number: UInt32, _ value: Value) {
-        self.unsigned(number, UInt64(value))
-    }
+    // One for each width instead of a generic one, which other modules would call without knowing its type.
+
+    package mutating func unsigned(_ number: UInt32, _ value: UInt32) { self.unsigned(number, UInt64(value)) }
+    package mutating func unsigned(_ number: UInt32, _ value: UInt16) { self.unsigned(number, UInt64(value)) }
+    package mutating func unsigned(_ number: UInt32, _ value: UInt8) { self.unsigned(number, UInt64(value)) }
 
     package mutating func flag(_ number: UInt32, _ value: Bool) { self.unsigned(number, UInt64(value ? 1 : 0)) }
 
@@ -244,8 +244,10 @@ package struct FieldReader {
         /// A text that mostly is `usual`, and then costs nothing.
         package func text(_ name: StaticString, max: Int, mostly usual: String) throws(WireError) -> String {
             let bytes = try self.content(name, max: max)
-            return bytes.count == usual.utf8.count && bytes.elementsEqual(usual.utf8)
-                ? usual : try self.text(name, max: max)
+            let isUsual = usual.utf8.withContiguousStorageIfAvailable {
+                bytes.count == $0.count && bytes.elementsEqual(UnsafeRawBufferPointer($0))
+            }
+            return isUsual == true ? usual : try self.text(name, max: max)
         }
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {

@@ -31,8 +31,8 @@ package struct EventFormat: Sendable {
         }
     }
 
-    /// One occurrence to be published.
-    package struct Fire: Sendable {
+    /// One occurrence to be published. Never copied: its many parts would be counted each time.
+    package struct Fire: ~Copyable, Sendable {
         package var id: ActivationID
         package var occurrence: FireOccurrence
         package var template: FireTemplate
@@ -94,7 +94,7 @@ package struct EventFormat: Sendable {
     /// - Parameter attempt: more than 1 for one that has waited for its topic.
     /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help.
     package func record(
-        of fire: Fire, topic: String, attempt: UInt32 = 1, now: WallInstant
+        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant
     ) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
         let payload = try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
@@ -135,7 +135,7 @@ package struct EventFormat: Sendable {
     }
 
     private func writeHeaders(
-        of fire: Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], attempt: UInt32,
+        of fire: borrowing Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], attempt: UInt32,
         now: WallInstant, to writer: inout RecordHeaders.Writer
     ) {
         if mode == .binary {
@@ -190,7 +190,7 @@ package struct EventFormat: Sendable {
         }
     }
 
-    static func words(of fire: Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
+    static func words(of fire: borrowing Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
         let neighbours = fire.template.neighbours ?? fire.occurrence.neighbours
         return PayloadPattern.Words(
             id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.occurrence.scheduled).description,
@@ -200,7 +200,7 @@ package struct EventFormat: Sendable {
             previousAt: neighbours?.previous?.description ?? "", nextAt: neighbours?.next?.description ?? "")
     }
 
-    private static func kind(of fire: Fire) -> String {
+    private static func kind(of fire: borrowing Fire) -> String {
         fire.template.backfills == nil ? fire.occurrence.kind.name : FireKind.backfill.name
     }
 
@@ -216,14 +216,14 @@ package struct EventFormat: Sendable {
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    func attributes(of fire: Fire, key: String, attempt: UInt32, now: WallInstant) -> RecordHeaders {
+    func attributes(of fire: borrowing Fire, key: String, attempt: UInt32, now: WallInstant) -> RecordHeaders {
         RecordHeaders(capacity: Self.headerBytes + self.variableBytes(of: fire.template, key: key)) {
             self.writeAttributes(of: fire, prefix: "", key: key, attempt: attempt, now: now, to: &$0)
         }
     }
 
     private func writeAttributes(
-        of fire: Fire, prefix: StaticString, key: String, attempt: UInt32, now: WallInstant,
+        of fire: borrowing Fire, prefix: StaticString, key: String, attempt: UInt32, now: WallInstant,
         to writer: inout RecordHeaders.Writer
     ) {
         let isTimer = fire.template.origin == .timer

@@ -58,18 +58,21 @@ extension RoundPlan {
     }
 
     /// The fire in the form that needs no key and no pattern, for the dead letters.
-    func plain(_ fire: EventFormat.Fire, topic: String) -> OutgoingRecord {
+    func plain(_ fire: borrowing EventFormat.Fire, topic: String) -> OutgoingRecord {
         Self.plain(fire, topic: topic, self.rules, now: self.now)
     }
 
     private static func plain(
-        _ fire: EventFormat.Fire, topic: String, _ rules: PublishingRules, now: WallInstant
+        _ fire: borrowing EventFormat.Fire, topic: String, _ rules: PublishingRules, now: WallInstant
     ) -> OutgoingRecord {
-        var fire = fire
-        fire.template.isPattern = false
-        fire.template.format = EventFormat.Mode.binary.rawValue
+        var template = fire.template
+        template.isPattern = false
+        template.format = EventFormat.Mode.binary.rawValue
         do throws(FormatError) {
-            return try rules.format.record(of: fire, topic: topic, now: now)
+            return try rules.format.record(
+                of: EventFormat.Fire(
+                    id: fire.id, occurrence: fire.occurrence, template: template, lane: fire.lane,
+                    sequence: fire.sequence), topic: topic, now: now)
         } catch {
             preconditionFailure("binary mode without a pattern refuses a fire: \(error)")
         }

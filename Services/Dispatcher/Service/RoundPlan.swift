@@ -299,40 +299,39 @@ package struct RoundPlan: Sendable {
     ///
     /// - Returns: what to send; `nil` when the template is unreadable.
     private mutating func begin(
-        _ occurrence: consuming FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID,
-        attempts: UInt32 = 0
+        _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
     ) -> EventFormat.Fire? {
         let id = ActivationID(
             cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
             scheduledTime: occurrence.scheduled, sha256: self.rules.sha256)
-        var template = FireTemplate(origin: .schedule, namespace: "", name: "")
-        var unreadable: WireError?
-        do throws(WireError) {
-            template = try FireTemplate(decoding: occurrence.template)
-            if let spans = self.rules.spans, spans.isOn {
-                if !template.traceparent.isEmpty { self.creators[id] = template.traceparent }
-                template.traceparent = spans.sending(id).header
-            }
-        } catch {
-            unreadable = error
-        }
         self.outcomes.append(
             OutcomeRecord(
                 id: id, kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation, shard: shard,
                 epoch: epoch, scheduled: occurrence.scheduled, due: occurrence.due, settledAt: self.now,
                 outcome: occurrence.outcome, reason: occurrence.reason, count: occurrence.count,
-                through: occurrence.through, namespace: template.namespace, name: template.name,
-                action: template.action, labels: template.labels, attempts: attempts, ticker: ticker,
-                traceparent: template.traceparent))
-        guard let unreadable else {
-            return EventFormat.Fire(
-                id: id, occurrence: occurrence, template: template, lane: self.lane, sequence: self.sequence)
+                through: occurrence.through, namespace: "", name: "", attempts: attempts, ticker: ticker))
+        let last = self.last
+        do throws(WireError) {
+            var fire = EventFormat.Fire(
+                id: id, occurrence: occurrence, template: try FireTemplate(decoding: occurrence.template),
+                lane: self.lane, sequence: self.sequence)
+            if let spans = self.rules.spans, spans.isOn {
+                if !fire.template.traceparent.isEmpty { self.creators[id] = fire.template.traceparent }
+                fire.template.traceparent = spans.sending(id).header
+            }
+            self.outcomes[last].namespace = fire.template.namespace
+            self.outcomes[last].name = fire.template.name
+            self.outcomes[last].action = fire.template.action
+            self.outcomes[last].labels = fire.template.labels
+            self.outcomes[last].traceparent = fire.template.traceparent
+            return fire
+        } catch {
+            // Nobody can tell what to send; it is settled all the same, and visible.
+            if occurrence.outcome == .dispatched {
+                self.end(.failed, .invalidTemplate, "the template cannot be read: \(error)")
+            }
+            return nil
         }
-        // Nobody can tell what to send; it is settled all the same, and visible.
-        if occurrence.outcome == .dispatched {
-            self.end(.failed, .invalidTemplate, "the template cannot be read: \(unreadable)")
-        }
-        return nil
     }
 
     /// Index of the outcome that was begun last.
@@ -367,16 +366,18 @@ package struct RoundPlan: Sendable {
 
     /// A fire of the line, whose topic takes fires again.
     private mutating func resume(_ resumed: Resumed.Fire) {
-        let event = self.begin(resumed.fire)
+        let begun = self.begin(resumed.fire)
         let count = self.items.count
         if let letter = resumed.fire.letter {
-            self.resume(letter, of: resumed, event)
-        } else if let event, self.isOver(event) {
-            self.expire()
-        } else if let event, let failure = resumed.failure {
-            self.fail(event, resumed.fire, topic: resumed.topic, failure)
-        } else if let event {
-            self.send(event, .staying(resumed.fire), nil)
+            self.resume(letter, of: resumed, begun)
+        } else if let event = consume begun {
+            if self.isOver(event) {
+                self.expire()
+            } else if let failure = resumed.failure {
+                self.fail(event, resumed.fire, topic: resumed.topic, failure)
+            } else {
+                self.send(event, .staying(resumed.fire), nil)
+            }
         } else {
             self.items.append(Item())
         }
@@ -385,7 +386,7 @@ package struct RoundPlan: Sendable {
 
     /// A dead letter of the line.
     private mutating func resume(
-        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ event: EventFormat.Fire?
+        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ event: consuming EventFormat.Fire?
     ) {
         let last = self.last
         guard resumed.failure == nil, let event else {
@@ -405,7 +406,7 @@ package struct RoundPlan: Sendable {
         self.waiting.append(.staying(resumed.fire))
     }
 
-    private func isOver(_ event: EventFormat.Fire) -> Bool {
+    private func isOver(_ event: borrowing EventFormat.Fire) -> Bool {
         EventFormat.expiry(of: event.occurrence, event.template).map { self.now > $0 } == true
     }
 
@@ -415,7 +416,7 @@ package struct RoundPlan: Sendable {
     }
 
     /// - Parameter gate: `nil` for a fire whose turn it is.
-    private mutating func send(_ event: EventFormat.Fire, _ waiting: Waiting, _ gate: Gate?) {
+    private mutating func send(_ event: borrowing EventFormat.Fire, _ waiting: Waiting, _ gate: Gate?) {
         let last = self.last
         self.rules.payloads.note(
             EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
@@ -438,7 +439,7 @@ package struct RoundPlan: Sendable {
         }
         if self.records.last?.topic != topic { self.topics.insert(topic) }
         self.items.append(Item(record: self.records.count))
-        self.records.append(record)
+        self.records.append(consume record)
         self.waiting.append(waiting)
     }
 
@@ -467,14 +468,14 @@ package struct RoundPlan: Sendable {
     }
 
     private mutating func fail(
-        _ event: EventFormat.Fire, _ fire: ParkedFire, topic: String, _ error: FormatError
+        _ event: borrowing EventFormat.Fire, _ fire: ParkedFire, topic: String, _ error: FormatError
     ) {
         self.end(.failed, error.reason, error.detail)
         self.bury(event, fire, topic: topic)
     }
 
     /// Leaves a copy in the dead letters, with the outcome that was begun last.
-    private mutating func bury(_ event: EventFormat.Fire, _ fire: ParkedFire, topic: String) {
+    private mutating func bury(_ event: borrowing EventFormat.Fire, _ fire: ParkedFire, topic: String) {
         self.items.append(Item(deadLetter: self.letters.count))
         self.letters.append(
             self.deadLetter(

@@ -77,7 +77,7 @@ package struct WebDelivery: Sendable {
     }
 
     func deliver(
-        _ fire: EventFormat.Fire, to target: FireTemplate.Web, format: EventFormat, attempt: UInt32
+        _ fire: borrowing EventFormat.Fire, to target: FireTemplate.Web, format: EventFormat, attempt: UInt32
     ) async -> Result {
         let request: WebRequest
         do throws(FormatError) {
@@ -101,7 +101,7 @@ package struct WebDelivery: Sendable {
     }
 
     private func request(
-        _ fire: EventFormat.Fire, _ target: FireTemplate.Web, _ format: EventFormat, _ attempt: UInt32
+        _ fire: borrowing EventFormat.Fire, _ target: FireTemplate.Web, _ format: EventFormat, _ attempt: UInt32
     ) throws(FormatError) -> WebRequest {
         let now = self.clocks.wallNow()
         let words = EventFormat.words(of: fire, attempt: attempt, now: now)
@@ -137,7 +137,7 @@ package struct WebDelivery: Sendable {
     }
 
     private func whiskRequest(
-        _ fire: EventFormat.Fire, _ path: String, _ collection: String, _ body: [UInt8]
+        _ fire: borrowing EventFormat.Fire, _ path: String, _ collection: String, _ body: [UInt8]
     ) throws(FormatError) -> WebRequest {
         guard let host = self.whiskHost else {
             throw FormatError(.targetRefused, "ESCAPEMENT_OPENWHISK_API_HOST is not set on the dispatchers")

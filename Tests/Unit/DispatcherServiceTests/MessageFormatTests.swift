@@ -87,7 +87,7 @@ import WireProtocol
             template.payload = ByteBuffer(string: "[{{previousAt}}|{{nextAt}}]")
             template.isPattern = true
         }
-        func value(_ fire: EventFormat.Fire) throws -> String {
+        func value(_ fire: borrowing EventFormat.Fire) throws -> String {
             String(buffer: try EventFormat().record(of: fire, topic: "t", now: Samples.produced).value)
         }
         var fire = Samples.fire(template)
