@@ -10,7 +10,7 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 FROM ${SWIFT_IMAGE} AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libpq-dev librdkafka-dev libcurl4-openssl-dev libssl-dev zlib1g-dev pkg-config \
+        libpq-dev librdkafka-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libjemalloc-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # The dependencies first: they change less often than the sources. They lie in the same cache that the build uses.
@@ -60,7 +60,7 @@ ENTRYPOINT ["escapement-ticker"]
 
 FROM runtime AS dispatcher
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends librdkafka1 libsasl2-modules \
+    && apt-get install -y --no-install-recommends libjemalloc2 librdkafka1 libsasl2-modules \
         libsasl2-modules-gssapi-mit krb5-user \
     && chmod u-s /usr/bin/ksu \
     && rm -rf /var/lib/apt/lists/*
