@@ -6,7 +6,6 @@ import EscapementModel
 import Glibc
 import JSON
 import KafkaClient
-import KafkaYardstick
 import Logging
 import NIOCore
 import Observability
@@ -15,10 +14,15 @@ import Synchronization
 import WireProtocol
 
 /// A dispatcher's own work: lanes that take batches of fires, publish them with their journal and acknowledge, beside
-/// librdkafka alone with the same records and with bare values, in turn, against a mock broker in another process.
+/// librdkafka alone with the same records and with bare values, in turn, against a mock broker. The broker and the loops
+/// of librdkafka run in processes of their own.
 struct DispatchWorkload {
     private static let lanes = 16
     private static let partitions = 4
+    private static let yardsticks: [(name: String, content: BareLoop.Content, allocator: Allocator)] = [
+        ("bare values", .values, .system), ("bare records", .records, .system),
+        ("bare records jemalloc", .records, .dispatcher),
+    ]
 
     let count: Int
     let size: Int
@@ -63,13 +67,16 @@ struct DispatchWorkload {
         let modes = self.only.map { [$0] } ?? DeliveryMode.allCases
         for _ in 0..<self.rounds {
             for mode in modes {
-                for (name, headers) in [("bare values", false), ("bare records", true)] where self.only == nil {
+                for yardstick in Self.yardsticks where self.only == nil {
                     let mock = try MockBroker(partitions: Self.partitions, lanes: Self.lanes)
-                    let result = try self.bare(mock.bootstrap, mode, headers: headers)
+                    let loop = BareLoop(
+                        bootstrap: mock.bootstrap, mode: mode, count: self.count, size: self.size,
+                        content: yardstick.content)
+                    let result = try loop.measure(allocator: yardstick.allocator)
                     mock.stop()
                     note(
-                        "\(mode.rawValue) \(name)", Double(self.count) / Double(result.nanoseconds) * 1e9,
-                        Double(result.cpu_nanoseconds) / Double(self.count), 0)
+                        "\(mode.rawValue) \(yardstick.name)", Double(self.count) / Double(result.nanoseconds) * 1e9,
+                        Double(result.nanosecondsOfCPU) / Double(self.count), 0)
                 }
                 let mock = try MockBroker(partitions: Self.partitions, lanes: Self.lanes)
                 let measured = try await self.lanes(mock.bootstrap, mode)
@@ -88,8 +95,6 @@ struct DispatchWorkload {
                 ]))
         }
     }
-
-    // MARK: Ours
 
     private func lanes(
         _ bootstrap: String, _ mode: DeliveryMode
@@ -135,56 +140,6 @@ struct DispatchWorkload {
             throw BenchError("only \(Int(fires)) of \(self.count) fires were acknowledged")
         }
         return (fires / seconds, used / fires, made / fires)
-    }
-
-    // MARK: The yardstick
-
-    private func bare(
-        _ bootstrap: String, _ mode: DeliveryMode, headers: Bool
-    ) throws -> yardstick_result {
-        let template = FireSample(size: self.size).template
-        let occurrence = FireOccurrence(
-            kind: .cron, uid: .zero, generation: 1, scheduled: FireSample.due,
-            due: FireSample.due, outcome: .dispatched, reason: .dispatched,
-            template: template.encoded())
-        let record = try FireSample.rules().format.record(
-            of: EventFormat.Fire(
-                id: ActivationID(.zero), occurrence: occurrence, template: template, lane: LaneID(0), sequence: 1),
-            topic: FireSample.topic, now: occurrence.due)
-        var names: [UnsafePointer<CChar>?] = []
-        var values: [UnsafeRawPointer?] = []
-        var lengths: [Int] = []
-        for header in headers ? record.headers : [] {
-            names.append(strdup(header.name).map { UnsafePointer($0) })
-            values.append(strdup(header.value).map { UnsafeRawPointer($0) })
-            lengths.append(header.value.utf8.count)
-        }
-        defer {
-            for name in names { free(UnsafeMutablePointer(mutating: name)) }
-            for value in values { free(UnsafeMutableRawPointer(mutating: value)) }
-        }
-        var result = yardstick_result()
-        var problem = [CChar](repeating: 0, count: 512)
-        let status = template.payload.withUnsafeReadableBytes { value in
-            names.withUnsafeBufferPointer { names in
-                values.withUnsafeBufferPointer { values in
-                    lengths.withUnsafeBufferPointer { lengths in
-                        var description = yardstick_record(
-                            value: value.baseAddress, value_length: value.count, header_names: names.baseAddress,
-                            header_values: values.baseAddress, header_lengths: lengths.baseAddress,
-                            header_count: names.count)
-                        return yardstick_produce(
-                            bootstrap, FireSample.topic, UInt64(self.count), &description, 1,
-                            mode == .exactlyOnce ? 1000 : 0, 1, &result, &problem, problem.count)
-                    }
-                }
-            }
-        }
-        guard status == 0, result.failed == 0 else {
-            let reason = String(decoding: problem.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            throw BenchError("the bare loop failed: \(reason), \(result.failed) records")
-        }
-        return result
     }
 }
 
@@ -261,46 +216,5 @@ final class LaneFeeder: Sendable {
                 template: self.template)
         }
         if let offer { self.shell.offer(offer) }
-    }
-}
-
-/// librdkafka's mock cluster in a process of its own: this program, started as `kafka-mock`.
-final class MockBroker {
-    let bootstrap: String
-    private let process: pid_t
-    private let input: Int32
-
-    init(partitions: Int, lanes: Int) throws(BenchError) {
-        var input: [Int32] = [0, 0]
-        var output: [Int32] = [0, 0]
-        guard pipe(&input) == 0, pipe(&output) == 0 else { throw BenchError("no pipe") }
-        for end in input + output { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, input[0], 0)
-        posix_spawn_file_actions_adddup2(&actions, output[1], 1)
-        let words: [String] = ["escapement-bench", "kafka-mock", "\(partitions)", "\(lanes)"]
-        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var process: pid_t = 0
-        let status = posix_spawn(&process, "/proc/self/exe", &actions, nil, arguments, environ)
-        close(input[0])
-        close(output[1])
-        guard status == 0 else { throw BenchError("the mock broker does not start: \(status)") }
-        var line: [UInt8] = []
-        var byte: UInt8 = 0
-        while read(output[0], &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
-        close(output[0])
-        guard !line.isEmpty else { throw BenchError("the mock broker says no address") }
-        self.bootstrap = String(decoding: line, as: UTF8.self)
-        self.process = process
-        self.input = input[1]
-    }
-
-    func stop() {
-        close(self.input)
-        var status: Int32 = 0
-        waitpid(self.process, &status, 0)
     }
 }

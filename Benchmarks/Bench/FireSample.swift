@@ -25,6 +25,17 @@ struct FireSample {
             labels: [.init(name: "team", value: "billing")])
     }
 
+    /// Of the record that is sent for it.
+    func headers() throws(FormatError) -> RecordHeaders {
+        let template = self.template
+        let occurrence = FireOccurrence(
+            kind: .cron, uid: .zero, generation: 1, scheduled: Self.due, due: Self.due, outcome: .dispatched,
+            reason: .dispatched, template: template.encoded())
+        let fire = EventFormat.Fire(
+            id: ActivationID(.zero), occurrence: occurrence, template: template, lane: LaneID(0), sequence: 1)
+        return try Self.rules().format.record(of: fire, topic: Self.topic, now: Self.due).headers
+    }
+
     static func rules() -> PublishingRules {
         PublishingRules(
             cluster: "bench", dispatcher: NodeID("dispatcher-1"),

@@ -37,13 +37,15 @@ let usage = """
       kafka BOOTSTRAP N SIZE plain|idem|txn LINGER_MS
                                W7: N records through the Kafka client; one JSON line
       dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once]
-                               fires acknowledged by lanes of one dispatcher, beside librdkafka alone with the same
-                               records and with bare values, against a mock broker in another process
+                               fires acknowledged by lanes of one dispatcher, beside librdkafka alone with bare
+                               values, and with the same records without and with the dispatcher's allocator, against
+                               a mock broker in another process
       plan [N [SIZE [ROUNDS]]] a dispatcher's work for a fire but for Kafka's part: processor time and allocations,
                                medians over rounds of N fires
       tls CERT KEY SUITE SECONDS
                                W8: TLS over loopback, both ends in this process
 
+    'kafka', 'dispatch' and 'plan' run with the dispatcher's allocator, libjemalloc.so.2.
     QUEUE is 'wheel' (the product's, the default) or 'heap' (a 4-ary heap, the baseline).
     Without arguments: 'wheel', 'refire', 'fire-out', 'resident', then 'w5'.
 
@@ -51,6 +53,8 @@ let usage = """
 
 let arguments = CommandLine.arguments.dropFirst()
 do {
+    // What measures the dispatcher has its allocator.
+    if ["dispatch", "kafka", "plan"].contains(arguments.first) { try Allocator.becomeDispatchers() }
     switch arguments.first {
     case "cron":
         let rest = Array(arguments.dropFirst())
@@ -124,6 +128,8 @@ do {
     case "kafka-mock":
         let numbers = arguments.dropFirst().compactMap { Int32($0) }
         exit(yardstick_mock(numbers.first ?? 4, numbers.dropFirst().first ?? 4))
+    case "bare":
+        try BareLoop(Array(arguments.dropFirst())).run()
     case "dispatch":
         try await DispatchWorkload(Array(arguments.dropFirst())).run()
     case "plan":
