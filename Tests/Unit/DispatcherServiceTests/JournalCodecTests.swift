@@ -75,7 +75,8 @@ import WireProtocol
         var writer = FieldWriter()
         writer.unsigned(1, UInt32(2))
         writer.unsigned(2, UInt32(1))
-        #expect(throws: WireError.self) { try JournalCodec.decode(writer.buffer) }
+        let bytes = writer.finish()
+        #expect(throws: WireError.self) { try JournalCodec.decode(bytes) }
         #expect(throws: WireError.self) { try JournalCodec.decode(ByteBuffer()) }
     }
 
@@ -84,7 +85,7 @@ import WireProtocol
         var writer = FieldWriter()
         writer.text(9000, "later")
         var bytes = JournalCodec.encode(record)
-        bytes.writeImmutableBuffer(writer.buffer)
+        bytes.writeImmutableBuffer(writer.finish())
         #expect(try JournalCodec.decode(bytes) == record)
     }
 

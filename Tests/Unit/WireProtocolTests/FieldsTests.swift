@@ -8,7 +8,7 @@ import WireProtocol
     private func bytes(_ write: (inout FieldWriter) -> Void) -> [UInt8] {
         var writer = FieldWriter()
         write(&writer)
-        return Array(writer.buffer.readableBytesView)
+        return Array(writer.finish().readableBytesView)
     }
 
     private func field(_ bytes: [UInt8]) throws -> FieldReader.Field {
