@@ -191,8 +191,8 @@ package struct FieldReader {
 
     /// One field with its value still encoded.
     package struct Field {
-        package let number: UInt32
-        let value: Value
+        package fileprivate(set) var number: UInt32
+        fileprivate(set) var value: Value
         let depth: Int
         fileprivate let buffer: ByteBuffer
         fileprivate let memory: UnsafeRawBufferPointer
@@ -295,19 +295,32 @@ package struct FieldReader {
         }
     }
 
+    /// A field of this message for `next(_:)`; it has no value.
+    package var blank: Field {
+        Field(number: 0, value: .varint(0), depth: self.depth, buffer: self.buffer, memory: self.bytes)
+    }
+
     /// The next field, `nil` at the end.
     package mutating func next() throws(WireError) -> Field? {
-        if self.position == self.end { return nil }
+        var field = self.blank
+        return try self.next(&field) ? field : nil
+    }
+
+    /// The next field in the place of `field`, which is one of this message: the bytes are kept once for all of them.
+    ///
+    /// - Returns: false at the end.
+    package mutating func next(_ field: inout Field) throws(WireError) -> Bool {
+        if self.position == self.end { return false }
         let tag = try self.varint()
         guard let number = UInt32(exactly: tag >> 3), number > 0 else { throw WireError(.badValue, field: "tag") }
         guard let type = FieldType(rawValue: UInt8(tag & 7)) else { throw WireError(.wrongType, field: "tag") }
-        let value: Field.Value
+        field.number = number
         switch type {
         case .varint:
-            value = .varint(try self.varint())
+            field.value = .varint(try self.varint())
         case .fixed64:
             guard self.end - self.position >= 8 else { throw WireError(.truncated, field: "field \(number)") }
-            value = .fixed64(
+            field.value = .fixed64(
                 UInt64(littleEndian: self.bytes.loadUnaligned(fromByteOffset: self.position, as: UInt64.self)))
             self.position += 8
         case .delimited:
@@ -315,10 +328,10 @@ package struct FieldReader {
             guard length <= UInt64(self.end - self.position) else {
                 throw WireError(.truncated, field: "field \(number)")
             }
-            value = .delimited(self.position..<self.position + Int(length))
+            field.value = .delimited(self.position..<self.position + Int(length))
             self.position += Int(length)
         }
-        return Field(number: number, value: value, depth: self.depth, buffer: self.buffer, memory: self.bytes)
+        return true
     }
 
     private mutating func varint() throws(WireError) -> UInt64 {

@@ -136,7 +136,8 @@ package struct FireOccurrence: Equatable, Sendable {
             reason: .dispatched, template: ByteBuffer())
         var due: WallInstant?
         var through: WallInstant?
-        while let field = try reader.next() {
+        var field = reader.blank
+        while try reader.next(&field) {
             switch field.number {
             case 1: self.kind = try field.kind("occurrence.kind")
             case 2: self.uid = try field.uid("occurrence.uid")

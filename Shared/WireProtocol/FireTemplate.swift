@@ -179,7 +179,8 @@ package struct FireTemplate: Equatable, Sendable {
     private mutating func read(_ buffer: ByteBuffer) throws(WireError) {
         var secret = ""
         var reader = FieldReader(buffer)
-        while let field = try reader.next() {
+        var field = reader.blank
+        while try reader.next(&field) {
             switch field.number {
             case 1:
                 guard let origin = Origin(rawValue: try field.unsigned("template.origin")) else {
@@ -228,8 +229,9 @@ package struct FireTemplate: Equatable, Sendable {
         _ field: FieldReader.Field, _ name: StaticString
     ) throws(WireError) -> (name: String, value: String) {
         var inner = try field.nested(name)
+        var part = inner.blank
         var pair = (name: "", value: "")
-        while let part = try inner.next() {
+        while try inner.next(&part) {
             switch part.number {
             case 1: pair.name = try part.text(name, max: WireLimits.nameMax)
             case 2: pair.value = try part.text(name, max: WireLimits.detailMax)

@@ -1,10 +1,3 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
 import COpenSSL
 package import EscapementModel
 
@@ -19,43 +12,9 @@ package enum Digest {
 
 extension SHA256Function {
     /// libcrypto's, with the processor's own instructions: a tenth of the time of the plain one.
-    package static let libcrypto = SHA256Function { SHA256Contexts.shared.digest($0, $1, to: $2) }
-}
-
-/// A context for each thread that digests: making one costs more than a short message, and to hand them from thread to
-/// thread has the processors wait for each other.
-private final class SHA256Contexts: @unchecked Sendable {
-    static let shared = SHA256Contexts()
-
-    /// Never changed; libcrypto counts its references.
-    private let algorithm: OpaquePointer
-    /// Where a thread has its context, which is freed with the thread.
-    private let key: pthread_key_t
-
-    private init() {
-        // Fetched once: looking an algorithm up costs more than to use it.
-        guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else {
-            preconditionFailure("libcrypto has no SHA-256 or no memory")
-        }
-        self.algorithm = algorithm
-        var key = pthread_key_t()
-        let status = pthread_key_create(&key) { EVP_MD_CTX_free($0.map { OpaquePointer($0) }) }
-        precondition(status == 0, "no thread-specific data is left: \(status)")
-        self.key = key
-    }
-
-    func digest(_ message: UnsafeRawPointer?, _ count: Int, to digest: UnsafeMutableRawPointer) {
-        let done = cossl_digest(self.context, self.algorithm, message, count, digest)
-        precondition(done == 1, "libcrypto has no memory")
-    }
-
-    /// The calling thread's.
-    private var context: OpaquePointer {
-        if let context = pthread_getspecific(self.key) { return OpaquePointer(context) }
-        guard let context = EVP_MD_CTX_new(), pthread_setspecific(self.key, UnsafeRawPointer(context)) == 0 else {
-            preconditionFailure("libcrypto has no memory")
-        }
-        return context
+    package static let libcrypto = SHA256Function { message, count, digest in
+        let done = cossl_sha256(message, count, digest)
+        precondition(done == 1, "libcrypto refuses SHA-256")
     }
 }
 
