@@ -74,7 +74,7 @@ package final class KafkaProducer: Sendable {
                         KafkaDelivery(
                             code: KafkaErrorCode(message.pointee.err), partition: message.pointee.partition,
                             offset: isDelivered ? message.pointee.offset : -1))
-                    if let complete = current, complete.remaining == 0 {
+                    if current?.remaining == 0, let complete = current {
                         done.append(complete)
                         current = nil
                     }
