@@ -135,8 +135,8 @@ package struct EventFormat: Sendable {
     }
 
     private func writeHeaders(
-        of fire: borrowing Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header], attempt: UInt32,
-        now: WallInstant, to writer: inout RecordHeaders.Writer
+        of fire: borrowing Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header],
+        attempt: UInt32, now: WallInstant, to writer: inout RecordHeaders.Writer
     ) {
         if mode == .binary {
             self.writeAttributes(of: fire, prefix: "ce_", key: key, attempt: attempt, now: now, to: &writer)

@@ -44,7 +44,9 @@ package enum JournalCodec {
                 inner.cursor(3, state.cursor)
             }
         }
-        for outcome in outcomes { writer.nested(9) { inner in withUnsafePointer(to: outcome) { self.encode($0, into: &inner) } } }
+        for outcome in outcomes {
+            writer.nested(9) { inner in withUnsafePointer(to: outcome) { self.encode($0, into: &inner) } }
+        }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.deliveries.next))
         if record.waiting != WaitingLine() { writer.nested(11) { self.encode(record.waiting, into: &$0) } }

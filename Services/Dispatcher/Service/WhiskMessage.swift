@@ -11,7 +11,8 @@ enum WhiskMessage {
 
     /// - Throws: `FormatError` when the action, the payload or the key does not fit.
     static func value(
-        of fire: borrowing EventFormat.Fire, payload: ByteBuffer, controller: String, keys: any NamespaceKeys, now: WallInstant
+        of fire: borrowing EventFormat.Fire, payload: ByteBuffer, controller: String, keys: any NamespaceKeys,
+        now: WallInstant
     ) throws(FormatError) -> ByteBuffer {
         let template = fire.template
         let parts = template.action.split(separator: "/")

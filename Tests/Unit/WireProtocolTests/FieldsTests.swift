@@ -44,6 +44,52 @@ import WireProtocol
         #expect(self.bytes { $0.unsigned(16, UInt64(1)) } == [0x80, 0x01, 1], "numbers from 16 take two bytes")
     }
 
+    @Test(arguments: [0, 1, 7, 256, 40_000])
+    func `a writer gives the same whatever room it begins with`(capacity: Int) throws {
+        // Around the sizes at which a length takes one byte more.
+        let sizes = [0, 1, 120, 127, 128, 130, 16_383, 16_384, 20_000]
+        var writer = FieldWriter(capacity: capacity)
+        for size in sizes {
+            let text = String(repeating: "x", count: size)
+            writer.nested(1) { outer in
+                outer.nested(2) { $0.element(3, text) }
+                outer.encoded(ByteBuffer(bytes: self.bytes { $0.unsigned(4, UInt64(size) + 1) }))
+            }
+        }
+        writer.encoded(ByteBuffer())
+        let count = writer.count
+        let written = writer.finish()
+        #expect(written.readableBytes == count)
+        var reader = FieldReader(written)
+        for size in sizes {
+            var outer = try #require(try reader.next()).nested("outer")
+            var inner = try #require(try outer.next()).nested("inner")
+            #expect(try #require(try inner.next()).text("text", max: size).utf8.count == size)
+            #expect(try inner.next() == nil)
+            #expect(try #require(try outer.next()).unsigned("size", as: UInt64.self) == UInt64(size) + 1)
+            #expect(try outer.next() == nil)
+        }
+        #expect(try reader.next() == nil)
+    }
+
+    @Test func `a field is read in the place of the one before`() throws {
+        let bytes = self.bytes {
+            $0.unsigned(1, UInt64(150))
+            $0.text(2, "testing")
+            $0.flag(3, true)
+        }
+        var reader = FieldReader(ByteBuffer(bytes: bytes))
+        var field = reader.blank
+        #expect(try reader.next(&field))
+        #expect(try field.number == 1 && field.varint("first") == 150)
+        #expect(try reader.next(&field))
+        #expect(try field.number == 2 && field.text("second", max: 7) == "testing")
+        #expect(throws: WireError.self) { try field.varint("second") }
+        #expect(try reader.next(&field))
+        #expect(try field.number == 3 && field.flag("third"))
+        #expect(try !reader.next(&field))
+    }
+
     @Test func `preparations have their golden bytes`() throws {
         let prepare = ShardPrepare(
             leaderEpoch: Epoch(4), shard: ShardID(3), epoch: Epoch(7),
