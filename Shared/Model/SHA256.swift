@@ -28,10 +28,7 @@ package struct SHA256Function: Sendable {
 
     package func digest(_ message: UnsafeRawBufferPointer) -> SHA256Digest {
         var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-        withUnsafeMutableBytes(of: &words) { words in
-            guard let digest = words.baseAddress else { return }
-            self.address(message.baseAddress, message.count, digest)
-        }
+        withUnsafeMutablePointer(to: &words) { self.address(message.baseAddress, message.count, $0) }
         return SHA256Digest(
             high: UID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1)),
             low: UID(high: UInt64(bigEndian: words.2), low: UInt64(bigEndian: words.3)))

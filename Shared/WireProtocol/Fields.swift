@@ -145,7 +145,8 @@ package struct FieldWriter: ~Copyable {
     }
 
     private mutating func reserve(_ count: Int) {
-        if self.memory.count - self.count < count { self.grow(to: max(self.count + count, 2 * self.memory.count)) }
+        if self.memory.count - self.count >= count { return }
+        self.grow(to: max(self.count + count, min(2 * self.memory.count, Int(UInt32.max))))
     }
 
     private mutating func grow(to capacity: Int) {
@@ -306,15 +307,18 @@ package struct FieldReader {
         return try self.next(&field) ? field : nil
     }
 
-    /// The next field in the place of `field`, which is one of this message: the bytes are kept once for all of them.
+    /// The next field in the place of `field`: the bytes are kept once for all of them.
     ///
-    /// - Returns: false at the end.
+    /// - Precondition: `field` is one of this message, `blank` or an earlier one.
+    /// - Returns: false at the end, and `field` stays what it was.
     package mutating func next(_ field: inout Field) throws(WireError) -> Bool {
+        precondition(
+            field.memory.baseAddress == self.bytes.baseAddress && field.depth == self.depth,
+            "a field of another message")
         if self.position == self.end { return false }
         let tag = try self.varint()
         guard let number = UInt32(exactly: tag >> 3), number > 0 else { throw WireError(.badValue, field: "tag") }
         guard let type = FieldType(rawValue: UInt8(tag & 7)) else { throw WireError(.wrongType, field: "tag") }
-        field.number = number
         switch type {
         case .varint:
             field.value = .varint(try self.varint())
@@ -331,6 +335,7 @@ package struct FieldReader {
             field.value = .delimited(self.position..<self.position + Int(length))
             self.position += Int(length)
         }
+        field.number = number
         return true
     }
 

@@ -98,6 +98,7 @@ package struct EventFormat: Sendable {
     ) throws(FormatError) -> OutgoingRecord {
         let key = Self.key(of: fire.template)
         let payload = try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
+        // Most name none, and none need be looked up.
         let mode = fire.template.format.isEmpty ? self.mode : Mode(rawValue: fire.template.format) ?? self.mode
         let contentType: String
         let value: ByteBuffer

@@ -76,7 +76,6 @@ package enum JournalCodec {
         var start = 0
         for index in outcomes.indices {
             let before = writer.count
-            // By reference: an outcome that is taken out is copied with all its texts.
             outcomes.withUnsafeBufferPointer { outcomes in
                 writer.nested(9) { self.encode(outcomes.baseAddress.unsafelyUnwrapped + index, into: &$0) }
             }
@@ -84,10 +83,12 @@ package enum JournalCodec {
             groups.append(start..<before)
             start = before
         }
-        groups.append(start..<writer.count)
+        let last = start..<writer.count
         let encoded = writer.finish()
-        let slices = groups.map { encoded.getSlice(at: $0.lowerBound, length: $0.count) ?? ByteBuffer() }
-        return slices.dropLast().map { record(.part([]), $0) } + [record(.entry(shards, []), slices[slices.count - 1])]
+        func slice(_ range: Range<Int>) -> ByteBuffer {
+            encoded.getSlice(at: range.lowerBound, length: range.count) ?? ByteBuffer()
+        }
+        return groups.map { record(.part([]), slice($0)) } + [record(.entry(shards, []), slice(last))]
     }
 
     /// - Throws: `WireError` naming the field; also for a version this build does not read.
@@ -251,6 +252,7 @@ package enum JournalCodec {
         return state
     }
 
+    /// By its address: the compiler copies an outcome that is passed out of an array, with all its texts.
     private static func encode(_ outcome: UnsafePointer<OutcomeRecord>, into writer: inout FieldWriter) {
         writer.uid(1, outcome.pointee.id.uid)
         writer.unsigned(2, outcome.pointee.kind.rawValue)

@@ -11,9 +11,7 @@ package struct RecordHeaders: Equatable, Sendable {
     init(capacity: Int, _ write: (inout Writer) -> Void) {
         var count = 0
         self.packed = [UInt8](unsafeUninitializedCapacity: capacity) { memory, used in
-            // An empty array has no memory, and takes nothing.
-            guard let start = memory.baseAddress else { return }
-            var writer = Writer(start, capacity: memory.count)
+            var writer = Writer(UnsafeMutableRawBufferPointer(memory))
             write(&writer)
             used = writer.end
             count = writer.count
@@ -42,9 +40,10 @@ package struct RecordHeaders: Equatable, Sendable {
         private var start = 0
         private var nameEnd = 0
 
-        fileprivate init(_ memory: UnsafeMutableRawPointer, capacity: Int) {
-            self.memory = memory
-            self.capacity = capacity
+        fileprivate init(_ memory: UnsafeMutableRawBufferPointer) {
+            guard let start = memory.baseAddress else { preconditionFailure("an array without memory") }
+            self.memory = start
+            self.capacity = memory.count
         }
 
         /// Bytes that a header takes.

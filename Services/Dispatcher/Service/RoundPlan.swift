@@ -68,7 +68,7 @@ package struct RoundPlan: Sendable {
     package private(set) var creators: [ActivationID: String] = [:]
     var waiting: [Waiting] = []
     private var items: [Item] = []
-    /// Of the items, as far as they are known before anything is sent.
+    /// Of the items, one for each, as far as they are known before anything is sent.
     private var outcomes: [OutcomeRecord] = []
     private var letters: [DeadLetter] = []
     let rules: PublishingRules
@@ -133,6 +133,7 @@ package struct RoundPlan: Sendable {
             case .drop: continue
             }
         }
+        precondition(self.items.count == self.outcomes.count, "an outcome without its item")
     }
 
     /// Which topics take no fires now.
@@ -301,6 +302,7 @@ package struct RoundPlan: Sendable {
     private mutating func begin(
         _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
     ) -> EventFormat.Fire? {
+        precondition(self.items.count == self.outcomes.count, "an outcome without its item")
         let id = ActivationID(
             cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
             scheduledTime: occurrence.scheduled, sha256: self.rules.sha256)
@@ -420,6 +422,7 @@ package struct RoundPlan: Sendable {
         let last = self.last
         self.rules.payloads.note(
             EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
+        // The default topic is allowed; most fires go there, and need not ask.
         let isDefault = event.template.topic.isEmpty
         let topic = isDefault ? self.defaultTopic : event.template.topic
         let record: OutgoingRecord
