@@ -71,6 +71,65 @@ import WireProtocol
         #expect(shards == self.states)
     }
 
+    private func buffers(_ outcomes: [OutcomeRecord], bytesMax: Int) -> [ByteBuffer] {
+        JournalCodec.encode(
+            entry: self.states, outcomes: outcomes, lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3,
+            dispatcher: NodeID("d"), deliveries: SettledOffsets(next: 7, stretches: [9..<12]),
+            waiting: WaitingLine(settled: SettledOffsets(next: 2), last: ["team.gone": 4]), bytesMax: bytesMax)
+    }
+
+    /// The outcomes of each record; all but the last have to be parts, and that one the entry.
+    private func groups(_ buffers: [ByteBuffer]) throws -> [[OutcomeRecord]] {
+        try buffers.enumerated().map { index, buffer in
+            switch try JournalCodec.decode(buffer).body {
+            case .part(let outcomes):
+                #expect(index < buffers.count - 1, "the last record is the entry")
+                return outcomes
+            case .entry(let shards, let outcomes):
+                #expect(index == buffers.count - 1, "only the last record is the entry")
+                #expect(shards == self.states)
+                return outcomes
+            case .barrier:
+                Issue.record("a barrier in an entry")
+                return []
+            }
+        }
+    }
+
+    @Test(arguments: [0, 1, 3, 5, 6])
+    func `an outcome that is too large alone has a record of its own`(place: Int) throws {
+        var outcomes = (0..<7).map { Samples.outcome(UInt64($0)) }
+        outcomes[place].error = String(repeating: "x", count: 1024)
+        let bytesMax = 1000
+        let buffers = self.buffers(outcomes, bytesMax: bytesMax)
+        let groups = try self.groups(buffers)
+        #expect(groups.allSatisfy { !$0.isEmpty }, "nothing is written for nothing")
+        #expect(groups.flatMap { $0 } == outcomes)
+        #expect(groups.contains { $0.count > 1 }, "the small ones share records")
+        for (buffer, group) in zip(buffers, groups) {
+            #expect(buffer.readableBytes <= bytesMax || group == [outcomes[place]])
+        }
+        #expect(buffers.count { $0.readableBytes > bytesMax } == 1)
+    }
+
+    @Test(arguments: [0, 1, JournalCodec.recordBytesMax])
+    func `without outcomes an entry is one record`(bytesMax: Int) throws {
+        #expect(try self.groups(self.buffers([], bytesMax: bytesMax)) == [[]])
+    }
+
+    @Test(arguments: [2, 3, 20])
+    func `an entry is cut when it is one byte too long`(count: Int) throws {
+        let outcomes = (0..<count).map { Samples.outcome(UInt64($0)) }
+        let whole = self.buffers(outcomes, bytesMax: .max)
+        #expect(whole.count == 1)
+        let size = whole.reduce(0) { $0 + $1.readableBytes }
+        #expect(self.buffers(outcomes, bytesMax: size) == whole)
+        #expect(
+            try self.groups(self.buffers(outcomes, bytesMax: size - 1)) == [
+                Array(outcomes.dropLast()), Array(outcomes.suffix(1)),
+            ])
+    }
+
     @Test func `a record of another version is refused by name`() {
         var writer = FieldWriter()
         writer.unsigned(1, UInt32(2))

@@ -38,4 +38,30 @@ import Testing
             ).description == "bd1118e40ea26fffde319ba2b2e852ff")
         #expect(ids[0] == ActivationID(cluster: "a", kind: .cron, uid: uid, scheduledTime: time))
     }
+
+    /// Around each length at which the message fills a block, or a character lies across two.
+    @Test(arguments: ["abcdefghijklmnopqrstuvwxyz", "č"])
+    func `an activation id is the digest of its parts one after the other, however long they are`(letters: String) {
+        let letters = Array(letters)
+        for count in 0...200 {
+            let cluster = String((0..<count).map { letters[$0 % letters.count] })
+            let kind = FireKind.allCases[count % FireKind.allCases.count]
+            let uid = UID(high: .max - UInt64(count), low: 1 << UInt64(count % 64))
+            // Before 1970 too.
+            let time = WallInstant(milliseconds: 1_795_397_400_000 - Int64(count) * 17_953_974_000)
+            var message = Array("esc1".utf8) + Array(cluster.utf8) + [0, kind.rawValue]
+            message += self.bytes(uid.high) + self.bytes(uid.low)
+            message += self.bytes(UInt64(bitPattern: time.milliseconds * 1000))
+            var hash = SHA256()
+            for byte in message { hash.update(byte) }
+            let digest = Array(hash.finish().prefix(16))
+            let id = ActivationID(cluster: cluster, kind: kind, uid: uid, scheduledTime: time)
+            #expect(self.bytes(id.uid.high) + self.bytes(id.uid.low) == digest, "\(count) letters")
+        }
+    }
+
+    /// Most significant first.
+    private func bytes(_ number: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(number >> (56 - 8 * UInt64($0)) & 0xff) }
+    }
 }
