@@ -134,20 +134,26 @@ package final class LaneShell: Sendable {
 
     /// A ticker opens a shard that the leader gave it.
     package func open(_ shard: ShardID, epoch: Epoch, session: SessionID) {
-        let refusal = self.lane.withLock { $0.open(shard, epoch: epoch, session: session) }
+        let refusal = self.queueing { $0.open(shard, epoch: epoch, session: session) }
         if let refusal { self.reply(refusal) } else { self.wakeUp.yield() }
     }
 
     /// A ticker offers a batch.
     package func offer(_ offer: Lane<FireWork>.Offer) {
         let now = self.environment.clocks.wallNow()
-        let refusal = self.lane.withLock { $0.offer(offer, now: now) }
-        if let refusal {
-            self.reply(refusal)
-        } else {
-            self.environment.metrics.queueDepth.add(1)
-            self.wakeUp.yield()
+        let refusal = self.queueing { $0.offer(offer, now: now) }
+        if let refusal { self.reply(refusal) } else { self.wakeUp.yield() }
+    }
+
+    /// Changes the lane in a way that may add to the batches that wait, or take from them, and counts them.
+    private func queueing<Result>(_ change: (inout Lane<FireWork>) -> Result) -> Result {
+        let (result, added) = self.lane.withLock { lane in
+            let before = lane.queuedCount
+            let result = change(&lane)
+            return (result, lane.queuedCount - before)
         }
+        if added != 0 { self.environment.metrics.queueDepth.add(Double(added)) }
+        return result
     }
 
     /// A ticker's connection is gone.
@@ -156,11 +162,7 @@ package final class LaneShell: Sendable {
     /// Takes no more work; `run` finishes what is being published and returns.
     package func stop() {
         self.isStopping.store(true, ordering: .releasing)
-        let (replies, dropped) = self.lane.withLock { lane in
-            let dropped = lane.queuedCount
-            return (lane.close(), dropped)
-        }
-        self.environment.metrics.queueDepth.add(-Double(dropped))
+        let replies = self.queueing { $0.close() }
         for reply in replies { self.reply(reply) }
         self.wakeUp.finish()
         self.pump.finish()
@@ -301,12 +303,11 @@ package final class LaneShell: Sendable {
                     let takenUp = self.pump.ready()
                     let resumed = self.line.ready()
                     let now = self.environment.clocks.monotonicNow()
-                    let next = self.lane.withLock { lane in
+                    let next = self.queueing { lane in
                         if takenUp != nil || resumed != nil { lane.restate() }
                         return lane.beginRound(now: now, inFlightMax: producer.inFlightMax)
                     }
                     guard let round = next else { break }
-                    self.environment.metrics.queueDepth.add(-Double(round.offers.count))
                     let (previous, ticket) = (last, RoundTicket())
                     last = ticket
                     underWay += 1

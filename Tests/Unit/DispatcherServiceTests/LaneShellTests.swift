@@ -285,4 +285,24 @@ struct LaneFixture {
         #expect(await run.value == .released)
         #expect(fixture.topics.committed("escapement.fires").isEmpty)
     }
+
+    @Test func `batches that wait are counted until they are published, or the shard is opened anew`() async {
+        let fixture = LaneFixture()
+        let depth = fixture.metrics.queueDepth
+        let run = Task { await fixture.shell.run() }
+        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
+        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
+        for _ in 0..<1000 { fixture.topics.inject(.produceUnavailable) }
+        fixture.offer(from: .start, to: self.a)
+        // The restater, the pace and the publish that waits.
+        await fixture.clocks.untilSleeping(3)
+        #expect(depth.value == 0)
+        fixture.offer(from: self.a, to: self.b)
+        #expect(depth.value == 1)
+        fixture.shell.open(ShardID(0), epoch: Epoch(6), session: SessionID(2))
+        #expect(depth.value == 0)
+        run.cancel()
+        _ = await run.value
+        #expect(depth.value == 0)
+    }
 }
