@@ -24,17 +24,20 @@ enum Allocator {
     }
 
     /// Starts this process's program anew with the dispatcher's allocator, if it does not have it.
-    static func becomeDispatchers() throws(BenchError) {
-        guard dlopen(Self.library, RTLD_NOLOAD | RTLD_LAZY) == nil else { return }
+    ///
+    /// - Returns: whether it has; false when there is none on this machine.
+    static func becomeDispatchers() throws(BenchError) -> Bool {
+        if dlopen(Self.library, RTLD_NOLOAD | RTLD_LAZY) != nil { return true }
         let isSecondStart = getenv("LD_PRELOAD").map { String(cString: $0) == Self.library } ?? false
-        guard !isSecondStart else {
-            throw BenchError("\(Self.library) cannot be loaded; install the package libjemalloc2")
-        }
+        if isSecondStart { return false }
         withCStrings(CommandLine.arguments) { words in
             withCStrings(Self.dispatcher.environment) { _ = execve("/proc/self/exe", words, $0) }
         }
         throw BenchError("this program does not start again: \(String(cString: strerror(errno)))")
     }
+
+    /// What to do where there is none.
+    static let remedy = "\(library) cannot be loaded; install the package libjemalloc2"
 }
 
 /// A list of texts as C takes it, ended by a null pointer.
