@@ -270,8 +270,8 @@ struct LaneFixture {
         #expect(await run.value == .released)
     }
 
-    @Test func `a release does not wait for ever for a publish that Kafka does not take`() async {
-        let fixture = LaneFixture()
+    /// Opens a shard and offers a batch that Kafka does not take.
+    private func runUntilPublishWaits(_ fixture: LaneFixture) async -> Task<LaneShell.Ending, Never> {
         let run = Task { await fixture.shell.run() }
         fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
         await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
@@ -279,6 +279,12 @@ struct LaneFixture {
         fixture.offer(from: .start, to: self.a)
         // The restater, the pace and the publish that waits.
         await fixture.clocks.untilSleeping(3)
+        return run
+    }
+
+    @Test func `a release does not wait for ever for a publish that Kafka does not take`() async {
+        let fixture = LaneFixture()
+        let run = await self.runUntilPublishWaits(fixture)
         fixture.shell.stop()
         await fixture.clocks.untilSleeping(4)
         fixture.clocks.advance(by: LaneShell.releasePatience)
@@ -289,13 +295,7 @@ struct LaneFixture {
     @Test func `batches that wait are counted until they are published, or the shard is opened anew`() async {
         let fixture = LaneFixture()
         let depth = fixture.metrics.queueDepth
-        let run = Task { await fixture.shell.run() }
-        fixture.shell.open(ShardID(0), epoch: Epoch(5), session: self.first)
-        await fixture.replies.wait(for: .opened(self.first, ShardID(0), Epoch(5), .start))
-        for _ in 0..<1000 { fixture.topics.inject(.produceUnavailable) }
-        fixture.offer(from: .start, to: self.a)
-        // The restater, the pace and the publish that waits.
-        await fixture.clocks.untilSleeping(3)
+        let run = await self.runUntilPublishWaits(fixture)
         #expect(depth.value == 0)
         fixture.offer(from: self.a, to: self.b)
         #expect(depth.value == 1)
