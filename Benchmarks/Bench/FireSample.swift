@@ -26,13 +26,11 @@ struct FireSample {
     }
 
     /// Of the record that is sent for it.
-    func headers() throws(FormatError) -> RecordHeaders {
-        let template = self.template
+    func headers() throws -> [OutgoingRecord.Header] {
         let occurrence = FireOccurrence(
             kind: .cron, uid: .zero, generation: 1, scheduled: Self.due, due: Self.due, outcome: .dispatched,
-            reason: .dispatched, template: template.encoded())
-        let fire = EventFormat.Fire(
-            id: ActivationID(.zero), occurrence: occurrence, template: template, lane: LaneID(0), sequence: 1)
+            reason: .dispatched, template: self.template.encoded())
+        let fire = try EventFormat.Fire.of(occurrence, id: ActivationID(.zero), lane: LaneID(0), sequence: 1)
         return try Self.rules().format.record(of: fire, topic: Self.topic, now: Self.due).headers
     }
 

@@ -79,7 +79,7 @@ struct PlanWorkload {
             let plan = RoundPlan(
                 round, lane: LaneID(0), laneEpoch: PlanWorkload.epoch, rules: self.rules, health: self.health,
                 now: self.now)
-            self.metrics.settled(plan.settlement(self.fates, now: self.now).outcomes)
+            self.metrics.settled(plan.settlement(self.fates, now: self.now))
         }
     }
 

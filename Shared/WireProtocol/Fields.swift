@@ -54,6 +54,10 @@ package struct FieldWriter: ~Copyable {
         self.element(number, value)
     }
 
+    package mutating func text(_ number: UInt32, _ value: EncodedText) {
+        if !value.isEmpty { self.delimited(number, value.bytes) }
+    }
+
     /// An element of a repeated field: written even when empty.
     package mutating func element(_ number: UInt32, _ value: String) {
         var value = value
@@ -81,29 +85,44 @@ package struct FieldWriter: ~Copyable {
     }
 
     /// A nested message; written even when all its fields have default values.
-    package mutating func nested(_ number: UInt32, _ write: (inout FieldWriter) -> Void) {
-        self.reserve(Self.varintMax)
+    ///
+    /// - Parameter size: about how many bytes it takes; where that is wrong it is moved.
+    package mutating func nested(_ number: UInt32, about size: Int = 0, _ write: (inout FieldWriter) -> Void) {
+        let expected = Self.varintSize(UInt64(size))
+        self.reserve(2 * Self.varintMax)
         self.tag(number, .delimited)
-        // Written in place and moved behind its length, which is short: no buffer for each message.
+        // Written in place, behind room for its length: no buffer for each message.
+        let lengthStart = self.count
+        self.count += expected
         let start = self.count
         write(&self)
         let count = self.count - start
-        let size = max(1, (UInt64.bitWidth - UInt64(count).leadingZeroBitCount + 6) / 7)
-        self.reserve(size)
-        let message = self.memory.baseAddress.unsafelyUnwrapped + start
-        (message + size).copyMemory(from: message, byteCount: count)
-        self.count = start
+        let actual = Self.varintSize(UInt64(count))
+        if actual != expected {
+            self.reserve(actual)
+            let message = self.memory.baseAddress.unsafelyUnwrapped + lengthStart
+            (message + actual).copyMemory(from: message + expected, byteCount: count)
+        }
+        self.count = lengthStart
         self.varint(UInt64(count))
         self.count += count
     }
 
-    /// Fields that are already encoded.
-    package mutating func encoded(_ fields: ByteBuffer) {
-        fields.withUnsafeReadableBytes { fields in
-            self.reserve(fields.count)
-            self.copy(fields)
-        }
+    private static func varintSize(_ value: UInt64) -> Int {
+        max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7)
     }
+
+    /// Fields that are already encoded.
+    package mutating func encoded(_ fields: ByteBuffer) { fields.withUnsafeReadableBytes { self.encoded($0) } }
+
+    /// Likewise, as they lie in memory.
+    package mutating func encoded(_ fields: UnsafeRawBufferPointer) {
+        self.reserve(fields.count)
+        self.copy(fields)
+    }
+
+    /// A nested message whose fields are already encoded.
+    mutating func encoded(_ number: UInt32, _ message: UnsafeRawBufferPointer) { self.delimited(number, message) }
 
     private mutating func write(_ number: UInt32, _ value: UInt64) {
         self.reserve(2 * Self.varintMax)
@@ -173,13 +192,21 @@ package struct FieldReader {
     private let buffer: ByteBuffer
     /// What is readable of `buffer`.
     private let bytes: UnsafeRawBufferPointer
-    private var position: Int
+    /// Where the next field begins.
+    private(set) var position: Int
     private let end: Int
     private let depth: Int
 
     package init(_ buffer: ByteBuffer) {
         let bytes = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
         self.init(buffer, bytes, 0..<bytes.count, depth: 0)
+    }
+
+    /// Only those fields that lie in `range` of what is readable.
+    init(_ buffer: ByteBuffer, _ range: Range<Int>) {
+        let bytes = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
+        precondition(range.upperBound <= bytes.count, "fields outside of their buffer")
+        self.init(buffer, bytes, range, depth: 0)
     }
 
     private init(_ buffer: ByteBuffer, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
@@ -242,13 +269,14 @@ package struct FieldReader {
             return String(copying: valid)
         }
 
-        /// A text that mostly is `usual`, and then costs nothing.
-        package func text(_ name: StaticString, max: Int, mostly usual: String) throws(WireError) -> String {
+        /// A text where it lies. Valid as long as the message is kept.
+        func encodedText(_ name: StaticString, max: Int) throws(WireError) -> EncodedText {
             let bytes = try self.content(name, max: max)
-            let isUsual = usual.utf8.withContiguousStorageIfAvailable {
-                bytes.count == $0.count && bytes.elementsEqual(UnsafeRawBufferPointer($0))
+            do throws(EncodedText.InvalidText) {
+                return try EncodedText(validating: bytes)
+            } catch {
+                throw Self.badValue(name)
             }
-            return isUsual == true ? usual : try self.text(name, max: max)
         }
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {
@@ -284,14 +312,15 @@ package struct FieldReader {
                 self.buffer, self.memory, try self.range(name, max: Frame.payloadMax), depth: self.depth + 1)
         }
 
-        private func range(_ name: StaticString, max: Int) throws(WireError) -> Range<Int> {
+        /// Where the value lies among the bytes of the outermost message.
+        func range(_ name: StaticString, max: Int) throws(WireError) -> Range<Int> {
             guard case .delimited(let range) = self.value else { throw WireError(.wrongType, field: "\(name)") }
             guard range.count <= max else { throw WireError(.tooLong, field: "\(name)") }
             return range
         }
 
         /// Valid as long as this field.
-        private func content(_ name: StaticString, max: Int) throws(WireError) -> UnsafeRawBufferPointer {
+        func content(_ name: StaticString, max: Int) throws(WireError) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: self.memory[try self.range(name, max: max)])
         }
     }

@@ -99,9 +99,6 @@ package struct FireTemplate: Equatable, Sendable {
         self.backfills = backfills
     }
 
-    /// That of nearly all templates: known without memory of its own in each.
-    private static let usualContentType = "application/json"
-
     /// The words of a pattern for the occurrences before and after, which cost the ticker a look into the calendar.
     package static let neighbourWords = (previous: "previousAt", next: "nextAt")
 
@@ -171,73 +168,14 @@ package struct FireTemplate: Equatable, Sendable {
 
     /// - Throws: `WireError` naming the field.
     package init(decoding buffer: ByteBuffer) throws(WireError) {
-        self.init(origin: .schedule, namespace: "", name: "", contentType: "")
-        try self.read(buffer)
-    }
-
-    /// On its own, so that what is read is not copied when it is complete.
-    private mutating func read(_ buffer: ByteBuffer) throws(WireError) {
-        var secret = ""
-        var reader = FieldReader(buffer)
-        var field = reader.blank
-        while try reader.next(&field) {
-            switch field.number {
-            case 1:
-                guard let origin = Origin(rawValue: try field.unsigned("template.origin")) else {
-                    throw WireError(.badValue, field: "template.origin")
-                }
-                self.origin = origin
-            case 2: self.namespace = try field.text("template.namespace", max: WireLimits.nameMax)
-            case 3: self.name = try field.text("template.name", max: WireLimits.nameMax)
-            case 4: self.action = try field.text("template.action", max: WireLimits.nameMax)
-            case 5: self.topic = try field.text("template.topic", max: WireLimits.nameMax)
-            case 6: self.key = try field.text("template.key", max: WireLimits.detailMax)
-            case 7: self.format = try field.text("template.format", max: WireLimits.nameMax)
-            case 8:
-                self.contentType = try field.text(
-                    "template.contentType", max: WireLimits.nameMax, mostly: Self.usualContentType)
-            case 9: self.payload = try field.bytes("template.payload", max: WireLimits.templateMax)
-            case 10:
-                let pair = try Self.pair(field, "template.labels")
-                self.labels.append(Label(name: pair.name, value: pair.value))
-            case 11: self.expireAfterMilliseconds = try field.unsigned("template.expireAfter")
-            case 12: self.traceparent = try field.text("template.traceparent", max: WireLimits.nameMax)
-            case 13:
-                let pair = try Self.pair(field, "template.headers")
-                self.headers.append(Header(name: pair.name, value: pair.value))
-            case 14: self.isPattern = try field.flag("template.isPattern")
-            case 15:
-                let url = try field.text("template.web.url", max: WireLimits.detailMax)
-                self.web = .hook(url: url, secret: secret)
-            case 16:
-                secret = try field.text("template.web.secret", max: WireLimits.nameMax)
-                if case .hook(let url, _) = self.web { self.web = .hook(url: url, secret: secret) }
-            case 17: self.web = .trigger(try field.text("template.web.trigger", max: WireLimits.detailMax))
-            case 18: self.web = .action(try field.text("template.web.action", max: WireLimits.detailMax))
-            case 19: self.backfills = try field.instant("template.backfills")
-            case 20: self.retry.attemptsMax = try field.unsigned("template.retry.attemptsMax")
-            case 21: self.retry.backoffMinMilliseconds = try field.unsigned("template.retry.backoffMin")
-            case 22: self.retry.backoffMaxMilliseconds = try field.unsigned("template.retry.backoffMax")
-            case 23: self.retry.dropsExhausted = try field.flag("template.retry.dropsExhausted")
-            case 25: self.neighbours = try field.neighbours("template.neighbours")
-            default: continue
-            }
-        }
-    }
-
-    private static func pair(
-        _ field: FieldReader.Field, _ name: StaticString
-    ) throws(WireError) -> (name: String, value: String) {
-        var inner = try field.nested(name)
-        var part = inner.blank
-        var pair = (name: "", value: "")
-        while try inner.next(&part) {
-            switch part.number {
-            case 1: pair.name = try part.text(name, max: WireLimits.nameMax)
-            case 2: pair.value = try part.text(name, max: WireLimits.detailMax)
-            default: continue
-            }
-        }
-        return pair
+        let view = try FireTemplateView(buffer)
+        self.init(
+            origin: view.origin, namespace: view.namespace.string, name: view.name.string, action: view.action.string,
+            topic: view.topic.string, key: view.key.string, format: view.format.string,
+            contentType: view.contentType.string, payload: view.payload, labels: view.labels,
+            expireAfterMilliseconds: view.expireAfterMilliseconds, traceparent: view.traceparent.string,
+            headers: view.headers, isPattern: view.isPattern, web: view.web, backfills: view.backfills)
+        self.neighbours = view.neighbours
+        self.retry = view.retry
     }
 }

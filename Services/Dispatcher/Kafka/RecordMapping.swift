@@ -20,19 +20,11 @@ struct OutgoingRecords: KafkaRecords {
 
     private static func hand(over record: UnsafePointer<OutgoingRecord>, to visit: (KafkaRecord) -> Void) {
         record.pointee.value.withUnsafeReadableBytes { value in
-            record.pointee.headers.packed.withUnsafeBytes { headers in
-                func hand(over key: UnsafeRawBufferPointer?) {
-                    visit(
-                        KafkaRecord(
-                            topic: record.pointee.topic, partition: record.pointee.partition, key: key, value: value,
-                            headerCount: record.pointee.headers.count, headers: headers))
-                }
-                if var key = record.pointee.key {
-                    key.withUTF8 { hand(over: UnsafeRawBufferPointer($0)) }
-                } else {
-                    hand(over: nil)
-                }
-            }
+            visit(
+                KafkaRecord(
+                    topic: record.pointee.topic, partition: record.pointee.partition, key: record.pointee.head.key,
+                    value: value, headerCount: record.pointee.head.headerCount,
+                    headers: record.pointee.head.packedHeaders))
         }
     }
 }

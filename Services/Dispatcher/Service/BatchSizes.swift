@@ -113,7 +113,7 @@ package struct BatchSizes: Sendable {
     }
 
     private static func size(_ record: OutgoingRecord) -> Int {
-        self.recordOverhead + (record.key?.utf8.count ?? 0) + record.headers.packed.count + record.value.readableBytes
+        self.recordOverhead + record.head.byteCount + record.value.readableBytes
     }
 }
 

@@ -122,11 +122,11 @@ extension DeliveryQueue<ParkedFire>.Parked {
 
     init(_ fire: ParkedFire, at offset: Int64, writtenAt: WallInstant?) {
         do throws(WireError) {
-            let template = try FireTemplate(decoding: fire.occurrence.template)
+            let template = try FireTemplateView(fire.occurrence.template)
             let over = writtenAt.map { $0.advanced(by: PublishingRules.parkedMax) } ?? .distantFuture
             self.init(
                 offset: offset, host: template.web.map { WebDelivery.host(of: $0) } ?? "", notBefore: fire.notBefore,
-                endsAt: min(over, EventFormat.expiry(of: fire.occurrence, template) ?? .distantFuture),
+                endsAt: min(over, EventFormat.expiry(of: fire.occurrence.due, template) ?? .distantFuture),
                 byteCount: fire.occurrence.template.readableBytes + Self.overhead,
                 fire: template.web == nil ? nil : fire)
         } catch {

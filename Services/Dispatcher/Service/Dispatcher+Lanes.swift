@@ -165,10 +165,10 @@ extension Dispatcher {
         }
     }
 
-    private func settled(_ outcomes: [OutcomeRecord], by lane: LaneID) {
-        self.recent.add(outcomes)
+    private func settled(_ settlement: Settlement, by lane: LaneID) {
+        self.recent.add(settlement)
         let second = self.parts.lanes.clocks.wallNow().milliseconds / 1000
-        let fires = UInt32(clamping: outcomes.count { $0.outcome == .dispatched })
+        let fires = UInt32(clamping: settlement.fires.count { $0.outcome == .dispatched })
         self.state.withLock { state in
             state.troubles[lane]?.published()
             if state.firesInSecond.second != second {

@@ -1,4 +1,4 @@
-package import DispatcherDomain
+import DispatcherDomain
 import EscapementModel
 package import Observability
 
@@ -142,43 +142,40 @@ package struct DispatcherMetrics: Sendable {
     package static let canaryName = "canary"
 
     /// Counts what a round settled. Neighbours that are alike are counted together: mostly all of them are.
-    package func settled(_ outcomes: [OutcomeRecord]) {
-        // By reference: an outcome that is taken out is copied with all its texts.
-        outcomes.withUnsafeBufferPointer { outcomes in
-            var start = 0
-            while start < outcomes.count {
-                let key = Key(kind: outcomes[start].kind, outcome: outcomes[start].outcome)
-                let reason = outcomes[start].reason
-                var end = start
-                var count: UInt64 = 0
-                while end < outcomes.count, outcomes[end].kind == key.kind, outcomes[end].outcome == key.outcome,
-                    outcomes[end].reason == reason
-                {
-                    count += UInt64(outcomes[end].count)
-                    end += 1
-                }
-                self.fires[key]?.increment(by: count)
-                switch key.outcome {
-                case .dispatched:
-                    self.observeLateness(
-                        of: UnsafeBufferPointer(rebasing: outcomes[start..<end]), self.lateness[key.kind])
-                case .skipped: self.skipped[SkipKey(kind: key.kind, reason: reason)]?.increment(by: count)
-                case .failed:
-                    self.deadLetters[reason]?.increment(by: end - start)
-                    self.errors.series("refused").increment(by: end - start)
-                }
-                start = end
+    package func settled(_ settlement: Settlement) {
+        let fires = settlement.fires
+        var start = 0
+        while start < fires.count {
+            let first = fires[start]
+            var end = start
+            var count: UInt64 = 0
+            while end < fires.count, fires[end].kind == first.kind, fires[end].outcome == first.outcome,
+                fires[end].reason == first.reason
+            {
+                count += UInt64(fires[end].count)
+                end += 1
             }
+            self.fires[Key(kind: first.kind, outcome: first.outcome)]?.increment(by: count)
+            switch first.outcome {
+            case .dispatched:
+                self.observeLateness(of: fires[start..<end], settledAt: settlement.settledAt, self.lateness[first.kind])
+            case .skipped: self.skipped[SkipKey(kind: first.kind, reason: first.reason)]?.increment(by: count)
+            case .failed:
+                self.deadLetters[first.reason]?.increment(by: end - start)
+                self.errors.series("refused").increment(by: end - start)
+            }
+            start = end
         }
     }
 
-    private func observeLateness(of outcomes: UnsafeBufferPointer<OutcomeRecord>, _ histogram: Histogram?) {
+    private func observeLateness(
+        of fires: ArraySlice<Settlement.Fire>, settledAt: WallInstant, _ histogram: Histogram?
+    ) {
         var milliseconds: Int64 = 0
         var count = 0
-        for index in outcomes.indices {
+        for fire in fires {
             // A ticker may say anything of the due instant.
-            let (difference, isOver) = outcomes[index].settledAt.milliseconds
-                .subtractingReportingOverflow(outcomes[index].due.milliseconds)
+            let (difference, isOver) = settledAt.milliseconds.subtractingReportingOverflow(fire.due.milliseconds)
             let lateness = isOver ? .max : max(0, difference)
             if lateness != milliseconds {
                 histogram?.observe(Double(milliseconds) / 1000, count: count)
@@ -186,8 +183,8 @@ package struct DispatcherMetrics: Sendable {
                 count = 0
             }
             count += 1
-            if outcomes[index].name == Self.canaryName, outcomes[index].namespace == Self.canaryNamespace {
-                self.canaryLastFire.set(Double(outcomes[index].settledAt.milliseconds) / 1000)
+            if fire.isCanary {
+                self.canaryLastFire.set(Double(settledAt.milliseconds) / 1000)
                 self.canaryLateness.set(Double(lateness) / 1000)
             }
         }

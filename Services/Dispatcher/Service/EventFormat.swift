@@ -34,21 +34,49 @@ package struct EventFormat: Sendable {
     /// One occurrence to be published. Never copied: its many parts would be counted each time.
     package struct Fire: ~Copyable, Sendable {
         package var id: ActivationID
-        package var occurrence: FireOccurrence
-        package var template: FireTemplate
+        package var kind: FireKind
+        package var generation: UInt64
+        package var scheduled: WallInstant
+        package var due: WallInstant
+        package var caughtUp: Bool
+        package var neighbours: OccurrenceNeighbours?
+        package var template: FireTemplateView
+        /// Its own trace instead of the template's; `nil` for none.
+        package var trace: String?
         package var lane: LaneID
         /// Of the journal entry that settles it.
         package var sequence: UInt64
 
-        package init(
-            id: ActivationID, occurrence: FireOccurrence, template: FireTemplate, lane: LaneID, sequence: UInt64
-        ) {
+        /// - Throws: `WireError` when its template is unreadable.
+        package static func of(
+            _ occurrence: FireOccurrence, id: ActivationID, lane: LaneID, sequence: UInt64
+        ) throws(WireError) -> Fire {
+            try withUnsafePointer(to: occurrence) { occurrence throws(WireError) in
+                try Fire(at: occurrence, id: id, lane: lane, sequence: sequence)
+            }
+        }
+
+        /// By its address: the compiler copies an occurrence that is passed out of an array.
+        init(
+            at occurrence: UnsafePointer<FireOccurrence>, id: ActivationID, trace: String? = nil, lane: LaneID,
+            sequence: UInt64
+        ) throws(WireError) {
+            let template = try FireTemplateView(occurrence.pointee.template)
             self.id = id
-            self.occurrence = occurrence
+            self.kind = occurrence.pointee.kind
+            self.generation = occurrence.pointee.generation
+            self.scheduled = occurrence.pointee.scheduled
+            self.due = occurrence.pointee.due
+            self.caughtUp = occurrence.pointee.caughtUp
+            self.neighbours = occurrence.pointee.neighbours
             self.template = template
+            self.trace = trace
             self.lane = lane
             self.sequence = sequence
         }
+
+        /// The W3C trace context to send along; may be empty.
+        var traceparent: String { self.trace ?? self.template.traceparent.string }
     }
 
     /// The mode of fires whose schedule says nothing.
@@ -64,111 +92,132 @@ package struct EventFormat: Sendable {
         self.whisk = whisk
     }
 
-    /// The record key: the template's, or `namespace/name`.
-    package static func key(of template: FireTemplate) -> String {
-        guard template.key.isEmpty || template.key == "schedule" else { return template.key }
-        var (namespace, name) = (template.namespace, template.name)
-        let slash = namespace.utf8.count
-        // Without the detour of an interpolation: it is done for each fire.
-        return String(unsafeUninitializedCapacity: slash + 1 + name.utf8.count) { bytes in
-            namespace.withUTF8 { _ = bytes.update(fromContentsOf: $0) }
-            bytes[slash] = UInt8(ascii: "/")
-            name.withUTF8 { _ = UnsafeMutableBufferPointer(rebasing: bytes[(slash + 1)...]).update(fromContentsOf: $0) }
-            return slash + 1 + name.utf8.count
-        }
-    }
-
     /// What is sent as payload: an absent or null one is `{}`, because a null record deletes its key on a
     /// compacted topic.
-    package static func payload(of template: FireTemplate) -> ByteBuffer {
-        let isNull = template.payload.withUnsafeReadableBytes { bytes in
-            bytes.isEmpty
-                || bytes.count < 16
-                    && String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self) == "null"
-        }
-        return isNull ? ByteBuffer(string: "{}") : template.payload
+    package static func payload(of template: FireTemplateView) -> ByteBuffer {
+        self.isNull(template.payloadBytes) ? ByteBuffer(string: "{}") : template.payload
+    }
+
+    /// The bytes of the same. Valid as long as the template is kept.
+    static func payloadBytes(of template: FireTemplateView) -> UnsafeRawBufferPointer {
+        let payload = template.payloadBytes
+        let empty = "{}" as StaticString
+        return self.isNull(payload)
+            ? UnsafeRawBufferPointer(start: empty.utf8Start, count: empty.utf8CodeUnitCount) : payload
+    }
+
+    private static func isNull(_ payload: UnsafeRawBufferPointer) -> Bool {
+        payload.isEmpty
+            || payload.count < 16
+                && String(decoding: payload.filter { $0 > 0x20 }, as: UTF8.self) == "null"
     }
 
     /// The record of a fire, produced at `now`.
     ///
-    /// - Parameter attempt: more than 1 for one that has waited for its topic.
-    /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help.
+    /// - Parameters:
+    ///   - attempt: more than 1 for one that has waited for its topic.
+    ///   - isPlain: whether it is a CloudEvent in binary mode whose words stay as they are, whatever the template says.
+    ///   - blocks: where its key and headers lie.
+    /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help. Never for a plain one.
     package func record(
-        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant
+        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant, isPlain: Bool = false,
+        in blocks: inout RecordBlocks
     ) throws(FormatError) -> OutgoingRecord {
-        let key = Self.key(of: fire.template)
-        let payload = try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
-        // Most name none, and none need be looked up.
-        let mode = fire.template.format.isEmpty ? self.mode : Mode(rawValue: fire.template.format) ?? self.mode
-        let contentType: String
+        let isPattern = fire.template.isPattern && !isPlain
+        let payload =
+            isPattern
+            ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
+            : Self.payload(of: fire.template)
+        let mode = isPlain ? .binary : self.mode(of: fire.template)
         let value: ByteBuffer
         switch mode {
-        case .binary, .plain:
-            contentType = Self.contentType(of: fire.template)
-            value = payload
-        case .structured:
-            contentType = "application/cloudevents+json; charset=UTF-8"
-            value = Self.structured(
-                self.attributes(of: fire, key: key, attempt: attempt, now: now), payload: payload,
-                contentType: Self.contentType(of: fire.template))
+        case .binary, .plain: value = payload
+        case .structured: value = self.structured(fire, payload, attempt: attempt, now: now)
         case .openWhisk:
             guard let whisk = self.whisk, whisk.topic == topic else {
                 throw FormatError(
                     .topicNotAllowed, "the format openwhisk is not switched on for the topic \(topic)")
             }
-            contentType = "application/json"
             value = try WhiskMessage.value(
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
         }
         var own = fire.template.headers
-        if fire.template.isPattern, !own.isEmpty {
+        if isPattern, !own.isEmpty {
             let words = Self.words(of: fire, attempt: attempt, now: now)
             for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
         }
         let capacity =
-            Self.headerBytes + self.variableBytes(of: fire.template, key: key) + contentType.utf8.count
-            + own.reduce(0) { $0 + RecordHeaders.Writer.bytes($1.name, $1.value) }
-        let headers = RecordHeaders(capacity: capacity) {
-            self.writeHeaders(
-                of: fire, mode, key: key, contentType: contentType, own: own, attempt: attempt, now: now, to: &$0)
+            self.headersMax(of: fire) + own.reduce(0) { $0 + RecordHead.Writer.bytes($1.name, $1.value) }
+        let head = RecordHead(capacity: capacity, in: &blocks) {
+            self.writeHead(of: fire, mode, own: own, attempt: attempt, now: now, to: &$0)
         }
-        return OutgoingRecord(topic: topic, key: key, headers: headers, value: value)
+        return OutgoingRecord(topic: topic, head: head, value: value)
     }
 
-    private func writeHeaders(
-        of fire: borrowing Fire, _ mode: Mode, key: String, contentType: String, own: [FireTemplate.Header],
-        attempt: UInt32, now: WallInstant, to writer: inout RecordHeaders.Writer
+    /// The same with memory of its own.
+    package func record(
+        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant, isPlain: Bool = false
+    ) throws(FormatError) -> OutgoingRecord {
+        var blocks = RecordBlocks(size: 0)
+        return try self.record(of: fire, topic: topic, attempt: attempt, now: now, isPlain: isPlain, in: &blocks)
+    }
+
+    /// Most templates name no format, and none need be looked up.
+    private func mode(of template: FireTemplateView) -> Mode {
+        template.format.isEmpty ? self.mode : Mode(rawValue: template.format.string) ?? self.mode
+    }
+
+    private func writeHead(
+        of fire: borrowing Fire, _ mode: Mode, own: [FireTemplate.Header], attempt: UInt32, now: WallInstant,
+        to writer: inout RecordHead.Writer
     ) {
-        if mode == .binary {
-            self.writeAttributes(of: fire, prefix: "ce_", key: key, attempt: attempt, now: now, to: &writer)
+        writer.key { Self.writeKey(of: fire.template, to: &$0) }
+        if mode == .binary { self.writeAttributes(of: fire, skipping: 0, attempt: attempt, now: now, to: &writer) }
+        writer.addTrace("traceparent", of: fire)
+        writer.begin("content-type")
+        switch mode {
+        case .binary, .plain: writer.writeContentType(of: fire.template)
+        case .structured: writer.write("application/cloudevents+json; charset=UTF-8" as StaticString)
+        case .openWhisk: writer.write("application/json" as StaticString)
         }
-        if !fire.template.traceparent.isEmpty { writer.add("", "traceparent", fire.template.traceparent) }
-        writer.add("", "content-type", contentType)
-        for header in own { writer.add(header.name, header.value) }
-        writer.add("esc-", "activation-id", fire.id)
-        writer.begin("esc-", "schedule")
-        writer.write(fire.template.namespace)
-        writer.write("/" as StaticString)
-        writer.write(fire.template.name)
         writer.finish()
-        writer.add("esc-", "nominal", fire.occurrence.scheduled)
-        writer.add("esc-", "lane", UInt64(fire.lane.rawValue))
-        writer.add("esc-", "seq", fire.sequence)
+        for header in own { writer.add(header.name, header.value) }
+        writer.add("esc-activation-id", fire.id)
+        writer.begin("esc-schedule")
+        writer.write(fire.template.namespace.bytes)
+        writer.write("/" as StaticString)
+        writer.write(fire.template.name.bytes)
+        writer.finish()
+        writer.add("esc-nominal", fire.scheduled)
+        writer.add("esc-lane", UInt64(fire.lane.rawValue))
+        writer.add("esc-seq", fire.sequence)
     }
 
-    /// More than what the headers of a fire take that are equally long, or have a bound, for all fires.
-    private static let headerBytes = 768
-
-    /// What depends on the template, beside the content type and the user's own headers.
-    private func variableBytes(of template: FireTemplate, key: String) -> Int {
-        let path = template.namespace.utf8.count + template.name.utf8.count
-        return self.sourcePrefix.utf8.count + 2 * path + template.action.utf8.count + key.utf8.count
-            + 2 * template.traceparent.utf8.count
+    /// The record key: the template's, or `namespace/name`.
+    private static func writeKey(of template: FireTemplateView, to writer: inout RecordHead.Writer) {
+        if template.key.isEmpty || template.key == "schedule" {
+            writer.write(template.namespace.bytes)
+            writer.write("/" as StaticString)
+            writer.write(template.name.bytes)
+        } else {
+            writer.write(template.key.bytes)
+        }
     }
+
+    /// Bytes of the key and of all headers but the user's own, at most.
+    private func headersMax(of fire: borrowing Fire) -> Int {
+        let path = fire.template.namespace.count + fire.template.name.count + 1
+        return Self.fixedMax + self.sourcePrefix.utf8.count + 2 * path + fire.template.action.count
+            + 2 * max(path, fire.template.key.count) + fire.template.contentType.count
+            + 2 * (fire.trace?.utf8.count ?? fire.template.traceparent.count)
+    }
+
+    /// More than what those headers take that are equally long, or have a bound, for all fires.
+    private static let fixedMax = 768
 
     /// The payload with its words replaced, where the schedule asks for it.
     static func expanded(
-        _ template: FireTemplate, _ words: @autoclosure () -> PayloadPattern.Words
+        _ template: FireTemplateView, _ words: @autoclosure () -> PayloadPattern.Words
     ) throws(FormatError) -> ByteBuffer {
         let payload = self.payload(of: template)
         guard template.isPattern else { return payload }
@@ -181,7 +230,7 @@ package struct EventFormat: Sendable {
 
     /// A header's value likewise.
     static func expanded(
-        _ text: String, _ template: FireTemplate, _ words: @autoclosure () -> PayloadPattern.Words
+        _ text: String, _ template: FireTemplateView, _ words: @autoclosure () -> PayloadPattern.Words
     ) throws(FormatError) -> String {
         guard template.isPattern else { return text }
         do throws(PayloadPattern.UnknownWord) {
@@ -192,75 +241,94 @@ package struct EventFormat: Sendable {
     }
 
     static func words(of fire: borrowing Fire, attempt: UInt32 = 1, now: WallInstant) -> PayloadPattern.Words {
-        let neighbours = fire.template.neighbours ?? fire.occurrence.neighbours
+        let neighbours = fire.template.neighbours ?? fire.neighbours
         return PayloadPattern.Words(
-            id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.occurrence.scheduled).description,
+            id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.scheduled).description,
             firedAt: now.description,
-            attempt: "\(attempt)", schedule: fire.template.name, namespace: fire.template.namespace,
-            kind: Self.kind(of: fire), generation: "\(fire.occurrence.generation)",
+            attempt: "\(attempt)", schedule: fire.template.name.string, namespace: fire.template.namespace.string,
+            kind: Self.kind(of: fire), generation: "\(fire.generation)",
             previousAt: neighbours?.previous?.description ?? "", nextAt: neighbours?.next?.description ?? "")
     }
 
     private static func kind(of fire: borrowing Fire) -> String {
-        fire.template.backfills == nil ? fire.occurrence.kind.name : FireKind.backfill.name
+        fire.template.backfills == nil ? fire.kind.name : FireKind.backfill.name
     }
 
-    /// The instant after which the fire is void; `nil` for never.
-    package static func expiry(of occurrence: FireOccurrence, _ template: FireTemplate) -> WallInstant? {
+    /// The instant after which a fire due at `due` is void; `nil` for never.
+    package static func expiry(of due: WallInstant, _ template: FireTemplateView) -> WallInstant? {
         template.expireAfterMilliseconds == 0
-            ? nil
-            : occurrence.due.advanced(by: .milliseconds(Int64(clamping: template.expireAfterMilliseconds)))
+            ? nil : due.advanced(by: .milliseconds(Int64(clamping: template.expireAfterMilliseconds)))
     }
 
-    static func contentType(of template: FireTemplate) -> String {
-        template.contentType.isEmpty ? "application/json" : template.contentType
+    static func contentType(of template: FireTemplateView) -> String {
+        template.contentType.isEmpty ? "application/json" : template.contentType.string
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    func attributes(of fire: borrowing Fire, key: String, attempt: UInt32, now: WallInstant) -> RecordHeaders {
-        RecordHeaders(capacity: Self.headerBytes + self.variableBytes(of: fire.template, key: key)) {
-            self.writeAttributes(of: fire, prefix: "", key: key, attempt: attempt, now: now, to: &$0)
-        }
+    func attributes(of fire: borrowing Fire, attempt: UInt32, now: WallInstant) -> [OutgoingRecord.Header] {
+        var blocks = RecordBlocks(size: 0)
+        return RecordHead(capacity: self.headersMax(of: fire), in: &blocks) {
+            $0.key { Self.writeKey(of: fire.template, to: &$0) }
+            self.writeAttributes(of: fire, skipping: Self.prefix.utf8CodeUnitCount, attempt: attempt, now: now, to: &$0)
+        }.headers
     }
 
+    /// Of the names of attributes in Kafka's headers.
+    private static let prefix: StaticString = "ce_"
+
+    /// - Parameter skipped: how much of the prefix is left out of the names.
+    @inline(__always)
     private func writeAttributes(
-        of fire: borrowing Fire, prefix: StaticString, key: String, attempt: UInt32, now: WallInstant,
-        to writer: inout RecordHeaders.Writer
+        of fire: borrowing Fire, skipping skipped: Int, attempt: UInt32, now: WallInstant,
+        to writer: inout RecordHead.Writer
     ) {
         let isTimer = fire.template.origin == .timer
         // To a consumer a backfill is the occurrence that it makes up for.
-        let time = fire.template.backfills ?? fire.occurrence.due
-        writer.add(prefix, "specversion", "1.0")
-        writer.add(prefix, "id", fire.id)
-        writer.begin(prefix, "source")
+        let time = fire.template.backfills ?? fire.due
+        writer.begin("ce_specversion", skipping: skipped)
+        writer.write("1.0" as StaticString)
+        writer.finish()
+        writer.add("ce_id", skipping: skipped, fire.id)
+        writer.begin("ce_source", skipping: skipped)
         writer.write(self.sourcePrefix)
         writer.write("/namespaces/" as StaticString)
-        writer.write(fire.template.namespace)
+        writer.write(fire.template.namespace.bytes)
         writer.write(isTimer ? "/timers/" : "/schedules/" as StaticString)
-        writer.write(fire.template.name)
+        writer.write(fire.template.name.bytes)
         writer.finish()
-        writer.add(prefix, "type", isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1")
-        writer.add(prefix, "time", time)
-        writer.add(prefix, "recordedtime", now)
-        if !fire.template.action.isEmpty { writer.add(prefix, "subject", fire.template.action) }
-        writer.add(prefix, "partitionkey", key)
+        writer.begin("ce_type", skipping: skipped)
+        writer.write(isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1" as StaticString)
+        writer.finish()
+        writer.add("ce_time", skipping: skipped, time)
+        writer.add("ce_recordedtime", skipping: skipped, now)
+        if !fire.template.action.isEmpty {
+            writer.begin("ce_subject", skipping: skipped)
+            writer.write(fire.template.action.bytes)
+            writer.finish()
+        }
+        writer.begin("ce_partitionkey", skipping: skipped)
+        writer.writeKey()
+        writer.finish()
         // Milliseconds since 1970, padded with zeros, so that text sorts as time.
-        writer.add(prefix, "sequence", UInt64(max(time.milliseconds, 0)), width: 17)
-        if let expiry = Self.expiry(of: fire.occurrence, fire.template) { writer.add(prefix, "expirytime", expiry) }
-        writer.add(
-            prefix, "firekind",
-            fire.occurrence.caughtUp && fire.template.backfills == nil ? "catchup" : Self.kind(of: fire))
-        writer.add(prefix, "attempt", UInt64(attempt))
-        writer.add(prefix, "generation", fire.occurrence.generation)
-        if !fire.template.traceparent.isEmpty { writer.add(prefix, "traceparent", fire.template.traceparent) }
+        writer.add("ce_sequence", skipping: skipped, UInt64(max(time.milliseconds, 0)), width: 17)
+        if let expiry = Self.expiry(of: fire.due, fire.template) {
+            writer.add("ce_expirytime", skipping: skipped, expiry)
+        }
+        writer.begin("ce_firekind", skipping: skipped)
+        writer.write(fire.caughtUp && fire.template.backfills == nil ? "catchup" : Self.kind(of: fire))
+        writer.finish()
+        writer.add("ce_attempt", skipping: skipped, UInt64(attempt))
+        writer.add("ce_generation", skipping: skipped, fire.generation)
+        writer.addTrace("ce_traceparent", skipping: skipped, of: fire)
     }
 
-    private static func structured(
-        _ attributes: RecordHeaders, payload: ByteBuffer, contentType: String
+    private func structured(
+        _ fire: borrowing Fire, _ payload: ByteBuffer, attempt: UInt32, now: WallInstant
     ) -> ByteBuffer {
+        let contentType = Self.contentType(of: fire.template)
         var bytes: [UInt8] = [UInt8(ascii: "{")]
         bytes.reserveCapacity(512 + payload.readableBytes)
-        for attribute in attributes {
+        for attribute in self.attributes(of: fire, attempt: attempt, now: now) {
             JSONValue.writeString(attribute.name, to: &bytes)
             bytes.append(UInt8(ascii: ":"))
             // The two whole numbers of the event are numbers here.
@@ -274,7 +342,7 @@ package struct EventFormat: Sendable {
         bytes.append(contentsOf: "\"datacontenttype\":".utf8)
         JSONValue.writeString(contentType, to: &bytes)
         bytes.append(UInt8(ascii: ","))
-        self.writeData(payload, contentType: contentType, to: &bytes)
+        Self.writeData(payload, contentType: contentType, to: &bytes)
         bytes.append(UInt8(ascii: "}"))
         return ByteBuffer(bytes: bytes)
     }
@@ -306,25 +374,46 @@ package struct EventFormat: Sendable {
     }
 }
 
-extension RecordHeaders.Writer {
-    fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ instant: WallInstant) {
-        self.begin(prefix, name)
+extension RecordHead.Writer {
+    @inline(__always)
+    fileprivate mutating func add(_ name: StaticString, skipping skipped: Int = 0, _ instant: WallInstant) {
+        self.begin(name, skipping: skipped)
         instant.writeText(to: self.take(WallInstant.textCount))
         self.finish()
     }
 
-    fileprivate mutating func add(_ prefix: StaticString, _ name: StaticString, _ id: ActivationID) {
-        self.begin(prefix, name)
+    @inline(__always)
+    fileprivate mutating func add(_ name: StaticString, skipping skipped: Int = 0, _ id: ActivationID) {
+        self.begin(name, skipping: skipped)
         id.writeText(to: self.take(ActivationID.textCount))
         self.finish()
     }
 
+    @inline(__always)
     fileprivate mutating func add(
-        _ prefix: StaticString, _ name: StaticString, _ number: UInt64, width: Int = 1
+        _ name: StaticString, skipping skipped: Int = 0, _ number: UInt64, width: Int = 1
     ) {
-        self.begin(prefix, name)
+        self.begin(name, skipping: skipped)
         self.write(number, width: width)
         self.finish()
+    }
+
+    @inline(__always)
+    fileprivate mutating func addTrace(
+        _ name: StaticString, skipping skipped: Int = 0, of fire: borrowing EventFormat.Fire
+    ) {
+        if fire.trace == nil, fire.template.traceparent.isEmpty { return }
+        self.begin(name, skipping: skipped)
+        if let trace = fire.trace { self.write(trace) } else { self.write(fire.template.traceparent.bytes) }
+        self.finish()
+    }
+
+    fileprivate mutating func writeContentType(of template: FireTemplateView) {
+        if template.contentType.isEmpty {
+            self.write("application/json" as StaticString)
+        } else {
+            self.write(template.contentType.bytes)
+        }
     }
 }
 

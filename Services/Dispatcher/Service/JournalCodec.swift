@@ -1,5 +1,5 @@
 package import DispatcherDomain
-package import EscapementModel
+import EscapementModel
 package import NIOCore
 package import WireProtocol
 
@@ -21,8 +21,58 @@ package enum JournalCodec {
 
     package static func encode(_ record: JournalRecord) -> ByteBuffer { self.encode(record, encodedOutcomes: nil) }
 
+    /// Takes the outcomes of an entry one after the other, and makes the records to append of them.
+    package struct EntryWriter: ~Copyable {
+        /// Bytes of an outcome, about.
+        private static let usualSize = 256
+
+        private var writer: FieldWriter
+        /// Where each outcome ends.
+        private var ends: [Int] = []
+
+        /// - Parameter count: about how many outcomes there are.
+        package init(count: Int) {
+            self.writer = FieldWriter(capacity: count * (Self.usualSize + 8))
+            self.ends.reserveCapacity(count)
+        }
+
+        package mutating func add(_ outcome: OutcomeRecord) { self.add { JournalCodec.encode(outcome, into: &$0) } }
+
+        /// An outcome that `write` encodes.
+        mutating func add(_ write: (inout FieldWriter) -> Void) {
+            self.writer.nested(9, about: Self.usualSize, write)
+            self.ends.append(self.writer.count)
+        }
+
+        /// The records, in order: parts, then the one with the shards. One record when all fits into `bytesMax`.
+        ///
+        /// - Parameter record: an entry without outcomes.
+        package consuming func finish(_ record: JournalRecord, bytesMax: Int = recordBytesMax) -> [ByteBuffer] {
+            var part = record
+            part.body = .part([])
+            let frame = JournalCodec.encode(record).readableBytes
+            let outcomes = self.writer.finish()
+            var records: [ByteBuffer] = []
+            var start = 0
+            func slice(to end: Int) -> ByteBuffer { outcomes.getSlice(at: start, length: end - start) ?? ByteBuffer() }
+            if frame + outcomes.readableBytes > bytesMax {
+                var before = 0
+                for end in self.ends {
+                    // Cut where the next one would not fit.
+                    if frame + end - start > bytesMax, before > start {
+                        records.append(JournalCodec.encode(part, encodedOutcomes: slice(to: before)))
+                        start = before
+                    }
+                    before = end
+                }
+            }
+            records.append(JournalCodec.encode(record, encodedOutcomes: slice(to: outcomes.readableBytes)))
+            return records
+        }
+    }
+
     /// - Parameter encodedOutcomes: instead of the record's own.
-    private static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
+    fileprivate static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
         var writer = FieldWriter(capacity: 1024 + (encodedOutcomes?.readableBytes ?? 0))
         writer.unsigned(1, self.version)
         let (kind, nonce, shards, outcomes): (Kind, UID, [ShardState], [OutcomeRecord]) =
@@ -45,7 +95,7 @@ package enum JournalCodec {
             }
         }
         for outcome in outcomes {
-            writer.nested(9) { inner in withUnsafePointer(to: outcome) { self.encode($0, into: &inner) } }
+            writer.nested(9) { self.encode(outcome, into: &$0) }
         }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.deliveries.next))
@@ -54,41 +104,6 @@ package enum JournalCodec {
             writer.nested(12) { self.encode(stretchesOf: record.deliveries, into: &$0) }
         }
         return writer.finish()
-    }
-
-    /// An entry as the records to append, in order: parts, then the one with the shards. One record when all
-    /// fits into `bytesMax`.
-    package static func encode(
-        entry shards: [ShardState], outcomes: [OutcomeRecord], lane: LaneID, laneEpoch: Epoch, sequence: UInt64,
-        dispatcher: NodeID, deliveries: SettledOffsets = SettledOffsets(), waiting: WaitingLine = WaitingLine(),
-        bytesMax: Int = recordBytesMax
-    ) -> [ByteBuffer] {
-        func record(_ body: JournalRecord.Body, _ outcomes: ByteBuffer) -> ByteBuffer {
-            self.encode(
-                JournalRecord(
-                    lane: lane, laneEpoch: laneEpoch, sequence: sequence, dispatcher: dispatcher, body: body,
-                    deliveries: deliveries, waiting: waiting), encodedOutcomes: outcomes)
-        }
-        let frame = record(.entry(shards, []), ByteBuffer()).readableBytes
-        // Each outcome is encoded once; records are cut where the next one would not fit.
-        var writer = FieldWriter(capacity: outcomes.count * 256)
-        var groups: [Range<Int>] = []
-        var start = 0
-        for index in outcomes.indices {
-            let before = writer.count
-            outcomes.withUnsafeBufferPointer { outcomes in
-                writer.nested(9) { self.encode(outcomes.baseAddress.unsafelyUnwrapped + index, into: &$0) }
-            }
-            guard frame + writer.count - start > bytesMax, before > start else { continue }
-            groups.append(start..<before)
-            start = before
-        }
-        let last = start..<writer.count
-        let encoded = writer.finish()
-        func slice(_ range: Range<Int>) -> ByteBuffer {
-            encoded.getSlice(at: range.lowerBound, length: range.count) ?? ByteBuffer()
-        }
-        return groups.map { record(.part([]), slice($0)) } + [record(.entry(shards, []), slice(last))]
     }
 
     /// - Throws: `WireError` naming the field; also for a version this build does not read.
@@ -134,6 +149,20 @@ package enum JournalCodec {
         case nil: throw WireError(.badValue, field: "journal.kind")
         }
         return record
+    }
+
+    /// Those of records that this process wrote. O(outcomes).
+    static func outcomes(in records: [ByteBuffer]) -> [OutcomeRecord] {
+        records.flatMap { record -> [OutcomeRecord] in
+            do throws(WireError) {
+                switch try self.decode(record).body {
+                case .barrier: return []
+                case .part(let outcomes), .entry(_, let outcomes): return outcomes
+                }
+            } catch {
+                preconditionFailure("a journal record of this process cannot be read: \(error)")
+            }
+        }
     }
 
     private static func encode(_ line: WaitingLine, into writer: inout FieldWriter) {
@@ -252,44 +281,104 @@ package enum JournalCodec {
         return state
     }
 
-    /// By its address: the compiler copies an outcome that is passed out of an array, with all its texts.
-    private static func encode(_ outcome: UnsafePointer<OutcomeRecord>, into writer: inout FieldWriter) {
-        writer.uid(1, outcome.pointee.id.uid)
-        writer.unsigned(2, outcome.pointee.kind.rawValue)
-        writer.uid(3, outcome.pointee.uid)
-        writer.unsigned(4, outcome.pointee.generation)
-        writer.unsigned(5, outcome.pointee.shard.rawValue)
-        writer.unsigned(6, outcome.pointee.epoch.rawValue)
-        writer.instant(7, outcome.pointee.scheduled)
-        if outcome.pointee.due != outcome.pointee.scheduled { writer.instant(8, outcome.pointee.due) }
-        writer.instant(9, outcome.pointee.settledAt)
-        writer.unsigned(10, outcome.pointee.outcome.rawValue)
-        writer.unsigned(11, outcome.pointee.reason.rawValue)
-        if !outcome.pointee.error.isEmpty { writer.text(12, String(outcome.pointee.error.prefix(self.errorMax))) }
-        if outcome.pointee.count != 1 { writer.unsigned(13, outcome.pointee.count) }
-        if outcome.pointee.through != outcome.pointee.scheduled { writer.instant(14, outcome.pointee.through) }
-        writer.text(15, outcome.pointee.namespace)
-        writer.text(16, outcome.pointee.name)
-        writer.text(17, outcome.pointee.action)
-        for label in outcome.pointee.labels {
+    // An outcome in parts, one behind the other: what is known of an occurrence, what its template and its payload
+    // say, and what came of it.
+
+    /// - Parameter occurrence: by its address, as the compiler copies one that is passed out of an array.
+    static func encode(
+        _ occurrence: UnsafePointer<FireOccurrence>, _ id: ActivationID, _ shard: ShardID, _ epoch: Epoch,
+        _ ticker: NodeID, into writer: inout FieldWriter
+    ) {
+        self.encode(
+            id, occurrence.pointee.kind, occurrence.pointee.uid, occurrence.pointee.generation, shard, epoch,
+            scheduled: occurrence.pointee.scheduled, due: occurrence.pointee.due, count: occurrence.pointee.count,
+            through: occurrence.pointee.through, ticker, into: &writer)
+    }
+
+    static func encode(_ fire: borrowing EventFormat.Fire, into writer: inout FieldWriter) {
+        writer.text(15, fire.template.namespace)
+        writer.text(16, fire.template.name)
+        writer.text(17, fire.template.action)
+        fire.template.writeLabels(18, to: &writer)
+        if let trace = fire.trace { writer.text(26, trace) } else { writer.text(26, fire.template.traceparent) }
+    }
+
+    private static func encode(
+        _ id: ActivationID, _ kind: FireKind, _ uid: UID, _ generation: UInt64, _ shard: ShardID, _ epoch: Epoch,
+        scheduled: WallInstant, due: WallInstant, count: UInt32, through: WallInstant, _ ticker: NodeID,
+        into writer: inout FieldWriter
+    ) {
+        writer.uid(1, id.uid)
+        writer.unsigned(2, kind.rawValue)
+        writer.uid(3, uid)
+        writer.unsigned(4, generation)
+        writer.unsigned(5, shard.rawValue)
+        writer.unsigned(6, epoch.rawValue)
+        writer.instant(7, scheduled)
+        if due != scheduled { writer.instant(8, due) }
+        if count != 1 { writer.unsigned(13, count) }
+        if through != scheduled { writer.instant(14, through) }
+        writer.text(25, ticker.name)
+    }
+
+    static func encode(payload byteCount: Int, _ sha256: SHA256Digest, text: String?, into writer: inout FieldWriter) {
+        writer.unsigned(22, UInt64(byteCount))
+        writer.digest(23, sha256)
+        if let text { writer.text(27, text) }
+    }
+
+    /// How an outcome came about.
+    struct Ending {
+        var outcome: Outcome
+        var reason: Reason
+        var error: String
+        var attempts: UInt32
+        var settledAt: WallInstant
+    }
+
+    static func encode(_ ending: borrowing Ending, into writer: inout FieldWriter) {
+        writer.instant(9, ending.settledAt)
+        writer.unsigned(10, ending.outcome.rawValue)
+        writer.unsigned(11, ending.reason.rawValue)
+        if !ending.error.isEmpty { writer.text(12, String(ending.error.prefix(self.errorMax))) }
+        writer.unsigned(24, ending.attempts)
+    }
+
+    /// Where a dispatched fire lies.
+    static func encode(
+        topic: borrowing String, partition: Int32, offset: Int64, into writer: inout FieldWriter
+    ) {
+        writer.text(19, topic)
+        writer.unsigned(20, UInt32(bitPattern: partition))
+        writer.signed(21, offset)
+    }
+
+    fileprivate static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
+        self.encode(
+            outcome.id, outcome.kind, outcome.uid, outcome.generation, outcome.shard, outcome.epoch,
+            scheduled: outcome.scheduled, due: outcome.due, count: outcome.count, through: outcome.through,
+            outcome.ticker, into: &writer)
+        writer.text(15, outcome.namespace)
+        writer.text(16, outcome.name)
+        writer.text(17, outcome.action)
+        for label in outcome.labels {
             writer.nested(18) { inner in
                 inner.text(1, label.name)
                 inner.text(2, label.value)
             }
         }
-        if let position = outcome.pointee.position {
-            writer.text(19, position.topic)
-            writer.unsigned(20, UInt32(bitPattern: position.partition))
-            writer.signed(21, position.offset)
+        writer.text(26, outcome.traceparent)
+        if let payload = outcome.payload {
+            self.encode(payload: payload.byteCount, payload.sha256, text: payload.text, into: &writer)
         }
-        if let payload = outcome.pointee.payload {
-            writer.unsigned(22, UInt64(payload.byteCount))
-            writer.digest(23, payload.sha256)
-            if let text = payload.text { writer.text(27, text) }
+        self.encode(
+            Ending(
+                outcome: outcome.outcome, reason: outcome.reason, error: outcome.error, attempts: outcome.attempts,
+                settledAt: outcome.settledAt), into: &writer)
+        if let position = outcome.position {
+            self.encode(
+                topic: position.topic, partition: position.partition, offset: position.offset, into: &writer)
         }
-        writer.unsigned(24, outcome.pointee.attempts)
-        writer.text(25, outcome.pointee.ticker.name)
-        writer.text(26, outcome.pointee.traceparent)
     }
 
     private static func outcome(_ field: FieldReader.Field) throws(WireError) -> OutcomeRecord {

@@ -83,7 +83,7 @@ package final class LaneShell: Sendable {
     package let epoch: Epoch
     let environment: Environment
     private let reply: @Sendable (LaneReply) -> Void
-    private let settled: @Sendable ([OutcomeRecord]) -> Void
+    private let settled: @Sendable (Settlement) -> Void
     /// Told of each trouble of the lane.
     let troubled: @Sendable (LaneTrouble) -> Void
     /// Where the journal stood when somebody last looked: it cannot stand before that unless Kafka has lost it.
@@ -109,7 +109,7 @@ package final class LaneShell: Sendable {
     package init(
         id: LaneID, epoch: Epoch, checkpoint: LaneMark? = nil, limits: LaneLimits = LaneLimits(),
         environment: Environment,
-        reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable ([OutcomeRecord]) -> Void,
+        reply: @escaping @Sendable (LaneReply) -> Void, settled: @escaping @Sendable (Settlement) -> Void,
         troubled: @escaping @Sendable (LaneTrouble) -> Void = { _ in }
     ) {
         self.id = id
@@ -384,8 +384,10 @@ package final class LaneShell: Sendable {
         do throws(PublishError) {
             let settlement = try await producer.publish(self.publication(of: plan, takenUp, behind: previous, ticket))
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
-            metrics.settled(settlement.outcomes)
-            environment.rules.spans?.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
+            metrics.settled(settlement)
+            if let spans = environment.rules.spans, spans.isOn {
+                spans.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
+            }
             for topic in settlement.unavailableTopics.sorted() where environment.keeper.topics.lost(topic) {
                 environment.logger.warning(
                     "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])
@@ -401,7 +403,7 @@ package final class LaneShell: Sendable {
             }
             self.pump.committed(takenUp, parked: settlement.parked, now: clocks.wallNow())
             self.line.committed(settlement)
-            self.settled(settlement.outcomes)
+            self.settled(settlement)
             return nil
         } catch {
             switch error {

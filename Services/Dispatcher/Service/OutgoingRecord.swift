@@ -15,18 +15,25 @@ package struct OutgoingRecord: Equatable, Sendable {
     package var topic: String
     /// `nil` lets the key decide.
     package var partition: Int32?
-    package var key: String?
-    package var headers: RecordHeaders
+    package var head: RecordHead
     /// Never absent: a record without a value would delete its key on a compacted topic.
     package var value: ByteBuffer
 
-    package init(
-        topic: String, partition: Int32? = nil, key: String?, headers: RecordHeaders = [], value: ByteBuffer
-    ) {
+    package init(topic: String, partition: Int32? = nil, head: RecordHead = RecordHead(), value: ByteBuffer) {
         self.topic = topic
         self.partition = partition
-        self.key = key
-        self.headers = headers
+        self.head = head
         self.value = value
     }
+
+    package init(
+        topic: String, partition: Int32? = nil, key: String?, headers: [Header] = [], value: ByteBuffer
+    ) {
+        self.init(topic: topic, partition: partition, head: RecordHead(key: key, headers: headers), value: value)
+    }
+
+    /// A copy of the key; `nil` for none.
+    package var key: String? { self.head.key.map { String(decoding: $0, as: UTF8.self) } }
+    /// Copies of the headers, in order.
+    package var headers: [Header] { self.head.headers }
 }

@@ -33,8 +33,18 @@ package struct ParkedKeeper: Sendable {
     func deliver(
         _ fire: ParkedFire, isOver: Bool, _ lane: LaneID, _ rules: PublishingRules, _ metrics: DispatcherMetrics
     ) async -> ParkedDecision {
-        guard let template = Self.template(of: fire), let target = template.web else { return .drop }
-        if let expiry = EventFormat.expiry(of: fire.occurrence, template), self.clocks.wallNow() > expiry {
+        let event: EventFormat.Fire
+        do throws(WireError) {
+            event = try EventFormat.Fire.of(
+                fire.occurrence,
+                id: ActivationID(
+                    cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
+                    scheduledTime: fire.occurrence.scheduled, sha256: rules.sha256), lane: lane, sequence: 0)
+        } catch {
+            return .drop
+        }
+        guard let target = event.template.web else { return .drop }
+        if let expiry = EventFormat.expiry(of: event.due, event.template), self.clocks.wallNow() > expiry {
             return .settle(fire, .skipped, .expired, detail: fire.detail)
         }
         if isOver {
@@ -43,11 +53,6 @@ package struct ParkedKeeper: Sendable {
         guard let web = self.web else {
             return .settle(fire, .failed, .targetRefused, detail: "HTTP targets are switched off")
         }
-        let id = ActivationID(
-            cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
-            scheduledTime: fire.occurrence.scheduled, sha256: rules.sha256)
-        let event = EventFormat.Fire(
-            id: id, occurrence: fire.occurrence, template: template, lane: lane, sequence: 0)
         var next = fire
         next.attempts += 1
         switch await web.deliver(event, to: target, format: rules.format, attempt: next.attempts) {
@@ -59,7 +64,7 @@ package struct ParkedKeeper: Sendable {
         case .refused(let reason, let detail):
             return .settle(next, .failed, reason, detail: detail)
         case .again(let pause, let detail):
-            if next.attempts >= WebDelivery.attemptsMax(of: template) {
+            if next.attempts >= WebDelivery.attemptsMax(of: event.template) {
                 return .settle(next, .failed, .retriesExhausted, detail: detail)
             }
             next.notBefore = self.clocks.wallNow().advanced(by: pause)
@@ -156,14 +161,19 @@ package struct ParkedKeeper: Sendable {
         do throws(WireError) {
             let fire = try ParkedFire(decoding: record.bytes)
             if fire.letter != nil { return (fire, rules.topics.deadLetterTopic) }
-            let topic = self.template(of: fire)?.topic ?? ""
-            return (fire, topic.isEmpty ? rules.topics.defaultTopic : topic)
+            return (fire, self.topic(of: fire) ?? rules.topics.defaultTopic)
         } catch {
             return nil
         }
     }
 
-    private static func template(of fire: ParkedFire) -> FireTemplate? {
-        do throws(WireError) { return try FireTemplate(decoding: fire.occurrence.template) } catch { return nil }
+    /// `nil` for the default topic, and when the template is unreadable.
+    private static func topic(of fire: ParkedFire) -> String? {
+        do throws(WireError) {
+            let topic = try FireTemplateView(fire.occurrence.template).topic
+            return topic.isEmpty ? nil : topic.string
+        } catch {
+            return nil
+        }
     }
 }

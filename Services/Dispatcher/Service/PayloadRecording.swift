@@ -1,7 +1,3 @@
-import DispatcherDomain
-import EscapementModel
-import NIOCore
-
 /// What an outcome keeps of the payload that was sent.
 package enum PayloadRecording: String, CaseIterable, Sendable {
     /// Size and SHA-256.
@@ -14,11 +10,9 @@ package enum PayloadRecording: String, CaseIterable, Sendable {
     /// the activation store.
     package static let bytesMax = 65_536
 
-    func note(_ payload: ByteBuffer, in outcome: inout OutcomeRecord, _ sha256: SHA256Function) {
-        if self == .none { return }
-        outcome.payload = OutcomeRecord.PayloadDigest(
-            byteCount: payload.readableBytes, sha256: payload.withUnsafeReadableBytes(sha256.digest))
-        guard self == .full, payload.readableBytes <= Self.bytesMax else { return }
-        outcome.payload?.text = String(validating: payload.readableBytesView, as: UTF8.self)
+    /// The payload itself, where it is kept.
+    func text(of payload: UnsafeRawBufferPointer) -> String? {
+        guard self == .full, payload.count <= Self.bytesMax else { return nil }
+        return String(validating: payload, as: UTF8.self)
     }
 }

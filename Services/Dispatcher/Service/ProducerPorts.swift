@@ -191,14 +191,38 @@ package struct Settlement: Sendable {
         package var fire: ParkedFire
     }
 
+    /// How one fire, or a run of skipped ones, ended: what is counted of it.
+    package struct Fire: Sendable {
+        package var kind: FireKind
+        package var outcome: Outcome
+        package var reason: Reason
+        /// Of that of the canary.
+        package var isCanary: Bool
+        /// Occurrences that it stands for.
+        package var count: UInt32
+        package var due: WallInstant
+
+        package init(
+            kind: FireKind, outcome: Outcome, reason: Reason, isCanary: Bool, count: UInt32, due: WallInstant
+        ) {
+            self.kind = kind
+            self.outcome = outcome
+            self.reason = reason
+            self.isCanary = isCanary
+            self.count = count
+            self.due = due
+        }
+    }
+
+    /// When Kafka had answered for all.
+    package var settledAt: WallInstant
+    package var fires: [Fire]
     /// Copies of what cannot be delivered.
     package var deadLetters: [OutgoingRecord]
     /// The same as they wait for their topic; empty where none can wait.
     package var waitingLetters: [OutgoingRecord] = []
-    /// The journal entry, in order.
+    /// The journal entry, in order: all that is known of the fires.
     package var journal: [OutgoingRecord]
-    /// The same as values.
-    package var outcomes: [OutcomeRecord]
     /// Topics that are away while others are not.
     package var unavailableTopics: Set<String> = []
     /// Fires that wait from now on for their delivery to an HTTP target.
@@ -211,11 +235,17 @@ package struct Settlement: Sendable {
     package var waiting = WaitingLine()
     package var pass: WaitingPass?
 
-    package init(deadLetters: [OutgoingRecord], journal: [OutgoingRecord], outcomes: [OutcomeRecord]) {
+    package init(
+        settledAt: WallInstant, fires: [Fire] = [], deadLetters: [OutgoingRecord] = [], journal: [OutgoingRecord] = []
+    ) {
+        self.settledAt = settledAt
+        self.fires = fires
         self.deadLetters = deadLetters
         self.journal = journal
-        self.outcomes = outcomes
     }
+
+    /// What the journal says of each fire, read from its bytes. O(fires).
+    package var outcomes: [OutcomeRecord] { JournalCodec.outcomes(in: self.journal.map(\.value)) }
 }
 
 /// Why a lane's publish ended without success.

@@ -1,41 +1,57 @@
 package import DispatcherDomain
+import NIOCore
 import Synchronization
 
 /// The last outcomes of this process, newest first, for when Elasticsearch cannot be asked. Bounded.
 package final class RecentOutcomes: Sendable {
     /// Outcomes kept: a page or two of history, a few megabytes.
     package static let countMax = 2000
+    /// Bytes kept, for journals that hold payloads.
+    package static let bytesMax = 16_777_216
 
     private struct Kept {
         /// As rounds brought them, oldest first: a round costs one entry, and goes as a whole once the others hold
         /// enough. So up to twice as many lie here.
-        var rounds: [[OutcomeRecord]] = []
+        var rounds: [Round] = []
         var count = 0
+        var bytes = 0
+    }
+
+    /// What a round wrote to the journal: read when somebody asks.
+    private struct Round {
+        var journal: [ByteBuffer]
+        var count: Int
+        var bytes: Int
     }
 
     private let kept = Mutex(Kept())
 
     package init() {}
 
-    package func add(_ outcomes: [OutcomeRecord]) {
-        var round = outcomes.count > Self.countMax ? Array(outcomes.suffix(Self.countMax)) : outcomes
-        if round.isEmpty { return }
-        // Payloads would make this a matter of a hundred megabytes.
-        for index in round.indices where round[index].payload?.text != nil { round[index].payload?.text = nil }
+    package func add(_ settlement: Settlement) {
+        if settlement.fires.isEmpty { return }
+        let journal = settlement.journal.map(\.value)
+        let round = Round(
+            journal: journal, count: settlement.fires.count, bytes: journal.reduce(0) { $0 + $1.readableBytes })
         self.kept.withLock { kept in
             kept.rounds.append(round)
             kept.count += round.count
-            while let oldest = kept.rounds.first, kept.count - oldest.count >= Self.countMax {
+            kept.bytes += round.bytes
+            while kept.rounds.count > 1, let oldest = kept.rounds.first,
+                kept.count - oldest.count >= Self.countMax || kept.bytes > Self.bytesMax
+            {
                 kept.count -= oldest.count
+                kept.bytes -= oldest.bytes
                 kept.rounds.removeFirst()
             }
         }
     }
 
-    /// All that is kept, by scheduled time and id, newest first.
+    /// All that is kept but for payloads, by scheduled time and id, newest first. O(outcomes).
     package var newestFirst: [OutcomeRecord] {
-        self.kept.withLock { kept in kept.rounds.flatMap { $0 }.suffix(Self.countMax) }.sorted {
-            $0.scheduled == $1.scheduled ? $0.id > $1.id : $0.scheduled > $1.scheduled
-        }
+        let rounds = self.kept.withLock { $0.rounds }
+        var outcomes = Array(rounds.flatMap { JournalCodec.outcomes(in: $0.journal) }.suffix(Self.countMax))
+        for index in outcomes.indices { outcomes[index].payload?.text = nil }
+        return outcomes.sorted { $0.scheduled == $1.scheduled ? $0.id > $1.id : $0.scheduled > $1.scheduled }
     }
 }

@@ -24,65 +24,59 @@ package struct RoundPlan: Sendable {
         package init(ends: [End]) { self.ends = ends }
     }
 
+    /// One fire, or a run of skipped ones, as far as it is known before anything is sent. Nothing in it is counted or
+    /// freed: a round has many, and most of them come to the same end.
     struct Item: Sendable {
         enum Role: Sendable {
             case fire
             /// Only put aside, for its delivery: the outcome follows.
             case delivery
-            /// Only put aside, until its topic is back.
-            case joins(String)
+            /// Only put aside, until its topic is back: index into `joined`.
+            case joins(Int)
             /// A dead letter of the line: its outcome is known.
             case letter
         }
 
+        var origin: RoundMatter.Origin
+        var id: ActivationID
+        var kind: FireKind
+        var outcome: Outcome
+        var reason: Reason
+        /// Of that of the canary.
+        var isCanary = false
+        var due: WallInstant
+        /// Occurrences that it stands for.
+        var count: UInt32
+        /// Before this round.
+        var attempts: UInt32
+        /// What went wrong: index into `errors`.
+        var error: Int?
+        var role = Role.fire
         /// Index into `records`; `nil` when the outcome is decided without Kafka.
         var record: Int?
         /// What goes to the dead letters when it fails: index into `letters`.
         var deadLetter: Int?
-        var role = Role.fire
-        /// Where in the line of those that wait it lies.
-        var resumed: (offset: Int64, topic: String)?
-    }
-
-    /// Where an occurrence of the round lies.
-    struct Place: Sendable {
-        var offer: Int
-        var occurrence: Int
-    }
-
-    /// How a record waits while its topic is away.
-    ///
-    /// Rare ones lie elsewhere, so that the many are small.
-    enum Waiting: Sendable {
-        indirect case not(ParkedFire)
-        /// One of the round: what waits is made when it has to.
-        case joining(Place)
-        indirect case staying(ParkedFire)
+        /// What the journal says of it before how it ends: among `encoded`.
+        var encoded = 0..<0
     }
 
     /// The fires, in order.
-    package private(set) var records: [OutgoingRecord] = []
+    package let records: [OutgoingRecord]
     /// Where fires go, but for what is put aside.
-    package private(set) var topics: Set<String> = []
+    package let topics: Set<String>
     /// With traces: the requests that made the timers, by what they fire as.
-    package private(set) var creators: [ActivationID: String] = [:]
-    var waiting: [Waiting] = []
-    private var items: [Item] = []
-    /// Of the items, one for each, as far as they are known before anything is sent.
-    private var outcomes: [OutcomeRecord] = []
-    private var letters: [DeadLetter] = []
-    let rules: PublishingRules
-    let lane: LaneID
-    private let laneEpoch: Epoch
+    package let creators: [ActivationID: String]
     /// Of the journal entry.
-    package let sequence: UInt64
-    /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors
-    /// waiting for each other.
-    private let defaultTopic: String
-    private let shards: [ShardState]
-    private let offers: [Lane<FireWork>.Offer]
-    private let resumed: Resumed?
-    let now: WallInstant
+    package var sequence: UInt64 { self.matter.round.sequence }
+    let matter: RoundMatter
+    private let items: [Item]
+    /// Of each record the index of its item.
+    private let owners: [Int]
+    private let encoded: ByteBuffer
+    private let errors: [String]
+    /// Topics of fires that are put aside until these are back.
+    private let joined: [String]
+    private let letters: [DeadLetter]
 
     /// Decides for every occurrence of the round whether it is sent.
     ///
@@ -96,83 +90,33 @@ package struct RoundPlan: Sendable {
         line: WaitingLine = WaitingLine(), lane: LaneID, laneEpoch: Epoch, rules: PublishingRules,
         health: TopicHealth = TopicHealth(), now: WallInstant
     ) {
-        self.rules = rules
-        self.lane = lane
-        self.laneEpoch = laneEpoch
-        self.sequence = round.sequence
-        self.defaultTopic = String(decoding: Array(rules.topics.defaultTopic.utf8), as: UTF8.self)
-        self.shards = round.shards
-        self.offers = round.offers
-        self.resumed = resumed
-        self.now = now
-        // Grown step by step, they would be moved several times.
-        let count = round.offers.reduce((resumed?.fires.count ?? 0) + (takenUp?.ends.count ?? 0)) {
-            $0 + $1.payload.occurrences.count
-        }
-        self.records.reserveCapacity(count)
-        self.waiting.reserveCapacity(count)
-        self.items.reserveCapacity(count)
-        self.outcomes.reserveCapacity(count)
-        for resumed in resumed?.fires ?? [] { self.resume(resumed) }
-        var held = Set(line.last.keys)
-        if let resumed { held = held.filter { !resumed.drains($0, of: line) } }
-        let gate = Gate(closed: held.union(health.unavailable))
-        for (index, offer) in round.offers.enumerated() {
-            for place in offer.payload.occurrences.indices {
-                self.add(
-                    offer.payload.occurrences[place], of: offer, at: Place(offer: index, occurrence: place), gate)
-            }
-        }
-        for end in takenUp?.ends ?? [] {
-            switch end.decision {
-            case .park(let fire):
-                _ = self.begin(fire)
-                self.putAside(fire, .deliveries, .delivery)
-            case .settle(let fire, let outcome, let reason, let detail):
-                self.settle(fire, outcome, reason, detail)
-            case .drop: continue
-            }
-        }
-        precondition(self.items.count == self.outcomes.count, "an outcome without its item")
-    }
-
-    /// Which topics take no fires now.
-    private struct Gate {
-        /// The empty name stands for all.
-        var closed: Set<String>
-
-        func isClosed(_ topic: String) -> Bool {
-            !self.closed.isEmpty && (self.closed.contains(topic) || self.closed.contains(""))
-        }
+        let matter = RoundMatter(
+            round: round, takenUp: takenUp, resumed: resumed, lane: lane, laneEpoch: laneEpoch, rules: rules, now: now)
+        var planner = RoundPlanner(matter, line: line, health: health)
+        planner.decide()
+        self.matter = matter
+        self.records = planner.records
+        self.topics = planner.topics
+        self.creators = planner.creators
+        self.items = planner.items
+        self.owners = planner.owners
+        self.errors = planner.errors
+        self.joined = planner.joined
+        self.letters = planner.letters
+        self.encoded = planner.finish()
     }
 
     /// What becomes of the record at `index` while its topic is away.
     package func fallback(_ index: Int) -> Fallback {
-        switch self.waiting[index] {
-        case .not: return .none
-        case .staying: return .stays
-        case .joining(let place):
-            var fire = self.fire(at: place)
+        let item = self.items[self.owners[index]]
+        switch (item.role, item.origin) {
+        case (.delivery, _), (.joins, _): return .none
+        case (.letter, _), (.fire, .resumed): return .stays
+        case (.fire, .offered), (.fire, .takenUp):
+            var fire = self.matter.fire(item.origin)
             fire.attempts += 1
-            return .other(Self.parkedRecord(fire, .waiting, self.lane, self.rules))
+            return .other(Self.parkedRecord(fire, .waiting, self.matter.lane, self.matter.rules))
         }
-    }
-
-    /// The fire of a record, as it waits.
-    func fire(of record: Int) -> ParkedFire { self.fire(self.waiting[record]) }
-
-    private func fire(_ waiting: Waiting) -> ParkedFire {
-        switch waiting {
-        case .not(let fire), .staying(let fire): fire
-        case .joining(let place): self.fire(at: place)
-        }
-    }
-
-    private func fire(at place: Place) -> ParkedFire {
-        let offer = self.offers[place.offer]
-        return ParkedFire(
-            occurrence: offer.payload.occurrences[place.occurrence], shard: offer.shard, epoch: offer.epoch,
-            ticker: offer.payload.ticker, notBefore: self.now)
     }
 
     /// What is written once the fates are known.
@@ -185,89 +129,107 @@ package struct RoundPlan: Sendable {
         _ fates: [RecordFate], letters: [LetterFate] = [], parked: Parked = Parked(), now: WallInstant
     ) -> Settlement {
         precondition(fates.count == self.records.count, "\(fates.count) fates for \(self.records.count) records")
-        var result = Settlement(deadLetters: [], journal: [], outcomes: self.outcomes)
-        var joined: [(topic: String, offset: Int64)] = []
-        var settled = self.resumed?.dropped ?? []
-        var stayed = self.resumed?.left ?? []
-        // Outcomes that there are move up to take the places of those that there are not.
-        var count = 0
-        for (index, item) in self.items.enumerated() {
+        var result = Settlement(settledAt: now)
+        result.fires.reserveCapacity(self.items.count)
+        var entry = JournalCodec.EntryWriter(count: self.items.count)
+        var steps = Steps(settled: self.matter.resumed?.dropped ?? [], stayed: self.matter.resumed?.left ?? [])
+        for item in self.items {
             if case .letter = item.role {
-                self.settleLetter(item, error: self.outcomes[index].error, fates, &result, &settled, &stayed)
+                self.settleLetter(item, error: self.error(of: item), fates, &result, &steps)
                 continue
             }
+            var ending = JournalCodec.Ending(
+                outcome: item.outcome, reason: item.reason, error: self.error(of: item), attempts: item.attempts,
+                settledAt: now)
+            var isSent = false
             if let record = item.record {
                 switch (fates[record], item.role) {
                 case (.delivered(_, let offset, _), .delivery):
-                    result.parked.append(.init(offset: offset, fire: self.fire(of: record)))
+                    result.parked.append(.init(offset: offset, fire: self.matter.fire(item.origin)))
                     continue
                 case (.delivered(_, let offset, _), .joins(let topic)):
-                    joined.append((topic, offset))
+                    steps.joined.append((self.joined[topic], offset))
                     continue
-                case (.delivered(let partition, let offset, let attempts), .fire):
-                    result.outcomes[index].attempts += attempts
-                    result.outcomes[index].position = OutcomeRecord.Position(
-                        topic: self.records[record].topic, partition: partition, offset: offset)
+                case (.delivered(_, _, let attempts), .fire):
+                    ending.attempts += attempts
+                    isSent = true
                 case (.delivered, .letter): continue
                 case (.parked(let offset), _):
                     let topic = self.records[record].topic
                     result.unavailableTopics.insert(topic)
-                    if let resumed = item.resumed { stayed.append(resumed) }
-                    if let offset { joined.append((topic, offset)) }
+                    if let place = self.matter.place(item.origin) { steps.stayed.append(place) }
+                    if let offset { steps.joined.append((topic, offset)) }
                     continue
                 case (.refused(let refusal, let detail, let attempts), _):
-                    result.outcomes[index].attempts += attempts
-                    result.outcomes[index].outcome = .failed
-                    result.outcomes[index].reason = Self.reason(refusal)
-                    result.outcomes[index].error = detail
+                    ending.attempts += attempts
+                    ending.outcome = .failed
+                    ending.reason = Self.reason(refusal)
+                    ending.error = detail
+                    let topic = if case .joins(let topic) = item.role { self.joined[topic] } else { "" }
                     self.add(
-                        self.deadLetter(
-                            self.event(of: item, self.records[record], id: result.outcomes[index].id),
-                            self.fire(of: record), result.outcomes[index], keepsPayload: refusal != .tooLarge),
-                        to: &result)
+                        self.matter.deadLetter(
+                            self.event(of: item, self.records[record], topic: topic), self.matter.fire(item.origin),
+                            ending.reason, detail, keepsPayload: refusal != .tooLarge), to: &result)
                 }
-            } else if self.outcomes[index].outcome == .failed, let letter = item.deadLetter {
+            } else if item.outcome == .failed, let letter = item.deadLetter {
                 self.add(self.letters[letter], to: &result)
             }
-            if let resumed = item.resumed { settled.append(resumed.offset) }
-            result.outcomes[index].settledAt = now
-            if count != index { result.outcomes.swapAt(count, index) }
-            count += 1
+            if let place = self.matter.place(item.origin) { steps.settled.append(place.offset) }
+            result.fires.append(
+                Settlement.Fire(
+                    kind: item.kind, outcome: ending.outcome, reason: ending.reason, isCanary: item.isCanary,
+                    count: item.count, due: item.due))
+            entry.add { writer in
+                self.encoded.withUnsafeReadableBytes {
+                    writer.encoded(UnsafeRawBufferPointer(rebasing: $0[item.encoded]))
+                }
+                JournalCodec.encode(ending, into: &writer)
+                if isSent, let record = item.record, case .delivered(let partition, let offset, _) = fates[record] {
+                    JournalCodec.encode(
+                        topic: self.records[record].topic, partition: partition, offset: offset, into: &writer)
+                }
+            }
         }
-        result.outcomes.removeLast(result.outcomes.count - count)
         for letter in letters {
             switch letter {
             case .written: continue
             case .waits(let offset):
-                joined.append((self.rules.topics.deadLetterTopic, offset))
-                result.unavailableTopics.insert(self.rules.topics.deadLetterTopic)
+                steps.joined.append((self.matter.rules.topics.deadLetterTopic, offset))
+                result.unavailableTopics.insert(self.matter.rules.topics.deadLetterTopic)
             case .lost(let reason): result.lostLetters.append(reason)
             }
         }
-        self.advance(parked, settled, stayed, joined, &result)
-        let journal = JournalCodec.encode(
-            entry: self.shards, outcomes: result.outcomes, lane: self.lane, laneEpoch: self.laneEpoch,
-            sequence: self.sequence, dispatcher: self.rules.dispatcher, deliveries: parked.deliveries,
-            waiting: result.waiting)
-        result.journal = journal.map { Self.journalRecord($0, self.lane, self.rules) }
+        self.advance(parked, steps, &result)
+        let record = JournalRecord(
+            lane: self.matter.lane, laneEpoch: self.matter.laneEpoch, sequence: self.sequence,
+            dispatcher: self.matter.rules.dispatcher, body: .entry(self.matter.round.shards, []),
+            deliveries: parked.deliveries, waiting: result.waiting)
+        result.journal = entry.finish(record).map { Self.journalRecord($0, self.matter.lane, self.matter.rules) }
         return result
     }
 
+    private func error(of item: Item) -> String { item.error.map { self.errors[$0] } ?? "" }
+
+    /// What a round does along the line of fires that wait for their topics.
+    struct Steps {
+        var settled: [Int64]
+        var stayed: [(offset: Int64, topic: String)]
+        var joined: [(topic: String, offset: Int64)] = []
+    }
+
     /// Where the line stands after this round.
-    private func advance(
-        _ parked: Parked, _ settled: [Int64], _ stayed: [(offset: Int64, topic: String)],
-        _ joined: [(topic: String, offset: Int64)], _ result: inout Settlement
-    ) {
+    private func advance(_ parked: Parked, _ steps: Steps, _ result: inout Settlement) {
         result.waiting = parked.line
-        if let resumed {
+        if let resumed = self.matter.resumed {
             var pass = resumed.pass
             result.waiting.advance(
-                over: resumed.stretch, settled: settled.sorted(), waiting: stayed.sorted { $0.offset < $1.offset },
-                isEnd: resumed.isEnd && !parked.hasGrown, &pass)
+                over: resumed.stretch, settled: steps.settled.sorted(),
+                waiting: steps.stayed.sorted { $0.offset < $1.offset }, isEnd: resumed.isEnd && !parked.hasGrown,
+                &pass)
             result.pass = pass
         }
-        for (topic, offset) in joined { result.waiting.joined(topic, at: offset) }
-        result.joinedCount = joined.count
+        for (topic, offset) in steps.joined { result.waiting.joined(topic, at: offset) }
+        result.joinedCount = steps.joined.count
     }
 
     /// A journal record as Kafka gets it.
@@ -290,198 +252,5 @@ package struct RoundPlan: Sendable {
         case .forbiddenTopic: .topicNotAllowed
         case .invalid: .retriesExhausted
         }
-    }
-
-    private mutating func begin(_ fire: ParkedFire) -> EventFormat.Fire? {
-        self.begin(fire.occurrence, fire.shard, fire.epoch, fire.ticker, attempts: fire.attempts)
-    }
-
-    /// Appends the outcome as far as it is known before anything is sent, for an item to follow.
-    ///
-    /// - Returns: what to send; `nil` when the template is unreadable.
-    private mutating func begin(
-        _ occurrence: FireOccurrence, _ shard: ShardID, _ epoch: Epoch, _ ticker: NodeID, attempts: UInt32 = 0
-    ) -> EventFormat.Fire? {
-        precondition(self.items.count == self.outcomes.count, "an outcome without its item")
-        let id = ActivationID(
-            cluster: self.rules.cluster, kind: occurrence.kind, uid: occurrence.uid,
-            scheduledTime: occurrence.scheduled, sha256: self.rules.sha256)
-        self.outcomes.append(
-            OutcomeRecord(
-                id: id, kind: occurrence.kind, uid: occurrence.uid, generation: occurrence.generation, shard: shard,
-                epoch: epoch, scheduled: occurrence.scheduled, due: occurrence.due, settledAt: self.now,
-                outcome: occurrence.outcome, reason: occurrence.reason, count: occurrence.count,
-                through: occurrence.through, namespace: "", name: "", attempts: attempts, ticker: ticker))
-        let last = self.last
-        do throws(WireError) {
-            var fire = EventFormat.Fire(
-                id: id, occurrence: occurrence, template: try FireTemplate(decoding: occurrence.template),
-                lane: self.lane, sequence: self.sequence)
-            if let spans = self.rules.spans, spans.isOn {
-                if !fire.template.traceparent.isEmpty { self.creators[id] = fire.template.traceparent }
-                fire.template.traceparent = spans.sending(id).header
-            }
-            self.outcomes[last].namespace = fire.template.namespace
-            self.outcomes[last].name = fire.template.name
-            self.outcomes[last].action = fire.template.action
-            self.outcomes[last].labels = fire.template.labels
-            self.outcomes[last].traceparent = fire.template.traceparent
-            return fire
-        } catch {
-            // Nobody can tell what to send; it is settled all the same, and visible.
-            if occurrence.outcome == .dispatched {
-                self.end(.failed, .invalidTemplate, "the template cannot be read: \(error)")
-            }
-            return nil
-        }
-    }
-
-    /// Index of the outcome that was begun last.
-    private var last: Int { self.outcomes.count - 1 }
-
-    /// Says how the outcome that was begun last ends.
-    private mutating func end(_ outcome: Outcome, _ reason: Reason, _ error: String = "") {
-        let last = self.last
-        self.outcomes[last].outcome = outcome
-        self.outcomes[last].reason = reason
-        self.outcomes[last].error = error
-    }
-
-    /// An occurrence of the round.
-    private mutating func add(
-        _ occurrence: FireOccurrence, of offer: Lane<FireWork>.Offer, at place: Place, _ gate: Gate
-    ) {
-        guard let event = self.begin(occurrence, offer.shard, offer.epoch, offer.payload.ticker),
-            event.occurrence.outcome == .dispatched
-        else {
-            self.items.append(Item())
-            return
-        }
-        if self.isOver(event) {
-            self.expire()
-        } else if event.template.web != nil {
-            self.putAside(self.fire(at: place), .deliveries, .delivery)
-        } else {
-            self.send(event, .joining(place), gate)
-        }
-    }
-
-    /// A fire of the line, whose topic takes fires again.
-    private mutating func resume(_ resumed: Resumed.Fire) {
-        let begun = self.begin(resumed.fire)
-        let count = self.items.count
-        if let letter = resumed.fire.letter {
-            self.resume(letter, of: resumed, begun)
-        } else if let event = consume begun {
-            if self.isOver(event) {
-                self.expire()
-            } else if let failure = resumed.failure {
-                self.fail(event, resumed.fire, topic: resumed.topic, failure)
-            } else {
-                self.send(event, .staying(resumed.fire), nil)
-            }
-        } else {
-            self.items.append(Item())
-        }
-        for index in count..<self.items.count { self.items[index].resumed = (resumed.offset, resumed.topic) }
-    }
-
-    /// A dead letter of the line.
-    private mutating func resume(
-        _ letter: ParkedFire.Letter, of resumed: Resumed.Fire, _ event: consuming EventFormat.Fire?
-    ) {
-        let last = self.last
-        guard resumed.failure == nil, let event else {
-            self.outcomes[last].error = resumed.failure?.detail ?? "the template cannot be read"
-            self.items.append(Item(role: .letter))
-            return
-        }
-        self.outcomes[last].reason = letter.reason
-        self.outcomes[last].error = letter.error
-        self.topics.insert(resumed.topic)
-        self.items.append(Item(record: self.records.count, role: .letter))
-        self.records.append(
-            self.deadLetter(
-                self.plain(event, topic: letter.topic), resumed.fire, self.outcomes[last],
-                keepsPayload: letter.keepsPayload
-            ).record)
-        self.waiting.append(.staying(resumed.fire))
-    }
-
-    private func isOver(_ event: borrowing EventFormat.Fire) -> Bool {
-        EventFormat.expiry(of: event.occurrence, event.template).map { self.now > $0 } == true
-    }
-
-    private mutating func expire() {
-        self.end(.skipped, .expired)
-        self.items.append(Item())
-    }
-
-    /// - Parameter gate: `nil` for a fire whose turn it is.
-    private mutating func send(_ event: borrowing EventFormat.Fire, _ waiting: Waiting, _ gate: Gate?) {
-        let last = self.last
-        self.rules.payloads.note(
-            EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
-        // The default topic is allowed; most fires go there, and need not ask.
-        let isDefault = event.template.topic.isEmpty
-        let topic = isDefault ? self.defaultTopic : event.template.topic
-        let record: OutgoingRecord
-        do throws(FormatError) {
-            guard isDefault || self.rules.topics.allows(topic) else {
-                throw FormatError(.topicNotAllowed, "the topic \(topic) is not on the allow list")
-            }
-            record = try self.rules.format.record(
-                of: event, topic: topic, attempt: self.outcomes[last].attempts + 1, now: self.now)
-        } catch {
-            self.fail(event, self.fire(waiting), topic: topic, error)
-            return
-        }
-        if let gate, gate.isClosed(topic) {
-            self.putAside(self.fire(waiting), .waiting, .joins(topic))
-            return
-        }
-        if self.records.last?.topic != topic { self.topics.insert(topic) }
-        self.items.append(Item(record: self.records.count))
-        self.records.append(consume record)
-        self.waiting.append(waiting)
-    }
-
-    private mutating func putAside(_ fire: ParkedFire, _ queue: ParkedQueue, _ role: Item.Role) {
-        self.items.append(Item(record: self.records.count, role: role))
-        self.records.append(Self.parkedRecord(fire, queue, self.lane, self.rules))
-        self.waiting.append(.not(fire))
-    }
-
-    /// The end of a fire that went to an HTTP target.
-    private mutating func settle(_ fire: ParkedFire, _ end: Outcome, _ reason: Reason, _ detail: String) {
-        let event = self.begin(fire)
-        self.end(end, reason, detail)
-        guard let event else {
-            self.items.append(Item())
-            return
-        }
-        let last = self.last
-        self.rules.payloads.note(
-            EventFormat.payload(of: event.template), in: &self.outcomes[last], self.rules.sha256)
-        guard end == .failed, !(event.template.retry.dropsExhausted && reason == .retriesExhausted) else {
-            self.items.append(Item())
-            return
-        }
-        self.bury(event, fire, topic: "")
-    }
-
-    private mutating func fail(
-        _ event: borrowing EventFormat.Fire, _ fire: ParkedFire, topic: String, _ error: FormatError
-    ) {
-        self.end(.failed, error.reason, error.detail)
-        self.bury(event, fire, topic: topic)
-    }
-
-    /// Leaves a copy in the dead letters, with the outcome that was begun last.
-    private mutating func bury(_ event: borrowing EventFormat.Fire, _ fire: ParkedFire, topic: String) {
-        self.items.append(Item(deadLetter: self.letters.count))
-        self.letters.append(
-            self.deadLetter(
-                self.plain(event, topic: topic), fire, self.outcomes[self.last], keepsPayload: true))
     }
 }

@@ -40,7 +40,7 @@ package struct WebDelivery: Sendable {
     /// What a target asks for by `Retry-After` counts up to here.
     package static let retryAfterMax = Duration.seconds(600)
 
-    static func attemptsMax(of template: FireTemplate) -> UInt32 {
+    static func attemptsMax(of template: FireTemplateView) -> UInt32 {
         template.retry.attemptsMax == 0 ? self.attemptsMax : template.retry.attemptsMax
     }
 
@@ -93,7 +93,7 @@ package struct WebDelivery: Sendable {
             let least = min(pause, Self.pause(attempt, jitter: jitter, FireTemplate.Retry()))
             return self.judge(
                 status, retryAfter.map { max(least, min($0, Self.retryAfterMax)) }, target,
-                namespace: fire.template.namespace, jitter: jitter, pause: pause)
+                namespace: fire.template.namespace.string, jitter: jitter, pause: pause)
         case .unavailable(let detail):
             return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt), fire.template.retry), detail)
         case .forbidden(let detail): return .refused(.targetRefused, detail)
@@ -110,21 +110,21 @@ package struct WebDelivery: Sendable {
         case .hook(let url, let secret):
             var headers: [(name: String, value: String)] = []
             // The HTTP binding of CloudEvents, binary mode.
-            let key = EventFormat.key(of: fire.template)
-            for attribute in format.attributes(of: fire, key: key, attempt: attempt, now: now) {
+            for attribute in format.attributes(of: fire, attempt: attempt, now: now) {
                 headers.append(("ce-\(attribute.name)", attribute.value))
             }
             headers.append(("Content-Type", EventFormat.contentType(of: fire.template)))
             headers.append(("Idempotency-Key", "\"\(fire.id)\""))
-            if !fire.template.traceparent.isEmpty { headers.append(("traceparent", fire.template.traceparent)) }
+            if !fire.traceparent.isEmpty { headers.append(("traceparent", fire.traceparent)) }
             for header in fire.template.headers {
                 headers.append((header.name, try EventFormat.expanded(header.value, fire.template, words)))
             }
             if !secret.isEmpty {
-                guard let key = self.keys.signingKey("\(fire.template.namespace).\(secret)") else {
+                let namespace = fire.template.namespace.string
+                guard let key = self.keys.signingKey("\(namespace).\(secret)") else {
                     throw FormatError(
                         .credentialsMissing,
-                        "there is no signing secret \(secret) for the namespace \(fire.template.namespace)")
+                        "there is no signing secret \(secret) for the namespace \(namespace)")
                 }
                 headers += WebSignature.headers(key: key, id: fire.id, now: now, body: body)
             }
@@ -144,12 +144,12 @@ package struct WebDelivery: Sendable {
         }
         let parts = path.split(separator: "/")
         guard parts.count >= 2 else { throw FormatError(.targetRefused, "\(path) is not /namespace/name") }
-        guard let key = self.keys.whiskKey(of: fire.template.namespace) else {
-            throw FormatError(
-                .credentialsMissing, "there is no OpenWhisk key for the namespace \(fire.template.namespace)")
+        let namespace = fire.template.namespace.string
+        guard let key = self.keys.whiskKey(of: namespace) else {
+            throw FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace \(namespace)")
         }
         let name = parts.dropFirst().map { Self.escaped($0) }.joined(separator: "/")
-        let parent = fire.template.traceparent
+        let parent = fire.traceparent
         let trace = parent.isEmpty ? [] : [("traceparent", parent)]
         return WebRequest(
             url: "\(host)/api/v1/namespaces/\(Self.escaped(parts[0]))/\(collection)/\(name)",

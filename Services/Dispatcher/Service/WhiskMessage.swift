@@ -14,13 +14,13 @@ enum WhiskMessage {
         of fire: borrowing EventFormat.Fire, payload: ByteBuffer, controller: String, keys: any NamespaceKeys,
         now: WallInstant
     ) throws(FormatError) -> ByteBuffer {
-        let template = fire.template
-        let parts = template.action.split(separator: "/")
+        let namespace = fire.template.namespace.string
+        let parts = fire.template.action.string.split(separator: "/")
         guard parts.count == 2 || parts.count == 3, let name = parts.last else {
             throw FormatError(.invalidTemplate, "the format openwhisk needs an action, /namespace/package/name")
         }
-        guard let key = keys.whiskKey(of: template.namespace) else {
-            throw FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace \(template.namespace)")
+        guard let key = keys.whiskKey(of: namespace) else {
+            throw FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace \(namespace)")
         }
         let content: JSONValue
         do {
@@ -39,8 +39,8 @@ enum WhiskMessage {
         add(
             "user",
             [
-                "subject": .string(template.namespace),
-                "namespace": ["name": .string(template.namespace), "uuid": .string(key.uuid)],
+                "subject": .string(namespace),
+                "namespace": ["name": .string(namespace), "uuid": .string(key.uuid)],
                 "authkey": ["api_key": .string("\(key.uuid):\(key.key)")],
                 "rights": ["READ", "PUT", "DELETE", "ACTIVATE"], "limits": .object([]),
             ])
@@ -50,7 +50,7 @@ enum WhiskMessage {
         add("content", content)
         add("initArgs", [])
         add("lockedArgs", .object([]))
-        if !template.traceparent.isEmpty { add("traceContext", ["traceparent": .string(template.traceparent)]) }
+        if !fire.traceparent.isEmpty { add("traceContext", ["traceparent": .string(fire.traceparent)]) }
         return ByteBuffer(bytes: JSONValue.object(members).bytes)
     }
 }

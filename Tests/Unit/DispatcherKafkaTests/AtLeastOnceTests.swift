@@ -20,12 +20,12 @@ import Testing
                     settle: { fates in
                         let delivered = fates.count { if case .delivered = $0 { true } else { false } }
                         return Settlement(
-                            deadLetters: [],
+                            settledAt: .distantPast,
                             journal: [
                                 OutgoingRecord(
                                     topic: journal, partition: 0, key: nil,
                                     value: ByteBuffer(string: "\(delivered)/\(fates.count)"))
-                            ], outcomes: [])
+                            ])
                     })
                 _ = try await producer.publish(publication)
             }

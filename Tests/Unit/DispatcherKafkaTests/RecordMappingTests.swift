@@ -30,7 +30,7 @@ import Testing
             var headerCount: Int
             var headers: [UInt8]
         }
-        let headers: RecordHeaders = [.init("a", "1"), .init("long-name", ""), .init("", "x")]
+        let headers: [OutgoingRecord.Header] = [.init("a", "1"), .init("long-name", ""), .init("", "x")]
         let records = OutgoingRecords([
             OutgoingRecord(topic: "t", partition: 3, key: nil, value: ByteBuffer(string: "v")),
             OutgoingRecord(topic: "u", key: "", headers: headers, value: ByteBuffer()),

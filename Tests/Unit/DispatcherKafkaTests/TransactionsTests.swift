@@ -22,12 +22,12 @@ import Testing
                 told(fates)
                 let delivered = fates.count { if case .delivered = $0 { true } else { false } }
                 return Settlement(
-                    deadLetters: [],
+                    settledAt: .distantPast,
                     journal: [
                         OutgoingRecord(
                             topic: PublishingRules.journalTopic(of: KafkaFixture.cluster), partition: 0, key: nil,
                             value: ByteBuffer(string: "\(delivered)/\(fates.count)"))
-                    ], outcomes: [])
+                    ])
             })
         _ = try await producer.publish(publication)
     }

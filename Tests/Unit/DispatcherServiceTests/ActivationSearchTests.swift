@@ -109,7 +109,7 @@ private struct LargeStore: ActivationStore {
         }
         let unavailable = ActivationQueryFailure(code: "ACTIVATION_STORE_UNAVAILABLE", detail: "HTTP 503")
         #expect(await ask(["namespace": "guest"]) == .failure(unavailable), "nothing is remembered")
-        recent.add([Samples.outcome(1), Samples.outcome(2)])
+        recent.add(Samples.settlement([Samples.outcome(1), Samples.outcome(2)]))
         let page = try await ask(["namespace": "guest"]).get()
         #expect(page["storeAvailable"] == false)
         #expect(page["items"]?.arrayValue?.count == 2)

@@ -48,9 +48,8 @@ import Testing
                 settle: { fates in
                     seen.withLock { $0 = fates }
                     return Settlement(
-                        deadLetters: deadLetters,
-                        journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))],
-                        outcomes: [])
+                        settledAt: .distantPast, deadLetters: deadLetters,
+                        journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))])
                 }))
         return (seen.withLock { $0 }, settlement.lostLetters)
     }

@@ -3,6 +3,7 @@ import DispatcherService
 import EscapementModel
 import Observability
 import Testing
+import WireProtocol
 
 @Suite struct DispatcherMetricsTests {
     private func value(_ name: String, _ registry: MetricsRegistry) -> String? {
@@ -14,7 +15,7 @@ import Testing
         let registry = MetricsRegistry()
         let metrics = DispatcherMetrics(registry)
         var late = Samples.outcome()
-        late.settledAt = late.due.advanced(by: .milliseconds(700))
+        late.due = late.settledAt.advanced(by: .milliseconds(-700))
         var skipped = Samples.outcome()
         (skipped.outcome, skipped.reason, skipped.count) = (.skipped, .coalesced, 5)
         var expired = skipped
@@ -23,10 +24,11 @@ import Testing
         (failed.outcome, failed.reason) = (.failed, .topicMissing)
         var timer = Samples.outcome()
         timer.kind = .delay
-        metrics.settled([
-            Samples.outcome(), Samples.outcome(), late, skipped, expired, failed, failed, Samples.outcome(), timer,
-        ])
-        metrics.settled([])
+        metrics.settled(
+            Samples.settlement([
+                Samples.outcome(), Samples.outcome(), late, skipped, expired, failed, failed, Samples.outcome(), timer,
+            ]))
+        metrics.settled(Samples.settlement([]))
         for (name, value) in [
             (#"escapement_fires_total{kind="cron",outcome="dispatched"}"#, "4"),
             (#"escapement_fires_total{kind="delay",outcome="dispatched"}"#, "1"),
@@ -47,19 +49,28 @@ import Testing
         let registry = MetricsRegistry()
         var outcome = Samples.outcome()
         outcome.due = due
-        DispatcherMetrics(registry).settled([outcome])
+        DispatcherMetrics(registry).settled(Samples.settlement([outcome]))
         #expect(self.value(#"escapement_fire_lateness_seconds_count{kind="cron"}"#, registry) == "1")
     }
 
     @Test func `the canary's fire is shown, and no other schedule's`() {
         let registry = MetricsRegistry()
         let metrics = DispatcherMetrics(registry)
-        metrics.settled([Samples.outcome()])
+        func settle(_ namespace: String, _ name: String) {
+            var template = Samples.template
+            (template.namespace, template.name) = (namespace, name)
+            let plan = RoundPlan(
+                Samples.round([Samples.occurrence(template)]), lane: LaneID(13), laneEpoch: Epoch(1),
+                rules: Samples.rules, now: Samples.due)
+            metrics.settled(
+                plan.settlement(
+                    [.delivered(partition: 0, offset: 1, attempts: 1)],
+                    now: Samples.due.advanced(by: .milliseconds(21))))
+        }
+        settle("guest", DispatcherMetrics.canaryName)
+        settle(DispatcherMetrics.canaryNamespace, "nightly-report")
         #expect(self.value("escapement_canary_lateness_seconds", registry) == "0.0")
-        var canary = Samples.outcome()
-        canary.namespace = DispatcherMetrics.canaryNamespace
-        canary.name = DispatcherMetrics.canaryName
-        metrics.settled([canary])
+        settle(DispatcherMetrics.canaryNamespace, DispatcherMetrics.canaryName)
         #expect(self.value("escapement_canary_lateness_seconds", registry) == "0.021")
         #expect(self.value("escapement_canary_last_fire_timestamp_seconds", registry) == "1795397400.021")
     }

@@ -1,4 +1,5 @@
 import DispatcherDomain
+import EscapementModel
 import Testing
 
 @testable import DispatcherService
@@ -43,7 +44,7 @@ import Testing
         pump.begin(at: line)
         pump.willRead()
         line.joined("a", at: 2)
-        var settlement = Settlement(deadLetters: [], journal: [], outcomes: [])
+        var settlement = Settlement(settledAt: .distantPast)
         settlement.waiting = line
         settlement.joinedCount = 1
         pump.committed(settlement)

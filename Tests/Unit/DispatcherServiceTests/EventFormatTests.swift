@@ -54,8 +54,8 @@ import WireProtocol
         var fire = Samples.fire(template, kind: .interval, caughtUp: true)
         fire.sequence = .max
         fire.lane = LaneID(.max)
-        fire.occurrence.generation = .max
-        fire.occurrence.due = .distantFuture
+        fire.generation = .max
+        fire.due = .distantFuture
         for mode in [EventFormat.Mode.binary, .plain] {
             let record = try EventFormat(mode: mode, sourcePrefix: String(repeating: "s", count: 300))
                 .record(of: fire, topic: "t", now: .distantFuture)
@@ -69,7 +69,7 @@ import WireProtocol
 
     @Test func `an instant before 1970 has the smallest sequence`() throws {
         var fire = Samples.fire()
-        fire.occurrence.due = WallInstant(milliseconds: -1)
+        fire.due = WallInstant(milliseconds: -1)
         let record = try EventFormat().record(of: fire, topic: "t", now: Samples.produced)
         #expect(record.headers.contains(.init("ce_sequence", "00000000000000000")))
     }

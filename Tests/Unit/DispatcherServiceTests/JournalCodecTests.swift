@@ -51,9 +51,7 @@ import WireProtocol
 
     @Test func `an entry that does not fit is split, shards in the last record`() throws {
         let outcomes = (0..<100).map { Samples.outcome(UInt64($0)) }
-        let buffers = JournalCodec.encode(
-            entry: self.states, outcomes: outcomes, lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3,
-            dispatcher: NodeID("d"), bytesMax: 4096)
+        let buffers = self.buffers(outcomes, bytesMax: 4096)
         #expect(buffers.count > 5)
         #expect(buffers.allSatisfy { $0.readableBytes <= 4096 })
         var assembler = JournalAssembler(startingAt: 0)
@@ -72,10 +70,12 @@ import WireProtocol
     }
 
     private func buffers(_ outcomes: [OutcomeRecord], bytesMax: Int) -> [ByteBuffer] {
-        JournalCodec.encode(
-            entry: self.states, outcomes: outcomes, lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3,
-            dispatcher: NodeID("d"), deliveries: SettledOffsets(next: 7, stretches: [9..<12]),
-            waiting: WaitingLine(settled: SettledOffsets(next: 2), last: ["team.gone": 4]), bytesMax: bytesMax)
+        Samples.journal(
+            JournalRecord(
+                lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3, dispatcher: NodeID("d"),
+                body: .entry(self.states, []), deliveries: SettledOffsets(next: 7, stretches: [9..<12]),
+                waiting: WaitingLine(settled: SettledOffsets(next: 2), last: ["team.gone": 4])), outcomes,
+            bytesMax: bytesMax)
     }
 
     /// The outcomes of each record; all but the last have to be parts, and that one the entry.

@@ -13,10 +13,10 @@ import WireProtocol
 
     private func write(_ topics: FakeTopics, _ outcomes: [OutcomeRecord], settled: Int64) async {
         let state = ShardState(shard: self.shard, epoch: Epoch(1), cursor: Samples.cursor(settled))
-        for value in JournalCodec.encode(
-            entry: [state], outcomes: outcomes, lane: self.lane, laneEpoch: Epoch(1), sequence: 1,
-            dispatcher: NodeID("dispatcher-7"), bytesMax: 300)
-        {
+        let entry = JournalRecord(
+            lane: self.lane, laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("dispatcher-7"),
+            body: .entry([state], []))
+        for value in Samples.journal(entry, outcomes, bytesMax: 300) {
             let record = OutgoingRecord(topic: "escapement.test.journal", partition: 1, key: nil, value: value)
             _ = await topics.produce([record], handedOver: {})
         }

@@ -83,7 +83,7 @@ import WireProtocol
     }
 
     @Test func `the occurrences before and after are words, empty where there is none`() throws {
-        let template = self.template { template in
+        var template = self.template { template in
             template.payload = ByteBuffer(string: "[{{previousAt}}|{{nextAt}}]")
             template.isPattern = true
         }
@@ -93,11 +93,13 @@ import WireProtocol
         var fire = Samples.fire(template)
         #expect(try value(fire) == "[|]")
         let day = Duration.seconds(86_400)
-        fire.occurrence.neighbours = OccurrenceNeighbours(
+        fire.neighbours = OccurrenceNeighbours(
             previous: Samples.due.advanced(by: .zero - day), next: nil)
         #expect(try value(fire) == "[2026-11-22T01:30:00.000Z|]")
-        fire.template.neighbours = OccurrenceNeighbours(previous: nil, next: Samples.due.advanced(by: day))
-        #expect(try value(fire) == "[|2026-11-24T01:30:00.000Z]", "those of what a backfill makes up for")
+        template.neighbours = OccurrenceNeighbours(previous: nil, next: Samples.due.advanced(by: day))
+        var backfill = Samples.fire(template)
+        backfill.neighbours = fire.neighbours
+        #expect(try value(backfill) == "[|2026-11-24T01:30:00.000Z]", "those of what a backfill makes up for")
     }
 
     @Test func `an unknown word is a recorded failure with its dead letter`() throws {

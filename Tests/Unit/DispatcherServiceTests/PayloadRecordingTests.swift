@@ -3,15 +3,24 @@ import EscapementModel
 import JSON
 import NIOCore
 import Testing
+import WireProtocol
 
 @testable import DispatcherService
 
 @Suite struct PayloadRecordingTests {
+    private func settlement(_ recording: PayloadRecording, _ bytes: [UInt8]) -> Settlement {
+        var template = Samples.template
+        template.payload = ByteBuffer(bytes: bytes)
+        var rules = Samples.rules
+        rules.payloads = recording
+        let plan = RoundPlan(
+            Samples.round([Samples.occurrence(template)]), lane: LaneID(13), laneEpoch: Epoch(1), rules: rules,
+            now: Samples.due)
+        return plan.settlement([.delivered(partition: 0, offset: 1, attempts: 1)], now: Samples.produced)
+    }
+
     private func noted(_ recording: PayloadRecording, _ bytes: [UInt8]) -> OutcomeRecord {
-        var outcome = Samples.outcome()
-        outcome.payload = nil
-        recording.note(ByteBuffer(bytes: bytes), in: &outcome, .plain)
-        return outcome
+        self.settlement(recording, bytes).outcomes[0]
     }
 
     @Test(arguments: [(PayloadRecording.none, false, false), (.digest, true, false), (.full, true, true)])
@@ -32,19 +41,31 @@ import Testing
         #expect(self.noted(.full, Array(large.dropLast())).payload?.text != nil)
     }
 
-    @Test func `the text goes through the journal and not into memory`() throws {
-        let outcome = self.noted(.full, Array("hello".utf8))
-        let records = JournalCodec.encode(
-            entry: [], outcomes: [outcome], lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"))
-        let record = try JournalCodec.decode(records[0])
-        guard case .entry(_, let outcomes) = record.body else {
-            Issue.record("no entry: \(record)")
-            return
-        }
-        #expect(outcomes == [outcome])
+    @Test func `the text goes through the journal, and memory does not show it`() {
+        let settlement = self.settlement(.full, Array("hello".utf8))
+        #expect(settlement.outcomes.first?.payload?.text == "hello")
         let recent = RecentOutcomes()
-        recent.add([outcome])
+        recent.add(settlement)
         #expect(recent.newestFirst.first?.payload?.text == nil)
         #expect(recent.newestFirst.first?.payload?.byteCount == 5)
+    }
+
+    @Test func `memory is bounded by outcomes and by bytes`() {
+        let recent = RecentOutcomes()
+        let round = (0..<500).map { Samples.outcome(UInt64($0)) }
+        for _ in 0..<9 { recent.add(Samples.settlement(round)) }
+        #expect(recent.newestFirst.count == RecentOutcomes.countMax)
+        var large = Samples.settlement([Samples.outcome(7)])
+        var outcome = Samples.outcome(8)
+        outcome.payload?.text = String(repeating: "x", count: PayloadRecording.bytesMax)
+        let part = JournalRecord(
+            lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .part([outcome]))
+        large.journal += Array(
+            repeating: OutgoingRecord(topic: "journal", key: nil, value: JournalCodec.encode(part)),
+            count: RecentOutcomes.bytesMax / PayloadRecording.bytesMax)
+        recent.add(large)
+        #expect(Set(recent.newestFirst.map(\.id.uid.low)) == [7, 8], "all others went for it")
+        recent.add(Settlement(settledAt: Samples.due))
+        #expect(!recent.newestFirst.isEmpty, "a round without fires changes nothing")
     }
 }

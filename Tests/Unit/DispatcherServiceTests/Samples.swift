@@ -33,9 +33,12 @@ enum Samples {
     static func fire(_ template: FireTemplate = template, kind: FireKind = .cron, caughtUp: Bool = false)
         -> EventFormat.Fire
     {
-        EventFormat.Fire(
-            id: id, occurrence: occurrence(template, kind: kind, caughtUp: caughtUp), template: template,
-            lane: LaneID(13), sequence: 42)
+        do throws(WireError) {
+            return try .of(
+                occurrence(template, kind: kind, caughtUp: caughtUp), id: id, lane: LaneID(13), sequence: 42)
+        } catch {
+            preconditionFailure("an encoded template cannot be read: \(error)")
+        }
     }
 
     static var rules: PublishingRules {
@@ -80,5 +83,30 @@ enum Samples {
             position: .init(topic: "escapement.fires", partition: 7, offset: 4_411_223),
             payload: .init(byteCount: 44, sha256: SHA256Digest(high: self.half, low: self.half)), attempts: 1,
             ticker: NodeID("ticker-5d8b-a1"), traceparent: trace)
+    }
+
+    /// The journal records of an entry.
+    static func journal(
+        _ record: JournalRecord, _ outcomes: [OutcomeRecord], bytesMax: Int = JournalCodec.recordBytesMax
+    ) -> [ByteBuffer] {
+        var writer = JournalCodec.EntryWriter(count: outcomes.count)
+        for outcome in outcomes { writer.add(outcome) }
+        return writer.finish(record, bytesMax: bytesMax)
+    }
+
+    /// What a round leaves that ended so.
+    static func settlement(_ outcomes: [OutcomeRecord]) -> Settlement {
+        Settlement(
+            settledAt: outcomes.first?.settledAt ?? due,
+            fires: outcomes.map {
+                .init(
+                    kind: $0.kind, outcome: $0.outcome, reason: $0.reason, isCanary: false, count: $0.count,
+                    due: $0.due)
+            },
+            journal: self.journal(
+                JournalRecord(
+                    lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .entry([], [])),
+                outcomes
+            ).map { OutgoingRecord(topic: "journal", key: nil, value: $0) })
     }
 }

@@ -27,12 +27,12 @@ import Testing
             settle: { fates in
                 let refused = zip(records, fates).filter { if case .refused = $1 { true } else { false } }.map(\.0)
                 return Settlement(
-                    deadLetters: refused.map { OutgoingRecord(topic: "dead", key: nil, value: $0.value) },
+                    settledAt: .distantPast, deadLetters: refused.map { OutgoingRecord(topic: "dead", key: nil, value: $0.value) },
                     journal: [
                         OutgoingRecord(
                             topic: self.journalTopic, partition: 0, key: nil,
                             value: ByteBuffer(string: "\(fates.count)"))
-                    ], outcomes: [])
+                    ])
             })
         return try await self.producer.publish(publication)
     }
@@ -157,9 +157,8 @@ import Testing
             settle: { fates in
                 seen.withLock { $0 = fates }
                 return Settlement(
-                    deadLetters: [],
-                    journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))],
-                    outcomes: [])
+                    settledAt: .distantPast,
+                    journal: [OutgoingRecord(topic: "j", partition: 0, key: nil, value: ByteBuffer(string: "j"))])
             })
         _ = try await producer.publish(publication)
         #expect(
