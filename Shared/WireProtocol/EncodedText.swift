@@ -17,9 +17,9 @@ package struct EncodedText: @unchecked Sendable {
 
     struct InvalidText: Error {}
 
-    package var isEmpty: Bool { self.bytes.isEmpty }
+    @inlinable package var isEmpty: Bool { self.bytes.isEmpty }
     /// Bytes of it.
-    package var count: Int { self.bytes.count }
+    @inlinable package var count: Int { self.bytes.count }
     /// A copy of it.
     package var string: String { String(decoding: self.bytes, as: UTF8.self) }
 

@@ -71,7 +71,8 @@ package struct FieldWriter: ~Copyable {
 
     /// 16 bytes, high half first; a zero uid is not written.
     package mutating func uid(_ number: UInt32, _ value: UID) {
-        guard value != .zero else { return }
+        // Not by `==`, which other modules call without knowing the type.
+        guard value.high | value.low != 0 else { return }
         let halves = (value.high.bigEndian, value.low.bigEndian)
         withUnsafeBytes(of: halves) { self.delimited(number, $0) }
     }
@@ -142,10 +143,12 @@ package struct FieldWriter: ~Copyable {
     /// Bytes of a varint, at most.
     private static let varintMax = 10
 
+    @inline(__always)
     private mutating func tag(_ number: UInt32, _ type: FieldType) {
         self.varint(UInt64(number) << 3 | UInt64(type.rawValue))
     }
 
+    @inline(__always)
     private mutating func varint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
@@ -163,11 +166,13 @@ package struct FieldWriter: ~Copyable {
         self.count += content.count
     }
 
+    @inline(__always)
     private mutating func reserve(_ count: Int) {
         if self.memory.count - self.count >= count { return }
         self.grow(to: max(self.count + count, min(2 * self.memory.count, Int(UInt32.max))))
     }
 
+    @inline(never)
     private mutating func grow(to capacity: Int) {
         // As readable as it is written, for the buffer to keep it.
         self.buffer.moveWriterIndex(to: self.count)
@@ -188,8 +193,9 @@ enum FieldType: UInt8 {
 ///
 /// Reads memory and not the buffer, which looks at its bounds, and whether somebody else changes it, at each read.
 package struct FieldReader {
-    /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place.
-    private let buffer: ByteBuffer
+    /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place. `nil` when
+    /// whoever reads keeps them.
+    private let buffer: ByteBuffer?
     /// What is readable of `buffer`.
     private let bytes: UnsafeRawBufferPointer
     /// Where the next field begins.
@@ -202,14 +208,14 @@ package struct FieldReader {
         self.init(buffer, bytes, 0..<bytes.count, depth: 0)
     }
 
-    /// Only those fields that lie in `range` of what is readable.
-    init(_ buffer: ByteBuffer, _ range: Range<Int>) {
-        let bytes = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
-        precondition(range.upperBound <= bytes.count, "fields outside of their buffer")
-        self.init(buffer, bytes, range, depth: 0)
+    /// Only those fields that lie in `range` of memory that the caller keeps: nothing is counted. The value of a field
+    /// cannot be taken as a buffer.
+    init(keeping bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
+        precondition(range.upperBound <= bytes.count, "fields outside of their message")
+        self.init(nil, bytes, range, depth: 0)
     }
 
-    private init(_ buffer: ByteBuffer, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
+    private init(_ buffer: ByteBuffer?, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
         self.buffer = buffer
         self.bytes = bytes
         self.position = range.lowerBound
@@ -222,7 +228,7 @@ package struct FieldReader {
         package fileprivate(set) var number: UInt32
         fileprivate(set) var value: Value
         let depth: Int
-        fileprivate let buffer: ByteBuffer
+        fileprivate let buffer: ByteBuffer?
         fileprivate let memory: UnsafeRawBufferPointer
 
         enum Value {
@@ -281,7 +287,8 @@ package struct FieldReader {
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {
             let range = try self.range(name, max: max)
-            guard let slice = self.buffer.getSlice(at: self.buffer.readerIndex + range.lowerBound, length: range.count)
+            guard let buffer else { preconditionFailure("a part of memory that its reader does not own") }
+            guard let slice = buffer.getSlice(at: buffer.readerIndex + range.lowerBound, length: range.count)
             else { throw Self.badValue(name) }
             return slice
         }

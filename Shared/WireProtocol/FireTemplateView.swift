@@ -5,9 +5,13 @@ package import NIOCore
 /// templates hold.
 ///
 /// Its texts are valid as long as it is kept.
-package struct FireTemplateView: Sendable {
-    /// Keeps the texts where they are, and as they are.
+package struct FireTemplateView: @unchecked Sendable {
+    // Unchecked: the bytes are those of a buffer that is never changed in place.
+
+    /// Keeps the bytes where they are, and as they are.
     private let buffer: ByteBuffer
+    /// All of the template.
+    private let bytes: UnsafeRawBufferPointer
     package private(set) var origin = FireTemplate.Origin.schedule
     package private(set) var namespace = EncodedText()
     package private(set) var name = EncodedText()
@@ -32,12 +36,13 @@ package struct FireTemplateView: Sendable {
     /// - Throws: `WireError` naming the field.
     package init(_ buffer: ByteBuffer) throws(WireError) {
         self.buffer = buffer
+        self.bytes = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
         try self.read()
     }
 
     private mutating func read() throws(WireError) {
         var secret = ""
-        var reader = FieldReader(self.buffer)
+        var reader = FieldReader(keeping: self.bytes, self.bytes.indices)
         var field = reader.blank
         while true {
             let start = reader.position
@@ -104,8 +109,7 @@ package struct FireTemplateView: Sendable {
 
     /// As the user gave it: a part of the memory of the template. Valid as long as the template is kept.
     package var payloadBytes: UnsafeRawBufferPointer {
-        let bytes = self.buffer.withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
-        return UnsafeRawBufferPointer(rebasing: bytes[self.payloadRange])
+        UnsafeRawBufferPointer(rebasing: self.bytes[self.payloadRange])
     }
 
     /// The same, which keeps the memory of the template.
@@ -136,9 +140,10 @@ package struct FireTemplateView: Sendable {
 
     private func visitLabels(_ visit: (FieldReader.Field) throws(WireError) -> Void) {
         if self.labelRange.isEmpty { return }
-        var reader = FieldReader(self.buffer, self.labelRange)
+        var reader = FieldReader(keeping: self.bytes, self.labelRange)
+        var field = reader.blank
         do throws(WireError) {
-            while let field = try reader.next() {
+            while try reader.next(&field) {
                 if field.number == Self.labelNumber { try visit(field) }
             }
         } catch {

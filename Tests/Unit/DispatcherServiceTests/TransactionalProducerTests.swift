@@ -27,7 +27,8 @@ import Testing
             settle: { fates in
                 let refused = zip(records, fates).filter { if case .refused = $1 { true } else { false } }.map(\.0)
                 return Settlement(
-                    settledAt: .distantPast, deadLetters: refused.map { OutgoingRecord(topic: "dead", key: nil, value: $0.value) },
+                    settledAt: .distantPast,
+                    deadLetters: refused.map { OutgoingRecord(topic: "dead", key: nil, value: $0.value) },
                     journal: [
                         OutgoingRecord(
                             topic: self.journalTopic, partition: 0, key: nil,

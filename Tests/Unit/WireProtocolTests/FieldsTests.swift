@@ -72,6 +72,25 @@ import WireProtocol
         #expect(try reader.next() == nil)
     }
 
+    @Test(arguments: [0, 1, 100, 127, 128, 300, 16_383, 16_384, 1 << 40])
+    func `a nested message has the shortest length, whatever was expected of it`(expected: Int) {
+        for size in [0, 1, 60, 124, 125, 126, 127, 128, 16_379, 16_380, 16_381, 20_000] {
+            let text = String(repeating: "x", count: size)
+            let written = self.bytes { writer in
+                writer.flag(1, true)
+                writer.nested(2, about: expected) { $0.element(3, text) }
+                writer.flag(4, true)
+            }
+            #expect(
+                written
+                    == self.bytes { writer in
+                        writer.flag(1, true)
+                        writer.bytes(2, ByteBuffer(bytes: self.bytes { $0.element(3, text) }))
+                        writer.flag(4, true)
+                    })
+        }
+    }
+
     @Test func `a field is read in the place of the one before`() throws {
         let bytes = self.bytes {
             $0.unsigned(1, UInt64(150))

@@ -1,0 +1,115 @@
+import EscapementModel
+import NIOCore
+import Testing
+import WireProtocol
+
+@Suite struct FireTemplateViewTests {
+    private var template: FireTemplate {
+        var template = FireTemplate(
+            origin: .timer, namespace: "guest", name: "größe", action: "/guest/a", topic: "team.a", key: "k",
+            format: "plain", contentType: "text/plain", payload: ByteBuffer(string: "payload"),
+            labels: [.init(name: "team", value: "billing"), .init(name: "empty", value: "")],
+            expireAfterMilliseconds: 7, traceparent: "00-1", headers: [.init(name: "x-a", value: "1")],
+            isPattern: true, web: .hook(url: "https://hooks.test", secret: "s"),
+            backfills: WallInstant(milliseconds: 5))
+        template.neighbours = OccurrenceNeighbours(previous: WallInstant(milliseconds: 3), next: nil)
+        template.retry.attemptsMax = 3
+        template.retry.dropsExhausted = true
+        return template
+    }
+
+    private func journaled(_ view: FireTemplateView) throws -> [Label] {
+        var writer = FieldWriter()
+        view.writeLabels(18, to: &writer)
+        var reader = FieldReader(writer.finish())
+        var labels: [Label] = []
+        while let field = try reader.next() {
+            #expect(field.number == 18)
+            var label = Label(name: "", value: "")
+            var inner = try field.nested("label")
+            while let part = try inner.next() {
+                if part.number == 1 { label.name = try part.text("name", max: 100) }
+                if part.number == 2 { label.value = try part.text("value", max: 100) }
+            }
+            labels.append(label)
+        }
+        return labels
+    }
+
+    @Test func `a view shows what was encoded`() throws {
+        // Not at the beginning of its memory, as templates in a frame are not.
+        var frame = ByteBuffer(string: "before")
+        frame.writeImmutableBuffer(self.template.encoded())
+        frame.writeString("behind")
+        frame.moveReaderIndex(forwardBy: 6)
+        let slice = frame.readSlice(length: frame.readableBytes - 6)
+        let bytes = try #require(slice)
+        let view = try FireTemplateView(bytes)
+        #expect(view.origin == .timer && view.isPattern && view.expireAfterMilliseconds == 7)
+        #expect(view.namespace == "guest" as StaticString && view.name == String("größe"))
+        #expect(view.name.count == 7 && view.name.string == "größe")
+        #expect(view.payload == ByteBuffer(string: "payload") && Array(view.payloadBytes) == Array("payload".utf8))
+        #expect(view.labels == self.template.labels)
+        #expect(try self.journaled(view) == self.template.labels)
+        #expect(try FireTemplate(decoding: bytes) == self.template)
+    }
+
+    @Test func `what is not there is empty`() throws {
+        let view = try FireTemplateView(ByteBuffer())
+        #expect(view.namespace.isEmpty && view.contentType.isEmpty && view.traceparent.isEmpty)
+        #expect(view.payload.readableBytes == 0 && view.payloadBytes.isEmpty)
+        #expect(view.labels.isEmpty && view.headers.isEmpty && view.web == nil)
+        #expect(try self.journaled(view).isEmpty)
+        #expect(view.key == "" as StaticString && !(view.key == "schedule"))
+    }
+
+    @Test func `labels are found with other fields between them`() throws {
+        var writer = FieldWriter()
+        writer.text(2, "guest")
+        writer.nested(10) { $0.text(1, "a") }
+        writer.text(3, "nightly")
+        writer.nested(10) { $0.text(1, "b") }
+        writer.unsigned(30, UInt64(9))
+        writer.nested(10) { $0.text(1, "c") }
+        writer.flag(14, true)
+        let view = try FireTemplateView(writer.finish())
+        #expect(view.labels.map(\.name) == ["a", "b", "c"])
+        #expect(try self.journaled(view).map(\.name) == ["a", "b", "c"])
+        #expect(view.name == "nightly" && view.isPattern)
+    }
+
+    @Test(arguments: [
+        (2, "template.namespace"), (3, "template.name"), (4, "template.action"), (5, "template.topic"),
+        (6, "template.key"), (7, "template.format"), (8, "template.contentType"), (12, "template.traceparent"),
+        (15, "template.web.url"), (16, "template.web.secret"),
+    ] as [(UInt32, String)])
+    func `a text that is not UTF-8 is refused`(number: UInt32, field: String) {
+        var writer = FieldWriter()
+        writer.bytes(number, ByteBuffer(bytes: [0x61, 0xff]))
+        let bytes = writer.finish()
+        #expect(throws: WireError(.badValue, field: field)) { try FireTemplateView(bytes) }
+    }
+
+    @Test(arguments: [(10, "template.labels"), (13, "template.headers")] as [(UInt32, String)])
+    func `a pair that cannot be read is refused`(number: UInt32, field: String) {
+        for part in 1...2 as ClosedRange<UInt32> {
+            var writer = FieldWriter()
+            writer.nested(number) { $0.bytes(part, ByteBuffer(bytes: [0xc3])) }
+            let bytes = writer.finish()
+            #expect(throws: WireError(.badValue, field: field)) { try FireTemplateView(bytes) }
+        }
+        var writer = FieldWriter()
+        writer.bytes(number, ByteBuffer(bytes: [0x0a, 9]))
+        let bytes = writer.finish()
+        #expect(throws: WireError.self) { try FireTemplateView(bytes) }
+    }
+
+    @Test func `a text is equal to its own bytes only`() throws {
+        var writer = FieldWriter()
+        writer.text(3, "cafe\u{301}")
+        let view = try FireTemplateView(writer.finish())
+        #expect(view.name == "cafe\u{301}" as String && view.name == "cafe\u{301}" as StaticString)
+        #expect(!(view.name == "caf\u{e9}" as String), "the same to people, and other bytes")
+        #expect(!(view.name == "cafe" as StaticString) && !(view.name == "cafe\u{302}" as String))
+    }
+}
