@@ -78,11 +78,12 @@ import WireProtocol
         #expect(view.name == "nightly" && view.isPattern)
     }
 
-    @Test(arguments: [
-        (2, "template.namespace"), (3, "template.name"), (4, "template.action"), (5, "template.topic"),
-        (6, "template.key"), (7, "template.format"), (8, "template.contentType"), (12, "template.traceparent"),
-        (15, "template.web.url"), (16, "template.web.secret"),
-    ] as [(UInt32, String)])
+    @Test(
+        arguments: [
+            (2, "template.namespace"), (3, "template.name"), (4, "template.action"), (5, "template.topic"),
+            (6, "template.key"), (7, "template.format"), (8, "template.contentType"), (12, "template.traceparent"),
+            (15, "template.web.url"), (16, "template.web.secret"),
+        ] as [(UInt32, String)])
     func `a text that is not UTF-8 is refused`(number: UInt32, field: String) {
         var writer = FieldWriter()
         writer.bytes(number, ByteBuffer(bytes: [0x61, 0xff]))
