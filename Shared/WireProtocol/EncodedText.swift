@@ -1,21 +1,18 @@
 /// A text where it lies in a message: no memory of its own, and nothing is counted when it is handed on.
 ///
 /// It is UTF-8. Valid as long as what it was read from is kept.
-package struct EncodedText: @unchecked Sendable {
-    // Unchecked: the bytes are those of a buffer that is never changed in place.
+package struct EncodedText {
     package let bytes: UnsafeRawBufferPointer
 
     /// The empty text.
     package init() { self.bytes = UnsafeRawBufferPointer(start: nil, count: 0) }
 
-    /// - Throws: `InvalidText` when the bytes are not UTF-8.
-    init(validating bytes: UnsafeRawBufferPointer) throws(InvalidText) {
+    /// `nil` when the bytes are not UTF-8.
+    init?(validating bytes: UnsafeRawBufferPointer) {
         // Not generic over the kind of sequence, unlike `String(validating:as:)`.
-        do { _ = try UTF8Span(validating: bytes.bindMemory(to: UInt8.self).span) } catch { throw InvalidText() }
+        do { _ = try UTF8Span(validating: bytes.bindMemory(to: UInt8.self).span) } catch { return nil }
         self.bytes = bytes
     }
-
-    struct InvalidText: Error {}
 
     @inlinable package var isEmpty: Bool { self.bytes.isEmpty }
     /// Bytes of it.

@@ -208,8 +208,9 @@ package struct FieldReader {
         self.init(buffer, bytes, 0..<bytes.count, depth: 0)
     }
 
-    /// Only those fields that lie in `range` of memory that the caller keeps: nothing is counted. The value of a field
-    /// cannot be taken as a buffer.
+    /// Only those fields that lie in `range` of memory that the caller keeps: nothing is counted.
+    ///
+    /// - Precondition: no field is asked for its `bytes`, which nobody here keeps.
     init(keeping bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
         precondition(range.upperBound <= bytes.count, "fields outside of their message")
         self.init(nil, bytes, range, depth: 0)
@@ -277,12 +278,10 @@ package struct FieldReader {
 
         /// A text where it lies. Valid as long as the message is kept.
         func encodedText(_ name: StaticString, max: Int) throws(WireError) -> EncodedText {
-            let bytes = try self.content(name, max: max)
-            do throws(EncodedText.InvalidText) {
-                return try EncodedText(validating: bytes)
-            } catch {
+            guard let text = EncodedText(validating: try self.content(name, max: max)) else {
                 throw Self.badValue(name)
             }
+            return text
         }
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {
@@ -326,7 +325,7 @@ package struct FieldReader {
             return range
         }
 
-        /// Valid as long as this field.
+        /// Valid as long as the message is kept.
         func content(_ name: StaticString, max: Int) throws(WireError) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: self.memory[try self.range(name, max: max)])
         }

@@ -1,4 +1,3 @@
-import DispatcherDomain
 import EscapementModel
 package import Observability
 

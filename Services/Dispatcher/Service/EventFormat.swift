@@ -119,7 +119,7 @@ package struct EventFormat: Sendable {
     ///   - isPlain: whether it is a CloudEvent in binary mode whose words stay as they are, whatever the template says.
     ///   - blocks: where its key and headers lie.
     /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help. Never for a plain one.
-    package func record(
+    func record(
         of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant, isPlain: Bool = false,
         in blocks: inout RecordBlocks
     ) throws(FormatError) -> OutgoingRecord {

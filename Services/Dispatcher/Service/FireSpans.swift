@@ -1,4 +1,4 @@
-package import DispatcherDomain
+import DispatcherDomain
 package import EscapementModel
 package import Observability
 
@@ -35,11 +35,10 @@ package struct FireSpans: Sendable {
     /// - Parameters:
     ///   - creators: the contexts of the requests that made the timers, where there are any.
     ///   - sentAt: when the round was handed to Kafka.
-    package func settled(_ outcomes: [OutcomeRecord], creators: [ActivationID: String], sentAt: WallInstant) {
+    package func settled(_ settlement: Settlement, creators: [ActivationID: String], sentAt: WallInstant) {
         guard self.recorder.isOn else { return }
-        for outcome in outcomes {
+        for outcome in settlement.outcomes(where: { self.recorder.samples(traceID: $0.description) }) {
             let fire = self.firing(outcome.id)
-            guard fire.isSampled else { continue }
             let end = Self.nanoseconds(outcome.settledAt)
             let error = outcome.outcome == .failed ? outcome.reason.code : nil
             self.recorder.record(

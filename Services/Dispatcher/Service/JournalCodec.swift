@@ -10,6 +10,8 @@ package enum JournalCodec {
     package static let version: UInt32 = 1
     /// Bytes of one record, at most: below Kafka's usual limit of 1 MB for a record with its headers.
     package static let recordBytesMax = 900_000
+    /// Of the field of each outcome.
+    private static let outcomeNumber: UInt32 = 9
     /// Bytes kept of a text for people.
     private static let errorMax = 1024
 
@@ -36,11 +38,9 @@ package enum JournalCodec {
             self.ends.reserveCapacity(count)
         }
 
-        package mutating func add(_ outcome: OutcomeRecord) { self.add { JournalCodec.encode(outcome, into: &$0) } }
-
         /// An outcome that `write` encodes.
         mutating func add(_ write: (inout FieldWriter) -> Void) {
-            self.writer.nested(9, about: Self.usualSize, write)
+            self.writer.nested(outcomeNumber, about: Self.usualSize, write)
             self.ends.append(self.writer.count)
         }
 
@@ -72,7 +72,7 @@ package enum JournalCodec {
     }
 
     /// - Parameter encodedOutcomes: instead of the record's own.
-    fileprivate static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
+    private static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
         var writer = FieldWriter(capacity: 1024 + (encodedOutcomes?.readableBytes ?? 0))
         writer.unsigned(1, self.version)
         let (kind, nonce, shards, outcomes): (Kind, UID, [ShardState], [OutcomeRecord]) =
@@ -95,7 +95,7 @@ package enum JournalCodec {
             }
         }
         for outcome in outcomes {
-            writer.nested(9) { self.encode(outcome, into: &$0) }
+            writer.nested(self.outcomeNumber) { self.encode(outcome, into: &$0) }
         }
         if let encodedOutcomes { writer.encoded(encodedOutcomes) }
         writer.unsigned(10, UInt64(clamping: record.deliveries.next))
@@ -129,7 +129,7 @@ package enum JournalCodec {
             case 8:
                 guard shards.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.shards") }
                 shards.append(try self.shard(field))
-            case 9:
+            case self.outcomeNumber:
                 guard outcomes.count < WireLimits.listMax else { throw WireError(.tooMany, field: "journal.outcomes") }
                 outcomes.append(try self.outcome(field))
             case 10:
@@ -151,18 +151,28 @@ package enum JournalCodec {
         return record
     }
 
-    /// Those of records that this process wrote. O(outcomes).
-    static func outcomes(in records: [ByteBuffer]) -> [OutcomeRecord] {
-        records.flatMap { record -> [OutcomeRecord] in
+    /// The outcomes of records that are wanted, but for what cannot be read. O(bytes of the records).
+    static func outcomes(
+        in records: [ByteBuffer], where isWanted: (ActivationID) -> Bool = { _ in true }
+    ) -> [OutcomeRecord] {
+        var outcomes: [OutcomeRecord] = []
+        for record in records {
+            var reader = FieldReader(record)
             do throws(WireError) {
-                switch try self.decode(record).body {
-                case .barrier: return []
-                case .part(let outcomes), .entry(_, let outcomes): return outcomes
+                while let field = try reader.next() {
+                    guard field.number == self.outcomeNumber else { continue }
+                    var inner = try field.nested("journal.outcomes")
+                    // The id comes first.
+                    if let id = try inner.next(), id.number == 1, isWanted(ActivationID(try id.uid("outcome.id"))) {
+                        outcomes.append(try self.outcome(field))
+                    }
                 }
             } catch {
-                preconditionFailure("a journal record of this process cannot be read: \(error)")
+                // Nothing depends on it: the recorder counts what nobody can read.
+                continue
             }
         }
+        return outcomes
     }
 
     private static func encode(_ line: WaitingLine, into writer: inout FieldWriter) {
@@ -340,7 +350,7 @@ package enum JournalCodec {
         writer.instant(9, ending.settledAt)
         writer.unsigned(10, ending.outcome.rawValue)
         writer.unsigned(11, ending.reason.rawValue)
-        if !ending.error.isEmpty { writer.text(12, String(ending.error.prefix(self.errorMax))) }
+        if !ending.error.isEmpty { writer.text(12, ending.error.prefix(bytes: self.errorMax)) }
         writer.unsigned(24, ending.attempts)
     }
 
@@ -353,7 +363,7 @@ package enum JournalCodec {
         writer.signed(21, offset)
     }
 
-    fileprivate static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
+    static func encode(_ outcome: OutcomeRecord, into writer: inout FieldWriter) {
         self.encode(
             outcome.id, outcome.kind, outcome.uid, outcome.generation, outcome.shard, outcome.epoch,
             scheduled: outcome.scheduled, due: outcome.due, count: outcome.count, through: outcome.through,

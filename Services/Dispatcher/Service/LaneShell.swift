@@ -385,9 +385,7 @@ package final class LaneShell: Sendable {
             let settlement = try await producer.publish(self.publication(of: plan, takenUp, behind: previous, ticket))
             metrics.publishDuration.observe(clocks.monotonicNow().duration(since: started))
             metrics.settled(settlement)
-            if let spans = environment.rules.spans, spans.isOn {
-                spans.settled(settlement.outcomes, creators: plan.creators, sentAt: sentAt)
-            }
+            environment.rules.spans?.settled(settlement, creators: plan.creators, sentAt: sentAt)
             for topic in settlement.unavailableTopics.sorted() where environment.keeper.topics.lost(topic) {
                 environment.logger.warning(
                     "a topic is away, its fires wait", event: "topic_unavailable", [LogKey.topic: .string(topic)])

@@ -19,7 +19,7 @@ package struct OutgoingRecord: Equatable, Sendable {
     /// Never absent: a record without a value would delete its key on a compacted topic.
     package var value: ByteBuffer
 
-    package init(topic: String, partition: Int32? = nil, head: RecordHead = RecordHead(), value: ByteBuffer) {
+    init(topic: String, partition: Int32? = nil, head: RecordHead, value: ByteBuffer) {
         self.topic = topic
         self.partition = partition
         self.head = head

@@ -56,11 +56,11 @@ package struct ParkedFire: Equatable, Sendable {
         writer.text(3, self.ticker.name)
         writer.unsigned(4, self.attempts)
         writer.instant(5, self.notBefore)
-        writer.text(6, String(self.detail.prefix(512)))
+        writer.text(6, self.detail.prefix(bytes: 512))
         if let letter = self.letter {
             writer.nested(7) { inner in
                 inner.unsigned(1, letter.reason.rawValue)
-                inner.text(2, String(letter.error.prefix(512)))
+                inner.text(2, letter.error.prefix(bytes: 512))
                 inner.text(3, letter.topic)
                 inner.flag(4, letter.keepsPayload)
             }

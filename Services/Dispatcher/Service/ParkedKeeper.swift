@@ -36,10 +36,7 @@ package struct ParkedKeeper: Sendable {
         let event: EventFormat.Fire
         do throws(WireError) {
             event = try EventFormat.Fire.of(
-                fire.occurrence,
-                id: ActivationID(
-                    cluster: rules.cluster, kind: fire.occurrence.kind, uid: fire.occurrence.uid,
-                    scheduledTime: fire.occurrence.scheduled, sha256: rules.sha256), lane: lane, sequence: 0)
+                fire.occurrence, id: rules.id(of: fire.occurrence), lane: lane, sequence: 0)
         } catch {
             return .drop
         }
@@ -170,8 +167,8 @@ package struct ParkedKeeper: Sendable {
     /// `nil` for the default topic, and when the template is unreadable.
     private static func topic(of fire: ParkedFire) -> String? {
         do throws(WireError) {
-            let topic = try FireTemplateView(fire.occurrence.template).topic
-            return topic.isEmpty ? nil : topic.string
+            let template = try FireTemplateView(fire.occurrence.template)
+            return withExtendedLifetime(template) { template.topic.isEmpty ? nil : template.topic.string }
         } catch {
             return nil
         }

@@ -46,8 +46,8 @@ package struct PayloadPattern: Sendable {
         package var description: String { "the payload names '{{\(self.word)}}', which is no word of a fire" }
     }
 
-    /// Longest text between braces that is shown.
-    private static let wordMax = 32
+    /// Bytes of a text between braces that are shown.
+    private static let wordMax = 64
 
     /// `text` with all words replaced. Braces that are never closed stay as they are.
     package static func expand(_ text: String, _ words: Words) throws(UnknownWord) -> String {
@@ -56,7 +56,7 @@ package struct PayloadPattern: Sendable {
         while let open = rest.firstRange(of: "{{") {
             guard let close = rest[open.upperBound...].firstRange(of: "}}") else { break }
             let word = rest[open.upperBound..<close.lowerBound]
-            guard let value = words[word] else { throw UnknownWord(word: String(word.prefix(self.wordMax))) }
+            guard let value = words[word] else { throw UnknownWord(word: word.prefix(bytes: self.wordMax)) }
             result += rest[..<open.lowerBound]
             result += value
             rest = rest[close.upperBound...]

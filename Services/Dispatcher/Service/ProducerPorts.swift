@@ -244,8 +244,13 @@ package struct Settlement: Sendable {
         self.journal = journal
     }
 
-    /// What the journal says of each fire, read from its bytes. O(fires).
-    package var outcomes: [OutcomeRecord] { JournalCodec.outcomes(in: self.journal.map(\.value)) }
+    /// What the journal says of each fire, read from its bytes. O(bytes of the journal).
+    package var outcomes: [OutcomeRecord] { self.outcomes { _ in true } }
+
+    /// The same of those that are wanted.
+    func outcomes(where isWanted: (ActivationID) -> Bool) -> [OutcomeRecord] {
+        JournalCodec.outcomes(in: self.journal.map(\.value), where: isWanted)
+    }
 }
 
 /// Why a lane's publish ended without success.

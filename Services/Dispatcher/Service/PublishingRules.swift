@@ -58,6 +58,12 @@ package struct PublishingRules: Sendable {
         self.payloads = payloads
     }
 
+    func id(of occurrence: FireOccurrence) -> ActivationID {
+        ActivationID(
+            cluster: self.cluster, kind: occurrence.kind, uid: occurrence.uid, scheduledTime: occurrence.scheduled,
+            sha256: self.sha256)
+    }
+
     package static func journalTopic(of cluster: String) -> String { "escapement.\(cluster).journal" }
     package static func parkedTopic(of cluster: String) -> String { "escapement.\(cluster).parked" }
     /// Where the built-in canary fires to, so that no consumer of fires meets it.

@@ -4,14 +4,14 @@ import Synchronization
 
 /// The last outcomes of this process, newest first, for when Elasticsearch cannot be asked. Bounded.
 package final class RecentOutcomes: Sendable {
-    /// Outcomes kept: a page or two of history, a few megabytes.
+    /// Outcomes kept, where they do not take more than `bytesMax`: a page or two of history, a megabyte.
     package static let countMax = 2000
-    /// Bytes kept, for journals that hold payloads.
+    /// Bytes of the journal kept, or those of one round. Payloads are among them, where they are recorded.
     package static let bytesMax = 16_777_216
 
     private struct Kept {
         /// As rounds brought them, oldest first: a round costs one entry, and goes as a whole once the others hold
-        /// enough. So up to twice as many lie here.
+        /// enough. So up to a round more than `countMax` lies here.
         var rounds: [Round] = []
         var count = 0
         var bytes = 0
@@ -50,7 +50,7 @@ package final class RecentOutcomes: Sendable {
     /// All that is kept but for payloads, by scheduled time and id, newest first. O(outcomes).
     package var newestFirst: [OutcomeRecord] {
         let rounds = self.kept.withLock { $0.rounds }
-        var outcomes = Array(rounds.flatMap { JournalCodec.outcomes(in: $0.journal) }.suffix(Self.countMax))
+        var outcomes = rounds.flatMap { JournalCodec.outcomes(in: $0.journal) }
         for index in outcomes.indices { outcomes[index].payload?.text = nil }
         return outcomes.sorted { $0.scheduled == $1.scheduled ? $0.id > $1.id : $0.scheduled > $1.scheduled }
     }

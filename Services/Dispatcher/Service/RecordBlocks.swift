@@ -1,7 +1,7 @@
 /// Memory for the heads of records, in blocks: those of a round cost a few allocations, and not some for each record.
-package struct RecordBlocks: ~Copyable {
+struct RecordBlocks: ~Copyable {
     /// Bytes of a block that is made ahead: as much as allocators still keep at hand for each thread.
-    package static let usualSize = 32_768
+    static let usualSize = 32_768
 
     /// Freed with the last head that lies in it.
     final class Block: Sendable {
@@ -22,7 +22,7 @@ package struct RecordBlocks: ~Copyable {
     private var used = 0
 
     /// - Parameter size: 0 for blocks that are as large as what is written to each.
-    package init(size: Int = usualSize) { self.size = size }
+    init(size: Int) { self.size = size }
 
     /// Memory for so many bytes, of which `take` keeps those that were written.
     mutating func reserve(_ count: Int) -> (block: Block, start: UnsafeMutableRawPointer) {

@@ -12,7 +12,7 @@ package struct RecordHead: @unchecked Sendable {
     package let headerCount: Int
 
     /// No key and no headers.
-    package init() {
+    init() {
         self.block = nil
         self.start = nil
         self.keyCount = nil
@@ -36,7 +36,7 @@ package struct RecordHead: @unchecked Sendable {
     }
 
     /// In a block of its own.
-    package init(key: String?, headers: [OutgoingRecord.Header]) {
+    init(key: String?, headers: [OutgoingRecord.Header]) {
         if key == nil, headers.isEmpty {
             self.init()
             return
@@ -50,7 +50,8 @@ package struct RecordHead: @unchecked Sendable {
     }
 
     /// Bytes of both.
-    package var byteCount: Int { Int(self.keyCount ?? 0) + Int(self.headersCount) }
+    var byteCount: Int { Int(self.keyCount ?? 0) + Int(self.headersCount) }
+    private var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: self.start, count: self.byteCount) }
 
     /// `nil` for none. Valid as long as this is kept.
     package var key: UnsafeRawBufferPointer? {
@@ -204,8 +205,6 @@ package struct RecordHead: @unchecked Sendable {
 
 extension RecordHead: Equatable {
     package static func == (one: RecordHead, other: RecordHead) -> Bool {
-        guard one.keyCount == other.keyCount, one.byteCount == other.byteCount else { return false }
-        return (one.key.map { Array($0) } ?? []) == (other.key.map { Array($0) } ?? [])
-            && one.packedHeaders.elementsEqual(other.packedHeaders)
+        one.keyCount == other.keyCount && one.bytes.elementsEqual(other.bytes)
     }
 }

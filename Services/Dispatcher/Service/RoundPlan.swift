@@ -1,7 +1,6 @@
 package import DispatcherDomain
 package import EscapementModel
 package import NIOCore
-import Observability
 import WireProtocol
 
 /// What a round publishes, and what follows from the fates of its records. A value without IO.
@@ -112,7 +111,8 @@ package struct RoundPlan: Sendable {
         switch (item.role, item.origin) {
         case (.delivery, _), (.joins, _): return .none
         case (.letter, _), (.fire, .resumed): return .stays
-        case (.fire, .offered), (.fire, .takenUp):
+        case (.fire, .takenUp): preconditionFailure("a fire for an HTTP target is no record of its own")
+        case (.fire, .offered):
             var fire = self.matter.fire(item.origin)
             fire.attempts += 1
             return .other(Self.parkedRecord(fire, .waiting, self.matter.lane, self.matter.rules))
@@ -141,7 +141,7 @@ package struct RoundPlan: Sendable {
             var ending = JournalCodec.Ending(
                 outcome: item.outcome, reason: item.reason, error: self.error(of: item), attempts: item.attempts,
                 settledAt: now)
-            var isSent = false
+            var position: (partition: Int32, offset: Int64)?
             if let record = item.record {
                 switch (fates[record], item.role) {
                 case (.delivered(_, let offset, _), .delivery):
@@ -150,9 +150,9 @@ package struct RoundPlan: Sendable {
                 case (.delivered(_, let offset, _), .joins(let topic)):
                     steps.joined.append((self.joined[topic], offset))
                     continue
-                case (.delivered(_, _, let attempts), .fire):
+                case (.delivered(let partition, let offset, let attempts), .fire):
                     ending.attempts += attempts
-                    isSent = true
+                    position = (partition, offset)
                 case (.delivered, .letter): continue
                 case (.parked(let offset), _):
                     let topic = self.records[record].topic
@@ -165,11 +165,7 @@ package struct RoundPlan: Sendable {
                     ending.outcome = .failed
                     ending.reason = Self.reason(refusal)
                     ending.error = detail
-                    let topic = if case .joins(let topic) = item.role { self.joined[topic] } else { "" }
-                    self.add(
-                        self.matter.deadLetter(
-                            self.event(of: item, self.records[record], topic: topic), self.matter.fire(item.origin),
-                            ending.reason, detail, keepsPayload: refusal != .tooLarge), to: &result)
+                    self.add(self.deadLetter(of: item, self.records[record], refusal, detail), to: &result)
                 }
             } else if item.outcome == .failed, let letter = item.deadLetter {
                 self.add(self.letters[letter], to: &result)
@@ -184,9 +180,10 @@ package struct RoundPlan: Sendable {
                     writer.encoded(UnsafeRawBufferPointer(rebasing: $0[item.encoded]))
                 }
                 JournalCodec.encode(ending, into: &writer)
-                if isSent, let record = item.record, case .delivered(let partition, let offset, _) = fates[record] {
+                if let position, let record = item.record {
                     JournalCodec.encode(
-                        topic: self.records[record].topic, partition: partition, offset: offset, into: &writer)
+                        topic: self.records[record].topic, partition: position.partition, offset: position.offset,
+                        into: &writer)
                 }
             }
         }
@@ -243,6 +240,16 @@ package struct RoundPlan: Sendable {
         OutgoingRecord(
             topic: PublishingRules.parkedTopic(of: rules.cluster), partition: queue.partition(of: lane), key: nil,
             value: fire.encoded())
+    }
+
+    /// Of a record that Kafka never takes.
+    private func deadLetter(
+        of item: Item, _ record: OutgoingRecord, _ refusal: RecordRefusal, _ detail: String
+    ) -> DeadLetter {
+        let topic = if case .joins(let topic) = item.role { self.joined[topic] } else { "" }
+        return self.matter.deadLetter(
+            self.event(of: item, record, topic: topic), self.matter.fire(item.origin), Self.reason(refusal), detail,
+            keepsPayload: refusal != .tooLarge)
     }
 
     private static func reason(_ refusal: RecordRefusal) -> Reason {

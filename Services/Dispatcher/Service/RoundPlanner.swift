@@ -12,7 +12,7 @@ struct RoundPlanner: ~Copyable {
     /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors
     /// waiting for each other.
     private let defaultTopic: String
-    private var blocks = RecordBlocks()
+    private var blocks: RecordBlocks
     private var writer: FieldWriter
     private(set) var records: [OutgoingRecord] = []
     private(set) var owners: [Int] = []
@@ -37,10 +37,13 @@ struct RoundPlanner: ~Copyable {
         self.owners.reserveCapacity(count)
         self.items.reserveCapacity(count)
         self.writer = FieldWriter(capacity: count * Self.encodedSize)
+        self.blocks = RecordBlocks(size: min(count * Self.headSize, RecordBlocks.usualSize))
     }
 
     /// Bytes of the journal for one fire that are known before it is sent, about.
     private static let encodedSize = 224
+    /// Bytes of a record's key and headers, about.
+    private static let headSize = 1024
 
     /// What the journal says of each before how it ends.
     consuming func finish() -> ByteBuffer { self.writer.finish() }

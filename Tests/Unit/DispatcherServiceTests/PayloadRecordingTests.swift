@@ -52,9 +52,11 @@ import WireProtocol
 
     @Test func `memory is bounded by outcomes and by bytes`() {
         let recent = RecentOutcomes()
-        let round = (0..<500).map { Samples.outcome(UInt64($0)) }
-        for _ in 0..<9 { recent.add(Samples.settlement(round)) }
+        for round in 0..<9 as Range<UInt64> {
+            recent.add(Samples.settlement((0..<500).map { Samples.outcome(round * 500 + $0) }))
+        }
         #expect(recent.newestFirst.count == RecentOutcomes.countMax)
+        #expect(recent.newestFirst.map(\.id.uid.low).min() == 2500, "the oldest went first")
         var large = Samples.settlement([Samples.outcome(7)])
         var outcome = Samples.outcome(8)
         outcome.payload?.text = String(repeating: "x", count: PayloadRecording.bytesMax)

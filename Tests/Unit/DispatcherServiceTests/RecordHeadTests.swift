@@ -59,7 +59,7 @@ import WireProtocol
     }
 
     @Test func `records of a round are the same as each on its own`() throws {
-        var blocks = RecordBlocks()
+        var blocks = RecordBlocks(size: 4096)
         for number in 0..<100 {
             var template = Samples.template
             template.name = String(repeating: "n", count: number)

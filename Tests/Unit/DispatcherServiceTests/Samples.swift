@@ -1,10 +1,11 @@
 import DispatcherDomain
-import DispatcherService
 import EscapementModel
 import Logging
 import NIOCore
 import Observability
 import WireProtocol
+
+@testable import DispatcherService
 
 /// Values that tests share, with the figures of the documentation's examples.
 enum Samples {
@@ -90,7 +91,7 @@ enum Samples {
         _ record: JournalRecord, _ outcomes: [OutcomeRecord], bytesMax: Int = JournalCodec.recordBytesMax
     ) -> [ByteBuffer] {
         var writer = JournalCodec.EntryWriter(count: outcomes.count)
-        for outcome in outcomes { writer.add(outcome) }
+        for outcome in outcomes { writer.add { JournalCodec.encode(outcome, into: &$0) } }
         return writer.finish(record, bytesMax: bytesMax)
     }
 
