@@ -55,7 +55,7 @@ package struct FieldWriter: ~Copyable {
     }
 
     package mutating func text(_ number: UInt32, _ value: EncodedText) {
-        if !value.isEmpty { self.delimited(number, value.bytes) }
+        if !value.isEmpty { self.delimited(number, value.unsafeBytes) }
     }
 
     /// An element of a repeated field: written even when empty.
@@ -374,7 +374,17 @@ package struct FieldReader {
         return true
     }
 
+    @inline(__always)
     private mutating func varint() throws(WireError) -> UInt64 {
+        // Most take one byte.
+        if self.position < self.end, self.bytes[self.position] < 0x80 {
+            self.position += 1
+            return UInt64(self.bytes[self.position - 1])
+        }
+        return try self.longVarint()
+    }
+
+    private mutating func longVarint() throws(WireError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {

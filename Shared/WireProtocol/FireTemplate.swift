@@ -170,10 +170,11 @@ package struct FireTemplate: Equatable, Sendable {
     package init(decoding buffer: ByteBuffer) throws(WireError) {
         let view = try FireTemplateView(buffer)
         self.init(
-            origin: view.origin, namespace: view.namespace.string, name: view.name.string, action: view.action.string,
-            topic: view.topic.string, key: view.key.string, format: view.format.string,
-            contentType: view.contentType.string, payload: view.payload, labels: view.labels,
-            expireAfterMilliseconds: view.expireAfterMilliseconds, traceparent: view.traceparent.string,
+            origin: view.origin, namespace: view.string(\.namespace), name: view.string(\.name),
+            action: view.string(\.action),
+            topic: view.string(\.topic), key: view.string(\.key), format: view.string(\.format),
+            contentType: view.string(\.contentType), payload: view.payload, labels: view.labels,
+            expireAfterMilliseconds: view.expireAfterMilliseconds, traceparent: view.string(\.traceparent),
             headers: view.headers, isPattern: view.isPattern, web: view.web, backfills: view.backfills)
         self.neighbours = view.neighbours
         self.retry = view.retry

@@ -68,7 +68,7 @@ package struct FireTemplateView: @unchecked Sendable {
             case 12: self.traceparent = try field.encodedText("template.traceparent", max: WireLimits.nameMax)
             case 13:
                 let (name, value) = try Self.pair(field, "template.headers")
-                self.headers.append(FireTemplate.Header(name: name.string, value: value.string))
+                self.headers.append(FireTemplate.Header(name: name.copy, value: value.copy))
             case 14: self.isPattern = try field.flag("template.isPattern")
             case 15:
                 let url = try field.text("template.web.url", max: WireLimits.detailMax)
@@ -107,8 +107,11 @@ package struct FireTemplateView: @unchecked Sendable {
         return pair
     }
 
+    /// A copy of one of the texts.
+    package func string(_ text: (FireTemplateView) -> EncodedText) -> String { text(self).copy }
+
     /// As the user gave it: a part of the memory of the template. Valid as long as the template is kept.
-    package var payloadBytes: UnsafeRawBufferPointer {
+    package var unsafePayloadBytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self.bytes[self.payloadRange])
     }
 
@@ -126,7 +129,7 @@ package struct FireTemplateView: @unchecked Sendable {
         var labels: [Label] = []
         self.visitLabels { label throws(WireError) in
             let (name, value) = try Self.pair(label, "template.labels")
-            labels.append(Label(name: name.string, value: value.string))
+            labels.append(Label(name: name.copy, value: value.copy))
         }
         return labels
     }

@@ -19,12 +19,13 @@ struct OutgoingRecords: KafkaRecords {
     }
 
     private static func hand(over record: UnsafePointer<OutgoingRecord>, to visit: (KafkaRecord) -> Void) {
-        record.pointee.value.withUnsafeReadableBytes { value in
-            visit(
-                KafkaRecord(
-                    topic: record.pointee.topic, partition: record.pointee.partition, key: record.pointee.head.key,
-                    value: value, headerCount: record.pointee.head.headerCount,
-                    headers: record.pointee.head.packedHeaders))
+        withExtendedLifetime(record.pointee.head) { head in
+            record.pointee.value.withUnsafeReadableBytes { value in
+                visit(
+                    KafkaRecord(
+                        topic: record.pointee.topic, partition: record.pointee.partition, key: head.key, value: value,
+                        headerCount: head.headerCount, headers: head.packedHeaders))
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ package struct EventFormat: Sendable {
         }
 
         /// The W3C trace context to send along; may be empty.
-        var traceparent: String { self.trace ?? self.template.traceparent.string }
+        var traceparent: String { self.trace ?? self.template.string(\.traceparent) }
     }
 
     /// The mode of fires whose schedule says nothing.
@@ -95,12 +95,12 @@ package struct EventFormat: Sendable {
     /// What is sent as payload: an absent or null one is `{}`, because a null record deletes its key on a
     /// compacted topic.
     package static func payload(of template: FireTemplateView) -> ByteBuffer {
-        self.isNull(template.payloadBytes) ? ByteBuffer(string: "{}") : template.payload
+        self.isNull(template.unsafePayloadBytes) ? ByteBuffer(string: "{}") : template.payload
     }
 
     /// The bytes of the same. Valid as long as the template is kept.
     static func payloadBytes(of template: FireTemplateView) -> UnsafeRawBufferPointer {
-        let payload = template.payloadBytes
+        let payload = template.unsafePayloadBytes
         let empty = "{}" as StaticString
         return self.isNull(payload)
             ? UnsafeRawBufferPointer(start: empty.utf8Start, count: empty.utf8CodeUnitCount) : payload
@@ -120,13 +120,13 @@ package struct EventFormat: Sendable {
     ///   - blocks: where its key and headers lie.
     /// - Throws: `FormatError` when the fire cannot be written so; waiting does not help. Never for a plain one.
     func record(
-        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant, isPlain: Bool = false,
+        of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: InstantText, isPlain: Bool = false,
         in blocks: inout RecordBlocks
     ) throws(FormatError) -> OutgoingRecord {
         let isPattern = fire.template.isPattern && !isPlain
         let payload =
             isPattern
-            ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now))
+            ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now.instant))
             : Self.payload(of: fire.template)
         let mode = isPlain ? .binary : self.mode(of: fire.template)
         let value: ByteBuffer
@@ -139,11 +139,11 @@ package struct EventFormat: Sendable {
                     .topicNotAllowed, "the format openwhisk is not switched on for the topic \(topic)")
             }
             value = try WhiskMessage.value(
-                of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now)
+                of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now.instant)
         }
         var own = fire.template.headers
         if isPattern, !own.isEmpty {
-            let words = Self.words(of: fire, attempt: attempt, now: now)
+            let words = Self.words(of: fire, attempt: attempt, now: now.instant)
             for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
         }
         let capacity =
@@ -159,20 +159,24 @@ package struct EventFormat: Sendable {
         of fire: borrowing Fire, topic: String, attempt: UInt32 = 1, now: WallInstant, isPlain: Bool = false
     ) throws(FormatError) -> OutgoingRecord {
         var blocks = RecordBlocks(size: 0)
-        return try self.record(of: fire, topic: topic, attempt: attempt, now: now, isPlain: isPlain, in: &blocks)
+        return try self.record(
+            of: fire, topic: topic, attempt: attempt, now: InstantText(now), isPlain: isPlain, in: &blocks)
     }
 
     /// Most templates name no format, and none need be looked up.
     private func mode(of template: FireTemplateView) -> Mode {
-        template.format.isEmpty ? self.mode : Mode(rawValue: template.format.string) ?? self.mode
+        template.format.isEmpty ? self.mode : Mode(rawValue: template.string(\.format)) ?? self.mode
     }
 
     private func writeHead(
-        of fire: borrowing Fire, _ mode: Mode, own: [FireTemplate.Header], attempt: UInt32, now: WallInstant,
+        of fire: borrowing Fire, _ mode: Mode, own: [FireTemplate.Header], attempt: UInt32, now: InstantText,
         to writer: inout RecordHead.Writer
     ) {
+        let time = InstantText(Self.time(of: fire))
         writer.key { Self.writeKey(of: fire.template, to: &$0) }
-        if mode == .binary { self.writeAttributes(of: fire, skipping: 0, attempt: attempt, now: now, to: &writer) }
+        if mode == .binary {
+            self.writeAttributes(of: fire, skipping: 0, attempt: attempt, time: time, now: now, to: &writer)
+        }
         writer.addTrace("traceparent", of: fire)
         writer.begin("content-type")
         switch mode {
@@ -184,11 +188,11 @@ package struct EventFormat: Sendable {
         for header in own { writer.add(header.name, header.value) }
         writer.add("esc-activation-id", fire.id)
         writer.begin("esc-schedule")
-        writer.write(fire.template.namespace.bytes)
+        writer.write(fire.template.namespace.unsafeBytes)
         writer.write("/" as StaticString)
-        writer.write(fire.template.name.bytes)
+        writer.write(fire.template.name.unsafeBytes)
         writer.finish()
-        writer.add("esc-nominal", fire.scheduled)
+        writer.add("esc-nominal", fire.scheduled == time.instant ? time : InstantText(fire.scheduled))
         writer.add("esc-lane", UInt64(fire.lane.rawValue))
         writer.add("esc-seq", fire.sequence)
     }
@@ -196,11 +200,11 @@ package struct EventFormat: Sendable {
     /// The record key: the template's, or `namespace/name`.
     private static func writeKey(of template: FireTemplateView, to writer: inout RecordHead.Writer) {
         if template.key.isEmpty || template.key == "schedule" {
-            writer.write(template.namespace.bytes)
+            writer.write(template.namespace.unsafeBytes)
             writer.write("/" as StaticString)
-            writer.write(template.name.bytes)
+            writer.write(template.name.unsafeBytes)
         } else {
-            writer.write(template.key.bytes)
+            writer.write(template.key.unsafeBytes)
         }
     }
 
@@ -245,7 +249,7 @@ package struct EventFormat: Sendable {
         return PayloadPattern.Words(
             id: fire.id.description, scheduledAt: (fire.template.backfills ?? fire.scheduled).description,
             firedAt: now.description,
-            attempt: "\(attempt)", schedule: fire.template.name.string, namespace: fire.template.namespace.string,
+            attempt: "\(attempt)", schedule: fire.template.string(\.name), namespace: fire.template.string(\.namespace),
             kind: Self.kind(of: fire), generation: "\(fire.generation)",
             previousAt: neighbours?.previous?.description ?? "", nextAt: neighbours?.next?.description ?? "")
     }
@@ -261,17 +265,22 @@ package struct EventFormat: Sendable {
     }
 
     static func contentType(of template: FireTemplateView) -> String {
-        template.contentType.isEmpty ? "application/json" : template.contentType.string
+        template.contentType.isEmpty ? "application/json" : template.string(\.contentType)
     }
 
     /// Names and values in the order of the specification's example, without prefix.
-    func attributes(of fire: borrowing Fire, attempt: UInt32, now: WallInstant) -> [OutgoingRecord.Header] {
+    func attributes(of fire: borrowing Fire, attempt: UInt32, now: InstantText) -> [OutgoingRecord.Header] {
+        let time = InstantText(Self.time(of: fire))
         var blocks = RecordBlocks(size: 0)
         return RecordHead(capacity: self.headersMax(of: fire), in: &blocks) {
             $0.key { Self.writeKey(of: fire.template, to: &$0) }
-            self.writeAttributes(of: fire, skipping: Self.prefix.utf8CodeUnitCount, attempt: attempt, now: now, to: &$0)
+            self.writeAttributes(
+                of: fire, skipping: Self.prefix.utf8CodeUnitCount, attempt: attempt, time: time, now: now, to: &$0)
         }.headers
     }
+
+    /// To a consumer a backfill is the occurrence that it makes up for.
+    private static func time(of fire: borrowing Fire) -> WallInstant { fire.template.backfills ?? fire.due }
 
     /// Of the names of attributes in Kafka's headers.
     private static let prefix: StaticString = "ce_"
@@ -279,12 +288,10 @@ package struct EventFormat: Sendable {
     /// - Parameter skipped: how much of the prefix is left out of the names.
     @inline(__always)
     private func writeAttributes(
-        of fire: borrowing Fire, skipping skipped: Int, attempt: UInt32, now: WallInstant,
+        of fire: borrowing Fire, skipping skipped: Int, attempt: UInt32, time: InstantText, now: InstantText,
         to writer: inout RecordHead.Writer
     ) {
         let isTimer = fire.template.origin == .timer
-        // To a consumer a backfill is the occurrence that it makes up for.
-        let time = fire.template.backfills ?? fire.due
         writer.begin("ce_specversion", skipping: skipped)
         writer.write("1.0" as StaticString)
         writer.finish()
@@ -292,9 +299,9 @@ package struct EventFormat: Sendable {
         writer.begin("ce_source", skipping: skipped)
         writer.write(self.sourcePrefix)
         writer.write("/namespaces/" as StaticString)
-        writer.write(fire.template.namespace.bytes)
+        writer.write(fire.template.namespace.unsafeBytes)
         writer.write(isTimer ? "/timers/" : "/schedules/" as StaticString)
-        writer.write(fire.template.name.bytes)
+        writer.write(fire.template.name.unsafeBytes)
         writer.finish()
         writer.begin("ce_type", skipping: skipped)
         writer.write(isTimer ? "escapement.timer.fired.v1" : "escapement.schedule.fired.v1" as StaticString)
@@ -303,16 +310,16 @@ package struct EventFormat: Sendable {
         writer.add("ce_recordedtime", skipping: skipped, now)
         if !fire.template.action.isEmpty {
             writer.begin("ce_subject", skipping: skipped)
-            writer.write(fire.template.action.bytes)
+            writer.write(fire.template.action.unsafeBytes)
             writer.finish()
         }
         writer.begin("ce_partitionkey", skipping: skipped)
         writer.writeKey()
         writer.finish()
         // Milliseconds since 1970, padded with zeros, so that text sorts as time.
-        writer.add("ce_sequence", skipping: skipped, UInt64(max(time.milliseconds, 0)), width: 17)
+        writer.add("ce_sequence", skipping: skipped, UInt64(max(time.instant.milliseconds, 0)), width: 17)
         if let expiry = Self.expiry(of: fire.due, fire.template) {
-            writer.add("ce_expirytime", skipping: skipped, expiry)
+            writer.add("ce_expirytime", skipping: skipped, InstantText(expiry))
         }
         writer.begin("ce_firekind", skipping: skipped)
         writer.write(fire.caughtUp && fire.template.backfills == nil ? "catchup" : Self.kind(of: fire))
@@ -323,7 +330,7 @@ package struct EventFormat: Sendable {
     }
 
     private func structured(
-        _ fire: borrowing Fire, _ payload: ByteBuffer, attempt: UInt32, now: WallInstant
+        _ fire: borrowing Fire, _ payload: ByteBuffer, attempt: UInt32, now: InstantText
     ) -> ByteBuffer {
         let contentType = Self.contentType(of: fire.template)
         var bytes: [UInt8] = [UInt8(ascii: "{")]
@@ -376,9 +383,9 @@ package struct EventFormat: Sendable {
 
 extension RecordHead.Writer {
     @inline(__always)
-    fileprivate mutating func add(_ name: StaticString, skipping skipped: Int = 0, _ instant: WallInstant) {
+    fileprivate mutating func add(_ name: StaticString, skipping skipped: Int = 0, _ instant: InstantText) {
         self.begin(name, skipping: skipped)
-        instant.writeText(to: self.take(WallInstant.textCount))
+        instant.write(to: self.take(WallInstant.textCount))
         self.finish()
     }
 
@@ -404,7 +411,7 @@ extension RecordHead.Writer {
     ) {
         if fire.trace == nil, fire.template.traceparent.isEmpty { return }
         self.begin(name, skipping: skipped)
-        if let trace = fire.trace { self.write(trace) } else { self.write(fire.template.traceparent.bytes) }
+        if let trace = fire.trace { self.write(trace) } else { self.write(fire.template.traceparent.unsafeBytes) }
         self.finish()
     }
 
@@ -412,7 +419,7 @@ extension RecordHead.Writer {
         if template.contentType.isEmpty {
             self.write("application/json" as StaticString)
         } else {
-            self.write(template.contentType.bytes)
+            self.write(template.contentType.unsafeBytes)
         }
     }
 }

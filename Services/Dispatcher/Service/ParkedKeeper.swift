@@ -168,7 +168,7 @@ package struct ParkedKeeper: Sendable {
     private static func topic(of fire: ParkedFire) -> String? {
         do throws(WireError) {
             let template = try FireTemplateView(fire.occurrence.template)
-            return withExtendedLifetime(template) { template.topic.isEmpty ? nil : template.topic.string }
+            return template.topic.isEmpty ? nil : template.string(\.topic)
         } catch {
             return nil
         }

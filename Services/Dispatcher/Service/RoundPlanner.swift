@@ -12,6 +12,7 @@ struct RoundPlanner: ~Copyable {
     /// A copy of its own: references to one text, counted for each record by all lanes, would keep the processors
     /// waiting for each other.
     private let defaultTopic: String
+    private let now: InstantText
     private var blocks: RecordBlocks
     private var writer: FieldWriter
     private(set) var records: [OutgoingRecord] = []
@@ -25,6 +26,7 @@ struct RoundPlanner: ~Copyable {
 
     init(_ matter: RoundMatter, line: WaitingLine, health: TopicHealth) {
         self.matter = matter
+        self.now = InstantText(matter.now)
         var held = Set(line.last.keys)
         if let resumed = matter.resumed { held = held.filter { !resumed.drains($0, of: line) } }
         self.closed = held.union(health.unavailable)
@@ -111,7 +113,7 @@ struct RoundPlanner: ~Copyable {
                 at: occurrence, id: item.id, trace: spans?.sending(item.id).header, lane: self.matter.lane,
                 sequence: self.matter.round.sequence)
             if spans != nil, !fire.template.traceparent.isEmpty {
-                self.creators[item.id] = fire.template.traceparent.string
+                self.creators[item.id] = fire.template.string(\.traceparent)
             }
             item.isCanary =
                 fire.template.name == DispatcherMetrics.canaryName
@@ -240,14 +242,14 @@ struct RoundPlanner: ~Copyable {
         self.note(fire)
         // The default topic is allowed; most fires go there, and need not ask.
         let isDefault = fire.template.topic.isEmpty
-        let topic = isDefault ? self.defaultTopic : fire.template.topic.string
+        let topic = isDefault ? self.defaultTopic : fire.template.string(\.topic)
         let record: OutgoingRecord
         do throws(FormatError) {
             guard isDefault || self.matter.rules.topics.allows(topic) else {
                 throw FormatError(.topicNotAllowed, "the topic \(topic) is not on the allow list")
             }
             record = try self.matter.rules.format.record(
-                of: fire, topic: topic, attempt: item.attempts + 1, now: self.matter.now, in: &self.blocks)
+                of: fire, topic: topic, attempt: item.attempts + 1, now: self.now, in: &self.blocks)
         } catch {
             self.fail(&item, fire, topic: topic, error)
             return

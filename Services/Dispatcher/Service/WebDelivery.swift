@@ -93,7 +93,7 @@ package struct WebDelivery: Sendable {
             let least = min(pause, Self.pause(attempt, jitter: jitter, FireTemplate.Retry()))
             return self.judge(
                 status, retryAfter.map { max(least, min($0, Self.retryAfterMax)) }, target,
-                namespace: fire.template.namespace.string, jitter: jitter, pause: pause)
+                namespace: fire.template.string(\.namespace), jitter: jitter, pause: pause)
         case .unavailable(let detail):
             return .again(Self.pause(attempt, jitter: Self.jitter(fire.id, attempt), fire.template.retry), detail)
         case .forbidden(let detail): return .refused(.targetRefused, detail)
@@ -110,7 +110,7 @@ package struct WebDelivery: Sendable {
         case .hook(let url, let secret):
             var headers: [(name: String, value: String)] = []
             // The HTTP binding of CloudEvents, binary mode.
-            for attribute in format.attributes(of: fire, attempt: attempt, now: now) {
+            for attribute in format.attributes(of: fire, attempt: attempt, now: InstantText(now)) {
                 headers.append(("ce-\(attribute.name)", attribute.value))
             }
             headers.append(("Content-Type", EventFormat.contentType(of: fire.template)))
@@ -120,7 +120,7 @@ package struct WebDelivery: Sendable {
                 headers.append((header.name, try EventFormat.expanded(header.value, fire.template, words)))
             }
             if !secret.isEmpty {
-                let namespace = fire.template.namespace.string
+                let namespace = fire.template.string(\.namespace)
                 guard let key = self.keys.signingKey("\(namespace).\(secret)") else {
                     throw FormatError(
                         .credentialsMissing,
@@ -144,7 +144,7 @@ package struct WebDelivery: Sendable {
         }
         let parts = path.split(separator: "/")
         guard parts.count >= 2 else { throw FormatError(.targetRefused, "\(path) is not /namespace/name") }
-        let namespace = fire.template.namespace.string
+        let namespace = fire.template.string(\.namespace)
         guard let key = self.keys.whiskKey(of: namespace) else {
             throw FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace \(namespace)")
         }

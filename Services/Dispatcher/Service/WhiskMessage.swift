@@ -14,8 +14,8 @@ enum WhiskMessage {
         of fire: borrowing EventFormat.Fire, payload: ByteBuffer, controller: String, keys: any NamespaceKeys,
         now: WallInstant
     ) throws(FormatError) -> ByteBuffer {
-        let namespace = fire.template.namespace.string
-        let parts = fire.template.action.string.split(separator: "/")
+        let namespace = fire.template.string(\.namespace)
+        let parts = fire.template.string(\.action).split(separator: "/")
         guard parts.count == 2 || parts.count == 3, let name = parts.last else {
             throw FormatError(.invalidTemplate, "the format openwhisk needs an action, /namespace/package/name")
         }

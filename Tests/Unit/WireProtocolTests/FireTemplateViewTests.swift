@@ -47,8 +47,9 @@ import WireProtocol
         let view = try FireTemplateView(bytes)
         #expect(view.origin == .timer && view.isPattern && view.expireAfterMilliseconds == 7)
         #expect(view.namespace == "guest" as StaticString && view.name == String("größe"))
-        #expect(view.name.count == 7 && view.name.string == "größe")
-        #expect(view.payload == ByteBuffer(string: "payload") && Array(view.payloadBytes) == Array("payload".utf8))
+        #expect(view.name.count == 7 && view.string(\.name) == "größe")
+        #expect(
+            view.payload == ByteBuffer(string: "payload") && Array(view.unsafePayloadBytes) == Array("payload".utf8))
         #expect(view.labels == self.template.labels)
         #expect(try self.journaled(view) == self.template.labels)
         #expect(try FireTemplate(decoding: bytes) == self.template)
@@ -57,7 +58,7 @@ import WireProtocol
     @Test func `what is not there is empty`() throws {
         let view = try FireTemplateView(ByteBuffer())
         #expect(view.namespace.isEmpty && view.contentType.isEmpty && view.traceparent.isEmpty)
-        #expect(view.payload.readableBytes == 0 && view.payloadBytes.isEmpty)
+        #expect(view.payload.readableBytes == 0 && view.unsafePayloadBytes.isEmpty)
         #expect(view.labels.isEmpty && view.headers.isEmpty && view.web == nil)
         #expect(try self.journaled(view).isEmpty)
         #expect(view.key == "" as StaticString && !(view.key == "schedule"))
@@ -89,6 +90,23 @@ import WireProtocol
         writer.bytes(number, ByteBuffer(bytes: [0x61, 0xff]))
         let bytes = writer.finish()
         #expect(throws: WireError(.badValue, field: field)) { try FireTemplateView(bytes) }
+    }
+
+    @Test func `a byte that is no UTF-8 is found wherever it lies`() throws {
+        for count in 1...20 {
+            for place in 0..<count {
+                var bytes = [UInt8](repeating: 0x61, count: count)
+                bytes[place] = 0x80
+                var writer = FieldWriter()
+                writer.bytes(3, ByteBuffer(bytes: bytes))
+                let refused = writer.finish()
+                #expect(throws: WireError(.badValue, field: "template.name")) { try FireTemplateView(refused) }
+                let text = String(repeating: "a", count: place) + "é" + String(repeating: "a", count: count - place)
+                writer = FieldWriter()
+                writer.text(3, text)
+                #expect(try FireTemplateView(writer.finish()).string(\.name) == text)
+            }
+        }
     }
 
     @Test(arguments: [(10, "template.labels"), (13, "template.headers")] as [(UInt32, String)])
