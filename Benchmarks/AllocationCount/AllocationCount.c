@@ -25,7 +25,8 @@ uint64_t escapement_allocation_count(void) {
 
 uint64_t escapement_thread_allocation_count(void) { return thread_allocations; }
 
-#if defined(__GLIBC__)
+/* A sanitizer puts functions of its own in the place of these. */
+#if defined(__GLIBC__) && !__has_feature(address_sanitizer)
 
 #include <dlfcn.h>
 

@@ -24,7 +24,7 @@ package enum JournalCodec {
     package static func encode(_ record: JournalRecord) -> ByteBuffer { self.encode(record, encodedOutcomes: nil) }
 
     /// Takes the outcomes of an entry one after the other, and makes the records to append of them.
-    package struct EntryWriter: ~Copyable {
+    struct EntryWriter: ~Copyable {
         /// Bytes of an outcome, about.
         private static let usualSize = 256
 
@@ -33,7 +33,7 @@ package enum JournalCodec {
         private var ends: [Int] = []
 
         /// - Parameter count: about how many outcomes there are.
-        package init(count: Int) {
+        init(count: Int) {
             self.writer = FieldWriter(capacity: count * (Self.usualSize + 8))
             self.ends.reserveCapacity(count)
         }
@@ -47,7 +47,7 @@ package enum JournalCodec {
         /// The records, in order: parts, then the one with the shards. One record when all fits into `bytesMax`.
         ///
         /// - Parameter record: an entry without outcomes.
-        package consuming func finish(_ record: JournalRecord, bytesMax: Int = recordBytesMax) -> [ByteBuffer] {
+        consuming func finish(_ record: JournalRecord, bytesMax: Int = recordBytesMax) -> [ByteBuffer] {
             var part = record
             part.body = .part([])
             let frame = JournalCodec.encode(record).readableBytes
