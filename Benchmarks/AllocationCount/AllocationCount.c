@@ -25,8 +25,14 @@ uint64_t escapement_allocation_count(void) {
 
 uint64_t escapement_thread_allocation_count(void) { return thread_allocations; }
 
-/* A sanitizer puts functions of its own in the place of these. */
-#if defined(__GLIBC__) && !__has_feature(address_sanitizer)
+/* Sanitizers put functions of their own in the place of these. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
 
 #include <dlfcn.h>
 

@@ -194,12 +194,13 @@ extension KafkaSettings {
         "ssl.certificate.location": "KAFKA_SSL_CERT_FILE", "ssl.key.location": "KAFKA_SSL_KEY_FILE",
         "ssl.key.password": "KAFKA_SSL_KEY_PASSWORD_FILE", "client.id": "KAFKA_CLIENT_ID",
     ]
-    /// `log.queue` too: what may have been sent twice shows in librdkafka's log alone, which would go elsewhere.
+    /// `log.queue` too: what may have been sent twice shows in librdkafka's log alone, which would go elsewhere. And
+    /// lanes wait for the report of each record.
     private static let fixedProperties: Set<String> = [
         "transactional.id", "transaction.timeout.ms", "enable.idempotence", "acks", "request.required.acks",
         "enable.gapless.guarantee", "max.in.flight", "max.in.flight.requests.per.connection", "isolation.level",
         "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "partitioner",
-        "log.queue",
+        "log.queue", "delivery.report.only.error",
     ]
 
     private static func variable(of property: String) -> String {

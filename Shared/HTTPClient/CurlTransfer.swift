@@ -39,6 +39,8 @@ final class CurlTransfer: @unchecked Sendable {
     /// Of the answer's body, what was handed on.
     private var receivedByteCount = 0
     private var isTooLarge = false
+    /// The body is complete as far as it is wanted.
+    private var isCut = false
     private var isForbidden = false
     private var isUnwanted = false
 
@@ -111,7 +113,7 @@ final class CurlTransfer: @unchecked Sendable {
             self.fail(.forbidden, "the host is in a private network")
         } else if self.isUnwanted {
             self.fail(.cancelled, "ended by who brings or takes the body")
-        } else if result == CURLE_OK {
+        } else if result == CURLE_OK || self.isCut {
             self.settle(.success(HTTPResponse(status: self.status, headers: self.headers, body: self.body)))
         } else {
             var systemError = 0
@@ -259,7 +261,13 @@ final class CurlTransfer: @unchecked Sendable {
     /// - Returns: the count taken; another one than given makes libcurl pause or end the transfer.
     private func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let download = self.download, (200..<300).contains(self.status) else {
-            if bytes.count > self.request.responseByteCountMax - self.body.count { return self.refuseBody() }
+            let room = self.request.responseByteCountMax - self.body.count
+            if bytes.count > room {
+                guard self.request.cutsResponse else { return self.refuseBody() }
+                self.body.append(contentsOf: bytes.prefix(room))
+                self.isCut = true
+                return 0
+            }
             self.body.append(contentsOf: bytes)
             return bytes.count
         }

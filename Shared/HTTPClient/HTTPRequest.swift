@@ -22,13 +22,15 @@ package struct HTTPRequest: Sendable {
     package var timeout: Duration
     /// The largest body accepted, in bytes, after decompression.
     package var responseByteCountMax: Int
+    /// Takes the beginning of a larger one instead of refusing the answer: for callers who want its status.
+    package var cutsResponse: Bool
     /// Replaces the client's; `nil` uses the client's.
     package var authorization: Authorization?
 
     package init(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders = [:], body: [UInt8]? = nil,
         compressesBody: Bool = false, timeout: Duration = .seconds(30),
-        responseByteCountMax: Int = 16 * 1024 * 1024, authorization: Authorization? = nil
+        responseByteCountMax: Int = 16 * 1024 * 1024, cutsResponse: Bool = false, authorization: Authorization? = nil
     ) {
         self.method = method
         self.url = url
@@ -37,6 +39,7 @@ package struct HTTPRequest: Sendable {
         self.compressesBody = compressesBody
         self.timeout = timeout
         self.responseByteCountMax = responseByteCountMax
+        self.cutsResponse = cutsResponse
         self.authorization = authorization
     }
 }

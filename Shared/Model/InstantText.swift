@@ -1,12 +1,13 @@
 /// The text of an instant, made once for all the places that it is written to: to find its date costs more than to copy it.
 package struct InstantText: Sendable {
     package let instant: WallInstant
-    @usableFromInline package let bytes: (UInt64, UInt64, UInt64)
+    @usableFromInline let bytes: (UInt64, UInt64, UInt64)
 
     package init(_ instant: WallInstant) {
         var bytes: (UInt64, UInt64, UInt64) = (0, 0, 0)
         withUnsafeMutableBytes(of: &bytes) { bytes in
-            if let start = bytes.baseAddress { instant.writeText(to: start) }
+            precondition(bytes.count == WallInstant.textCount, "texts of instants have another length")
+            instant.writeText(to: bytes.baseAddress.unsafelyUnwrapped)
         }
         self.instant = instant
         self.bytes = bytes

@@ -103,6 +103,15 @@ package struct TargetDocument: Hashable, Sendable {
         target.headers = WebTarget.headers(&reader)
         target.isPattern = reader.boolean("template") ?? false
         target.web = WebTarget.read(&reader)
+        switch target.web {
+        case .trigger, .action:
+            if !target.headers.isEmpty {
+                reader.note(
+                    "headers", ProblemCode.invalidValue,
+                    "go to Kafka and to 'http'; OpenWhisk takes none, leave them out")
+            }
+        case .hook, nil: break
+        }
         target.payload = reader.value("payload")
         if target.payload == nil, case .null? = value["payload"] { target.payload = .null }
         let size = target.payloadBytes.count

@@ -64,6 +64,13 @@ package enum WebTarget: Hashable, Sendable {
         return trigger.map { .trigger($0) } ?? action.map { .action($0) }
     }
 
+    /// Headers of the formats, and of HTTP itself.
+    private static let takenPrefixes = ["ce_", "ce-", "esc-", "webhook-"]
+    private static let takenNames: Set<String> = [
+        "content-type", "traceparent", "idempotency-key", "host", "content-length", "authorization", "connection",
+        "transfer-encoding",
+    ]
+
     /// Reads `headers`: names of letters, digits and `-._`, values of one line.
     static func headers(_ reader: inout ObjectReader) -> [JSONMember] {
         guard let value = reader.value("headers") else { return [] }
@@ -80,9 +87,7 @@ package enum WebTarget: Hashable, Sendable {
         for member in members {
             let name = member.name.lowercased()
             size += member.name.utf8.count + (member.value.stringValue?.utf8.count ?? 0)
-            let isOurs =
-                name.hasPrefix("ce_") || name.hasPrefix("esc-") || name == "content-type" || name == "traceparent"
-            if isOurs || name == "host" || name == "content-length" || name == "authorization" {
+            if self.takenPrefixes.contains(where: { name.hasPrefix($0) }) || self.takenNames.contains(name) {
                 reader.note("headers", ProblemCode.invalidName, "may not set '\(ObjectReader.clipped(member.name))'")
             } else if name.isEmpty || name.utf8.count > 128 || name.utf8.contains(where: { !self.isNameByte($0) }) {
                 reader.note(

@@ -1,13 +1,13 @@
 /// A text where it lies in a message: no memory of its own, and nothing is counted when it is handed on.
 ///
 /// It is UTF-8. Its bytes are there as long as what it was read from is kept, and nothing sees to that: a view that nobody
-/// uses any more is given up at once, also within a statement. Those who have no view at hand that outlives the text, such
-/// as a parameter, take a copy by `FireTemplateView.string`.
+/// uses any more is given up at once, also within a statement. Ask the view (`string`, `has`); the bytes are for those who get
+/// the view, or what holds it, as a parameter, which is kept until they return.
 package struct EncodedText {
     package let unsafeBytes: UnsafeRawBufferPointer
 
     /// The empty text.
-    package init() { self.unsafeBytes = UnsafeRawBufferPointer(start: nil, count: 0) }
+    init() { self.unsafeBytes = UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// `nil` when the bytes are not UTF-8.
     init?(validating bytes: UnsafeRawBufferPointer) {
@@ -37,14 +37,7 @@ package struct EncodedText {
     @inlinable package var count: Int { self.unsafeBytes.count }
     var copy: String { String(decoding: self.unsafeBytes, as: UTF8.self) }
 
-    /// Whether it has the same bytes; texts that only mean the same differ. Allocates nothing.
-    package static func == (text: EncodedText, other: StaticString) -> Bool {
-        text.count == other.utf8CodeUnitCount
-            && text.unsafeBytes.elementsEqual(UnsafeRawBufferPointer(start: other.utf8Start, count: text.count))
-    }
-
-    /// Likewise.
-    package static func == (text: EncodedText, other: String) -> Bool {
-        text.count == other.utf8.count && text.unsafeBytes.elementsEqual(other.utf8)
+    func isEqual(to other: String) -> Bool {
+        self.count == other.utf8.count && self.unsafeBytes.elementsEqual(other.utf8)
     }
 }

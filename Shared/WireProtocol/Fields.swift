@@ -196,7 +196,7 @@ package struct FieldReader {
     /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place. `nil` when
     /// whoever reads keeps them.
     private let buffer: ByteBuffer?
-    /// What is readable of `buffer`.
+    /// What is readable of `buffer`, or was given.
     private let bytes: UnsafeRawBufferPointer
     /// Where the next field begins.
     private(set) var position: Int
@@ -211,7 +211,7 @@ package struct FieldReader {
     /// Only those fields that lie in `range` of memory that the caller keeps: nothing is counted.
     ///
     /// - Precondition: no field is asked for its `bytes`, which nobody here keeps.
-    init(keeping bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
+    init(keptElsewhere bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
         precondition(range.upperBound <= bytes.count, "fields outside of their message")
         self.init(nil, bytes, range, depth: 0)
     }

@@ -42,7 +42,7 @@ package struct FireTemplateView: @unchecked Sendable {
 
     private mutating func read() throws(WireError) {
         var secret = ""
-        var reader = FieldReader(keeping: self.bytes, self.bytes.indices)
+        var reader = FieldReader(keptElsewhere: self.bytes, self.bytes.indices)
         var field = reader.blank
         while true {
             let start = reader.position
@@ -108,7 +108,14 @@ package struct FireTemplateView: @unchecked Sendable {
     }
 
     /// A copy of one of the texts.
-    package func string(_ text: (FireTemplateView) -> EncodedText) -> String { text(self).copy }
+    package func string(_ text: (FireTemplateView) -> EncodedText) -> String {
+        withExtendedLifetime(self) { text(self).copy }
+    }
+
+    /// Whether one of the texts has the same bytes as `other`; texts that only mean the same differ. Allocates nothing.
+    package func has(_ text: (FireTemplateView) -> EncodedText, _ other: String) -> Bool {
+        withExtendedLifetime(self) { text(self).isEqual(to: other) }
+    }
 
     /// As the user gave it: a part of the memory of the template. Valid as long as the template is kept.
     package var unsafePayloadBytes: UnsafeRawBufferPointer {
@@ -134,7 +141,8 @@ package struct FireTemplateView: @unchecked Sendable {
         return labels
     }
 
-    /// Writes each label as a nested message of its name and its value, which have the numbers 1 and 2 as here.
+    /// Writes each label as it lies, a nested message of its name (1) and its value (2): whoever reads it has to count its
+    /// fields as a template does.
     package func writeLabels(_ number: UInt32, to writer: inout FieldWriter) {
         self.visitLabels { label throws(WireError) in
             writer.encoded(number, try label.content("template.labels", max: Frame.payloadMax))
@@ -143,12 +151,13 @@ package struct FireTemplateView: @unchecked Sendable {
 
     private func visitLabels(_ visit: (FieldReader.Field) throws(WireError) -> Void) {
         if self.labelRange.isEmpty { return }
-        var reader = FieldReader(keeping: self.bytes, self.labelRange)
+        var reader = FieldReader(keptElsewhere: self.bytes, self.labelRange)
         var field = reader.blank
         do throws(WireError) {
             while try reader.next(&field) {
                 if field.number == Self.labelNumber { try visit(field) }
             }
+            withExtendedLifetime(self) {}
         } catch {
             preconditionFailure("labels that have been read cannot be read again: \(error)")
         }

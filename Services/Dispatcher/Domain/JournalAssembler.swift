@@ -3,7 +3,8 @@ package import EscapementModel
 /// Puts the records of one lane's journal together into complete entries, for the recorder.
 ///
 /// Parts wait for the last record of their entry; if another entry begins first, their writer died in
-/// between and they count for nothing: the occurrences are settled again by whoever came after it.
+/// between and they count for nothing: the occurrences are settled again by whoever came after it. At least once, a
+/// former owner of the lane may still write beside its successor: it ends nothing that the successor has begun.
 package struct JournalAssembler: Equatable, Sendable {
     /// A complete entry.
     package struct Entry: Equatable, Sendable {
@@ -36,9 +37,10 @@ package struct JournalAssembler: Equatable, Sendable {
         guard let record = stored.record else { return nil }
         switch record.body {
         case .barrier:
-            self.forget()
+            if !self.isFormer(record) { self.forget() }
             return nil
         case .part(let outcomes):
+            if self.isFormer(record) { return nil }
             if self.pendingKey.map({ $0 != (record.laneEpoch, record.sequence) }) ?? true { self.forget() }
             guard self.pending.count + outcomes.count <= Self.outcomesMax else {
                 self.forget()
@@ -51,11 +53,16 @@ package struct JournalAssembler: Equatable, Sendable {
         case .entry(_, let outcomes):
             let isContinued = self.pendingKey.map { $0 == (record.laneEpoch, record.sequence) } ?? false
             let all = isContinued ? self.pending + outcomes : outcomes
-            self.forget()
+            if !self.isFormer(record) { self.forget() }
             return Entry(
                 laneEpoch: record.laneEpoch, dispatcher: record.dispatcher, outcomes: all,
                 nextOffset: stored.offset + 1)
         }
+    }
+
+    /// Whether it is of an owner before the one whose parts wait.
+    private func isFormer(_ record: JournalRecord) -> Bool {
+        self.pendingKey.map { record.laneEpoch < $0.epoch } ?? false
     }
 
     private mutating func forget() {

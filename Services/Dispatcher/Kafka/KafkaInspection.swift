@@ -72,7 +72,7 @@ package struct KafkaInspection: Sendable {
                 ? Finding(
                     .problem,
                     "\(ids): this user may not use them, and no lane that fires exactly once can begin; "
-                        + "allow Describe and Write for the prefix")
+                        + "allow Describe, Read and Write for the prefix")
                 : Finding(.problem, "\(ids): none could be initialized: \(error)")
         }
     }
@@ -201,7 +201,7 @@ package struct KafkaInspection: Sendable {
                 return [
                     Finding(
                         topic.isOptional ? .warning : .problem,
-                        "\(name): this user may not describe it; allow Describe and Write")
+                        "\(name): this user may not describe it; allow Describe, Read and Write")
                 ]
             }
             return creates

@@ -199,10 +199,14 @@ final class KafkaTransactionSession: TransactionSession {
         }
     }
 
-    func abort() async {
+    func abort() async throws(TransactionError) {
         guard let producer = self.producer.withLock({ $0 }) else { return }
-        // What fails here is done by the next session's `initialize`.
-        do throws(KafkaError) { try await producer.abort(timeout: Self.abortMax) } catch {}
+        do throws(KafkaError) {
+            try await producer.abort(timeout: Self.abortMax)
+        } catch {
+            if error.isFenced || producer.isFenced { throw .fenced("\(error)") }
+            // What else fails here is done by the next session's `initialize`.
+        }
     }
 
     func close() async { self.producer.withLock { $0 = nil } }

@@ -34,17 +34,16 @@ struct CurlWebSender: WebSender {
             let response = try await (request.isTrusted ? self.trusted : self.open).send(
                 HTTPRequest(
                     .post, request.url, headers: headers, body: request.body, timeout: Self.timeout,
-                    responseByteCountMax: Self.answerBytesMax,
+                    responseByteCountMax: Self.answerBytesMax, cutsResponse: true,
                     authorization: request.basic.map { .basic(user: $0.uuid, password: $0.key) }))
             return .status(
                 response.status, retryAfter: RetryPolicy.retryAfter(response, receivedAt: self.clocks.wallNow()))
         } catch {
             switch error.code {
             case .forbidden: return .forbidden(error.description)
-            // The answer was there, and too long to be read: its status is not known.
-            case .unreachable, .brokenConnection, .timeout, .tls, .tooLarge, .cancelled:
+            // No answer, or none that can be read.
+            case .unreachable, .brokenConnection, .timeout, .tls, .tooLarge, .cancelled, .other:
                 return .unavailable(error.description)
-            case .other: return .forbidden(error.description)
             }
         }
     }

@@ -272,15 +272,20 @@ package final class Dispatcher: Sendable {
         do {
             query = try frame.decode(ActivationQuery.self)
         } catch {
-            self.session.session?.answer(frame, with: QueryFailed(code: "INVALID_QUERY", detail: "\(error)"))
+            self.session.session?.answer(
+                frame, with: QueryFailed(code: "INVALID_QUERY", detail: "\(error)".prefix(bytes: Self.detailBytesMax)))
             return
         }
         switch await self.queries.answer(query) {
         case .success(let answer): self.session.session?.answer(frame, with: answer)
         case .failure(let failure):
-            self.session.session?.answer(frame, with: QueryFailed(code: failure.code, detail: failure.detail))
+            self.session.session?.answer(
+                frame, with: QueryFailed(code: failure.code, detail: failure.detail.prefix(bytes: Self.detailBytesMax)))
         }
     }
+
+    /// Bytes of a text for people in a message: the leader refuses longer ones than 4096, and with them the link.
+    private static let detailBytesMax = 1024
 
     /// What a heartbeat says.
     private func report() -> WireProtocol.Heartbeat {
@@ -310,7 +315,7 @@ package final class Dispatcher: Sendable {
                 WireProtocol.Heartbeat.Holding(
                     number: $0.lane.rawValue, epoch: $0.epoch, isTroubled: troubled.contains($0.lane))
             },
-            firesPerSecond: fires, leaving: isDraining, complaint: complaint)
+            firesPerSecond: fires, leaving: isDraining, complaint: complaint.prefix(bytes: Self.detailBytesMax))
     }
 
     /// Shows the leader's absence as soon as it lasts, and turns the liveness beat without a leader too.

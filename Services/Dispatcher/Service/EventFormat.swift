@@ -129,6 +129,12 @@ package struct EventFormat: Sendable {
             ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now.instant))
             : Self.payload(of: fire.template)
         let mode = isPlain ? .binary : self.mode(of: fire.template)
+        if !isPlain, mode != .openWhisk, topic == self.whisk?.topic {
+            throw FormatError(
+                .topicNotAllowed,
+                "the topic \(topic) takes the format openwhisk only: anything else could pose as a message of OpenWhisk"
+            )
+        }
         let value: ByteBuffer
         switch mode {
         case .binary, .plain: value = payload
@@ -199,7 +205,7 @@ package struct EventFormat: Sendable {
 
     /// The record key: the template's, or `namespace/name`.
     private static func writeKey(of template: FireTemplateView, to writer: inout RecordHead.Writer) {
-        if template.key.isEmpty || template.key == "schedule" {
+        if template.key.isEmpty || template.has(\.key, "schedule") {
             writer.write(template.namespace.unsafeBytes)
             writer.write("/" as StaticString)
             writer.write(template.name.unsafeBytes)

@@ -40,14 +40,17 @@ package enum JournalCodec {
 
         /// An outcome that `write` encodes.
         mutating func add(_ write: (inout FieldWriter) -> Void) {
-            self.writer.nested(outcomeNumber, about: Self.usualSize, write)
+            self.writer.nested(JournalCodec.outcomeNumber, about: Self.usualSize, write)
             self.ends.append(self.writer.count)
         }
 
-        /// The records, in order: parts, then the one with the shards. One record when all fits into `bytesMax`.
+        /// The records, in order: parts, then the one with the shards. One record when all fits into `bytesMax`. And the
+        /// outcomes alone, for `outcomes(in:)`.
         ///
         /// - Parameter record: an entry without outcomes.
-        consuming func finish(_ record: JournalRecord, bytesMax: Int = recordBytesMax) -> [ByteBuffer] {
+        consuming func finish(
+            _ record: JournalRecord, bytesMax: Int = recordBytesMax
+        ) -> (records: [ByteBuffer], outcomes: ByteBuffer) {
             var part = record
             part.body = .part([])
             let frame = JournalCodec.encode(record).readableBytes
@@ -67,11 +70,11 @@ package enum JournalCodec {
                 }
             }
             records.append(JournalCodec.encode(record, encodedOutcomes: slice(to: outcomes.readableBytes)))
-            return records
+            return (records, outcomes)
         }
     }
 
-    /// - Parameter encodedOutcomes: instead of the record's own.
+    /// - Parameter encodedOutcomes: behind the record's own.
     private static func encode(_ record: JournalRecord, encodedOutcomes: ByteBuffer?) -> ByteBuffer {
         var writer = FieldWriter(capacity: 1024 + (encodedOutcomes?.readableBytes ?? 0))
         writer.unsigned(1, self.version)
@@ -151,28 +154,38 @@ package enum JournalCodec {
         return record
     }
 
-    /// The outcomes of records that are wanted, but for what cannot be read. O(bytes of the records).
+    /// Those of the outcomes that are wanted, but for what cannot be read: nothing depends on it, and the recorder counts
+    /// what nobody can read. O(bytes).
+    ///
+    /// - Parameter outcomes: as `EntryWriter` gives them.
     static func outcomes(
-        in records: [ByteBuffer], where isWanted: (ActivationID) -> Bool = { _ in true }
+        in outcomes: ByteBuffer, where isWanted: (ActivationID) -> Bool = { _ in true }
     ) -> [OutcomeRecord] {
-        var outcomes: [OutcomeRecord] = []
-        for record in records {
-            var reader = FieldReader(record)
-            do throws(WireError) {
-                while let field = try reader.next() {
-                    guard field.number == self.outcomeNumber else { continue }
-                    var inner = try field.nested("journal.outcomes")
-                    // The id comes first.
-                    if let id = try inner.next(), id.number == 1, isWanted(ActivationID(try id.uid("outcome.id"))) {
-                        outcomes.append(try self.outcome(field))
-                    }
-                }
-            } catch {
-                // Nothing depends on it: the recorder counts what nobody can read.
-                continue
+        var reader = FieldReader(outcomes)
+        var result: [OutcomeRecord] = []
+        do throws(WireError) {
+            while let field = try reader.next() {
+                if let outcome = self.readable(field, isWanted) { result.append(outcome) }
             }
+        } catch {
+            return result
         }
-        return outcomes
+        return result
+    }
+
+    private static func readable(
+        _ field: FieldReader.Field, _ isWanted: (ActivationID) -> Bool
+    ) -> OutcomeRecord? {
+        do throws(WireError) {
+            var inner = try field.nested("journal.outcomes")
+            // The id comes first.
+            guard let id = try inner.next(), id.number == 1, isWanted(ActivationID(try id.uid("outcome.id"))) else {
+                return nil
+            }
+            return try self.outcome(field)
+        } catch {
+            return nil
+        }
     }
 
     private static func encode(_ line: WaitingLine, into writer: inout FieldWriter) {
@@ -423,6 +436,7 @@ package enum JournalCodec {
                     throw WireError(.badValue, field: "outcome.reason")
                 }
                 result.reason = reason
+            // Earlier builds cut at so many characters.
             case 12: result.error = try part.text("outcome.error", max: self.errorMax * 4)
             case 13: result.count = try part.unsigned("outcome.count")
             case 14: through = try part.instant("outcome.through")

@@ -33,7 +33,9 @@ package struct OutgoingRecord: Equatable, Sendable {
     }
 
     /// A copy of the key; `nil` for none.
-    package var key: String? { self.head.key.map { String(decoding: $0, as: UTF8.self) } }
+    package var key: String? {
+        withExtendedLifetime(self.head) { head in head.key.map { String(decoding: $0, as: UTF8.self) } }
+    }
     /// Copies of the headers, in order.
     package var headers: [Header] { self.head.headers }
 }

@@ -196,7 +196,7 @@ package struct Settlement: Sendable {
         package var kind: FireKind
         package var outcome: Outcome
         package var reason: Reason
-        /// Of that of the canary.
+        /// Whether it is the canary's.
         package var isCanary: Bool
         /// Occurrences that it stands for.
         package var count: UInt32
@@ -221,8 +221,10 @@ package struct Settlement: Sendable {
     package var deadLetters: [OutgoingRecord]
     /// The same as they wait for their topic; empty where none can wait.
     package var waitingLetters: [OutgoingRecord] = []
-    /// The journal entry, in order: all that is known of the fires.
+    /// The journal entry, in order.
     package var journal: [OutgoingRecord]
+    /// All that it says of the fires, one after the other.
+    var encodedOutcomes = ByteBuffer()
     /// Topics that are away while others are not.
     package var unavailableTopics: Set<String> = []
     /// Fires that wait from now on for their delivery to an HTTP target.
@@ -244,12 +246,12 @@ package struct Settlement: Sendable {
         self.journal = journal
     }
 
-    /// What the journal says of each fire, read from its bytes. O(bytes of the journal).
+    /// What the journal says of each fire, read from its bytes. O(bytes).
     package var outcomes: [OutcomeRecord] { self.outcomes { _ in true } }
 
     /// The same of those that are wanted.
     func outcomes(where isWanted: (ActivationID) -> Bool) -> [OutcomeRecord] {
-        JournalCodec.outcomes(in: self.journal.map(\.value), where: isWanted)
+        JournalCodec.outcomes(in: self.encodedOutcomes, where: isWanted)
     }
 }
 

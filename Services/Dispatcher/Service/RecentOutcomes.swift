@@ -6,7 +6,7 @@ import Synchronization
 package final class RecentOutcomes: Sendable {
     /// Outcomes kept, where they do not take more than `bytesMax`: a page or two of history, a megabyte.
     package static let countMax = 2000
-    /// Bytes of the journal kept, or those of one round. Payloads are among them, where they are recorded.
+    /// Bytes kept, or one round if that is more. Payloads are among them, where they are recorded.
     package static let bytesMax = 16_777_216
 
     private struct Kept {
@@ -17,11 +17,11 @@ package final class RecentOutcomes: Sendable {
         var bytes = 0
     }
 
-    /// What a round wrote to the journal: read when somebody asks.
+    /// As the journal has them: read when somebody asks.
     private struct Round {
-        var journal: [ByteBuffer]
+        var outcomes: ByteBuffer
         var count: Int
-        var bytes: Int
+        var bytes: Int { self.outcomes.readableBytes }
     }
 
     private let kept = Mutex(Kept())
@@ -30,9 +30,7 @@ package final class RecentOutcomes: Sendable {
 
     package func add(_ settlement: Settlement) {
         if settlement.fires.isEmpty { return }
-        let journal = settlement.journal.map(\.value)
-        let round = Round(
-            journal: journal, count: settlement.fires.count, bytes: journal.reduce(0) { $0 + $1.readableBytes })
+        let round = Round(outcomes: settlement.encodedOutcomes, count: settlement.fires.count)
         self.kept.withLock { kept in
             kept.rounds.append(round)
             kept.count += round.count
@@ -47,10 +45,10 @@ package final class RecentOutcomes: Sendable {
         }
     }
 
-    /// All that is kept but for payloads, by scheduled time and id, newest first. O(outcomes).
+    /// All that is kept but for payloads, by scheduled time and id, newest first. O(bytes).
     package var newestFirst: [OutcomeRecord] {
         let rounds = self.kept.withLock { $0.rounds }
-        var outcomes = rounds.flatMap { JournalCodec.outcomes(in: $0.journal) }
+        var outcomes = rounds.flatMap { JournalCodec.outcomes(in: $0.outcomes) }
         for index in outcomes.indices { outcomes[index].payload?.text = nil }
         return outcomes.sorted { $0.scheduled == $1.scheduled ? $0.id > $1.id : $0.scheduled > $1.scheduled }
     }

@@ -71,6 +71,7 @@ package struct RecordHead: @unchecked Sendable {
             defer { rest = rest.dropFirst(count) }
             return UnsafeRawBufferPointer(rebasing: rest.prefix(count))
         }
+        defer { withExtendedLifetime(self) {} }
         return (0..<self.headerCount).map { _ in
             let (nameCount, valueCount) = take(Writer.countsSize).loadUnaligned(as: (UInt32, UInt32).self)
             let name = take(Int(nameCount))
@@ -205,6 +206,8 @@ package struct RecordHead: @unchecked Sendable {
 
 extension RecordHead: Equatable {
     package static func == (one: RecordHead, other: RecordHead) -> Bool {
-        one.keyCount == other.keyCount && one.bytes.elementsEqual(other.bytes)
+        withExtendedLifetime((one, other)) {
+            one.keyCount == other.keyCount && one.bytes.elementsEqual(other.bytes)
+        }
     }
 }

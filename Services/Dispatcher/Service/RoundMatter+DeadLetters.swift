@@ -10,6 +10,7 @@ extension RoundMatter {
         Self.plain(fire, topic: topic, self.rules, now: self.now)
     }
 
+    /// The same for whoever has no round.
     static func plain(
         _ fire: borrowing EventFormat.Fire, topic: String, _ rules: PublishingRules, now: WallInstant
     ) -> OutgoingRecord {
@@ -42,6 +43,7 @@ extension RoundMatter {
         }
     }
 
+    /// The record as it lies among the dead letters.
     static func copy(
         _ record: OutgoingRecord, _ letter: ParkedFire.Letter, _ rules: PublishingRules
     ) -> OutgoingRecord {

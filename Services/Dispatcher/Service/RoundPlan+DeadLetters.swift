@@ -37,11 +37,14 @@ extension RoundPlan {
         }
     }
 
-    /// The record as consumers would get it: one that was only to be put aside is in a form of our own.
+    /// The record as readers of dead letters get it: one that was only to be put aside is in a form of our own, and one for
+    /// OpenWhisk holds a key that they must not see.
     ///
     /// - Parameter topic: where one goes that was put aside.
     func event(of item: Item, _ record: OutgoingRecord, topic: String) -> OutgoingRecord {
+        var topic = topic
         switch item.role {
+        case .fire where record.topic == self.matter.rules.format.whisk?.topic: topic = record.topic
         case .fire, .letter: return record
         case .delivery, .joins: break
         }
@@ -51,7 +54,7 @@ extension RoundPlan {
                     self.matter.fire(item.origin).occurrence, id: item.id, lane: self.matter.lane,
                     sequence: self.sequence), topic: topic)
         } catch {
-            preconditionFailure("a fire that this round put aside cannot be read: \(error)")
+            preconditionFailure("a fire that this round has sent or put aside cannot be read: \(error)")
         }
     }
 

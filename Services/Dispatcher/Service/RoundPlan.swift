@@ -41,7 +41,7 @@ package struct RoundPlan: Sendable {
         var kind: FireKind
         var outcome: Outcome
         var reason: Reason
-        /// Of that of the canary.
+        /// Whether it is the canary's.
         var isCanary = false
         var due: WallInstant
         /// Occurrences that it stands for.
@@ -55,7 +55,7 @@ package struct RoundPlan: Sendable {
         var record: Int?
         /// What goes to the dead letters when it fails: index into `letters`.
         var deadLetter: Int?
-        /// What the journal says of it before how it ends: among `encoded`.
+        /// All that the journal says of it but how it ends: among `encoded`.
         var encoded = 0..<0
     }
 
@@ -201,7 +201,9 @@ package struct RoundPlan: Sendable {
             lane: self.matter.lane, laneEpoch: self.matter.laneEpoch, sequence: self.sequence,
             dispatcher: self.matter.rules.dispatcher, body: .entry(self.matter.round.shards, []),
             deliveries: parked.deliveries, waiting: result.waiting)
-        result.journal = entry.finish(record).map { Self.journalRecord($0, self.matter.lane, self.matter.rules) }
+        let (records, outcomes) = entry.finish(record)
+        result.journal = records.map { Self.journalRecord($0, self.matter.lane, self.matter.rules) }
+        result.encodedOutcomes = outcomes
         return result
     }
 

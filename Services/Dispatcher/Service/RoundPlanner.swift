@@ -47,7 +47,7 @@ struct RoundPlanner: ~Copyable {
     /// Bytes of a record's key and headers, about.
     private static let headSize = 1024
 
-    /// What the journal says of each before how it ends.
+    /// All that the journal says of each but how it ends.
     consuming func finish() -> ByteBuffer { self.writer.finish() }
 
     mutating func decide() {
@@ -116,8 +116,8 @@ struct RoundPlanner: ~Copyable {
                 self.creators[item.id] = fire.template.string(\.traceparent)
             }
             item.isCanary =
-                fire.template.name == DispatcherMetrics.canaryName
-                && fire.template.namespace == DispatcherMetrics.canaryNamespace
+                fire.template.has(\.name, DispatcherMetrics.canaryName)
+                && fire.template.has(\.namespace, DispatcherMetrics.canaryNamespace)
             JournalCodec.encode(fire, into: &self.writer)
             return fire
         } catch {

@@ -15,7 +15,9 @@ package protocol TransactionSession: Sendable {
     /// Commits. When it returns, the transaction is committed.
     func commit() async throws(TransactionError)
     /// Aborts, as far as this session still can. A successor's `initialize` does what this could not.
-    func abort() async
+    ///
+    /// - Throws: `TransactionError.fenced` alone: then there is a successor already, which must not be fenced in turn.
+    func abort() async throws(TransactionError)
     /// Frees the session without waiting for the brokers. Idempotent.
     func close() async
     var isTainted: Bool { get }

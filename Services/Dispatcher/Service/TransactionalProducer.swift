@@ -219,18 +219,27 @@ package actor TransactionalProducer: LaneProducer {
             await self.discard(session)
             throw .laneLost(reason)
         case .journalRefused(let reason):
-            await session.abort()
-            await self.discard(session)
+            try await self.abort(session)
             throw .journalRefused(reason)
         case .withoutCulprit:
-            await session.abort()
-            await self.discard(session)
+            try await self.abort(session)
         case .again(let reason):
             trouble(reason)
-            await session.abort()
-            await self.discard(session)
+            try await self.abort(session)
             try await self.pause(&backoff)
         }
+    }
+
+    /// Ends the session. The lane is lost when somebody else has its id: whoever goes on would fence them.
+    private func abort(_ session: any TransactionSession) async throws(PublishError) {
+        var fenced: String?
+        do throws(TransactionError) {
+            try await session.abort()
+        } catch {
+            if case .fenced(let reason) = error { fenced = reason }
+        }
+        await self.discard(session)
+        if let fenced { throw .laneLost(fenced) }
     }
 
     /// Runs `body` on a session that is initialized and without doubt, making a new one as often as needed.
@@ -283,7 +292,7 @@ package actor TransactionalProducer: LaneProducer {
                 try await session.initialize()
                 try await session.begin()
                 answer = TopicTrial(await session.produce([record]).first)
-                await session.abort()
+                try await session.abort()
             } catch {}
             await session.close()
             return answer

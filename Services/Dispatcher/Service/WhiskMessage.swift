@@ -9,6 +9,9 @@ enum WhiskMessage {
     /// Who asks, to OpenWhisk: acknowledgements go to `completed<name>`.
     static func controller(of cluster: String) -> String { "escapement-\(cluster)" }
 
+    /// Who invokes it; OpenWhisk wants five characters at least.
+    private static let subject = "escapement"
+
     /// - Throws: `FormatError` when the action, the payload or the key does not fit.
     static func value(
         of fire: borrowing EventFormat.Fire, payload: ByteBuffer, controller: String, keys: any NamespaceKeys,
@@ -19,6 +22,12 @@ enum WhiskMessage {
         guard parts.count == 2 || parts.count == 3, let name = parts.last else {
             throw FormatError(.invalidTemplate, "the format openwhisk needs an action, /namespace/package/name")
         }
+        // `_` is the caller's own. Of others no controller would ask here whether they may be invoked.
+        guard parts[0] == "_" || parts[0] == namespace else {
+            throw FormatError(
+                .targetRefused, "the format openwhisk invokes actions of the fire's own namespace, \(namespace), only")
+        }
+        let path = ([namespace] + parts.dropFirst().dropLast().map(String.init)).joined(separator: "/")
         guard let key = keys.whiskKey(of: namespace) else {
             throw FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace \(namespace)")
         }
@@ -34,12 +43,12 @@ enum WhiskMessage {
         add("transid", [.string(fire.id.description), .integer(now.milliseconds)])
         add(
             "action",
-            ["path": .string(parts.dropLast().joined(separator: "/")), "name": .string(String(name))])
+            ["path": .string(path), "name": .string(String(name))])
         add("revision", .null)
         add(
             "user",
             [
-                "subject": .string(namespace),
+                "subject": .string(self.subject),
                 "namespace": ["name": .string(namespace), "uuid": .string(key.uuid)],
                 "authkey": ["api_key": .string("\(key.uuid):\(key.key)")],
                 "rights": ["READ", "PUT", "DELETE", "ACTIVATE"], "limits": .object([]),

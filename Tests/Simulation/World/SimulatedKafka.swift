@@ -363,7 +363,7 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
         await self.host.pause(self.kafka.drawLatency())
     }
 
-    func abort() async {
+    func abort() async throws(TransactionError) {
         guard let producer else { return }
         self.isTainted = true
         do throws(TransactionError) { try await self.reach() } catch { return }
@@ -372,8 +372,9 @@ final class SimulatedSession: TransactionSession, @unchecked Sendable {
             let transactionalID = self.transactionalID
             self.kafka.simulator.after(delay) { [kafka] in kafka.endLate(transactionalID, producer, .aborted) }
         }
-        _ = self.kafka.end(self.transactionalID, producer, .aborted)
+        let answer = self.kafka.end(self.transactionalID, producer, .aborted)
         await self.host.pause(self.kafka.drawLatency())
+        if case .fenced = answer { throw .fenced("a newer producer has the transactional id") }
     }
 
     func close() async {}

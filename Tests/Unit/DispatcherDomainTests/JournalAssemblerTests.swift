@@ -55,6 +55,19 @@ import Testing
         #expect(assembler.resumeOffset == 3)
     }
 
+    @Test func `a former owner that still writes ends nothing that its successor has begun`() {
+        var assembler = JournalAssembler(startingAt: 0)
+        #expect(assembler.take(self.stored(0, epoch: 2, sequence: 7, .part([self.outcome(1)]))) == nil)
+        #expect(assembler.take(self.stored(1, epoch: 1, sequence: 9, .part([self.outcome(8)]))) == nil)
+        let former = assembler.take(self.stored(2, epoch: 1, sequence: 9, .entry([], [self.outcome(9)])))
+        #expect(former?.outcomes == [self.outcome(9)])
+        #expect(assembler.take(self.stored(3, epoch: 1, .barrier(nonce: .zero))) == nil)
+        #expect(assembler.resumeOffset == 0, "the successor's part is read again after a restart")
+        let entry = assembler.take(self.stored(4, epoch: 2, sequence: 7, .entry([], [self.outcome(2)])))
+        #expect(entry?.outcomes == [self.outcome(1), self.outcome(2)])
+        #expect(assembler.resumeOffset == 5)
+    }
+
     @Test func `a damaged journal does not fill the memory`() {
         var assembler = JournalAssembler(startingAt: 0)
         let many = Array(repeating: self.outcome(1), count: JournalAssembler.outcomesMax / 2 + 1)

@@ -21,7 +21,7 @@ import Testing
                 topic: PublishingRules.journalTopic(of: KafkaFixture.cluster), partition: 1, key: nil,
                 value: JournalCodec.encode(record))
         ])
-        if number.isMultiple(of: 3) { await session.abort() } else { try await session.commit() }
+        if number.isMultiple(of: 3) { try await session.abort() } else { try await session.commit() }
     }
 
     /// Entries 1 to 6; 3 and 6 are aborted.

@@ -45,7 +45,7 @@ import Testing
             #expect(!session.isTainted)
             try await session.begin()
             _ = await session.produce([KafkaFixture.record("c")])
-            await session.abort()
+            try await session.abort()
             #expect(session.isTainted, "what was aborted may have requests on their way")
             #expect(try await fixture.texts(self.fires) == ["a", "b"])
             #expect(try await fixture.texts(self.fires, isCommittedOnly: false) == ["a", "b", "c"])

@@ -33,6 +33,7 @@ final class FakeTopics: TransactionSessionFactory, RecordProducer, JournalReader
         var faults: [Fault] = []
         var sessions = 0
         var aborts = 0
+        var isNextAbortFenced = false
         /// Topics whose partitions have no leader.
         var leaderless: Set<String> = []
         /// Nobody answers.
@@ -314,14 +315,19 @@ final class FakeSession: TransactionSession {
         }
     }
 
-    func abort() async {
+    func abort() async throws(TransactionError) {
         let open = self.state.withLock { state in
             state.isTainted = true
             defer { state.open = nil }
             return state.open
         }
-        self.topics.state.withLock { $0.aborts += 1 }
+        let isFenced = self.topics.state.withLock { state in
+            state.aborts += 1
+            defer { state.isNextAbortFenced = false }
+            return state.isNextAbortFenced
+        }
         if let open { self.topics.settle(open, isCommitted: false) }
+        if isFenced { throw .fenced("a newer producer has the transactional id") }
     }
 
     func close() async {}
@@ -343,6 +349,6 @@ struct FakeTrial: TransactionSession {
         }
     }
     func commit() async throws(TransactionError) {}
-    func abort() async {}
+    func abort() async throws(TransactionError) {}
     func close() async {}
 }

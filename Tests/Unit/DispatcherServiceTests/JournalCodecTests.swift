@@ -75,7 +75,8 @@ import WireProtocol
                 lane: LaneID(1), laneEpoch: Epoch(2), sequence: 3, dispatcher: NodeID("d"),
                 body: .entry(self.states, []), deliveries: SettledOffsets(next: 7, stretches: [9..<12]),
                 waiting: WaitingLine(settled: SettledOffsets(next: 2), last: ["team.gone": 4])), outcomes,
-            bytesMax: bytesMax)
+            bytesMax: bytesMax
+        ).records
     }
 
     /// The outcomes of each record; all but the last have to be parts, and that one the entry.

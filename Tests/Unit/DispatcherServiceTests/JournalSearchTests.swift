@@ -16,7 +16,7 @@ import WireProtocol
         let entry = JournalRecord(
             lane: self.lane, laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("dispatcher-7"),
             body: .entry([state], []))
-        for value in Samples.journal(entry, outcomes, bytesMax: 300) {
+        for value in Samples.journal(entry, outcomes, bytesMax: 300).records {
             let record = OutgoingRecord(topic: "escapement.test.journal", partition: 1, key: nil, value: value)
             _ = await topics.produce([record], handedOver: {})
         }

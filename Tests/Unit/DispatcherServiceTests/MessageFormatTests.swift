@@ -41,7 +41,7 @@ import WireProtocol
         #expect(
             String(buffer: record.value)
                 == #"{"transid":["9d0c1f6e2b7a4c55a1f0e3d2c4b59687",1795397400004],"#
-                + #""action":{"path":"guest/reports","name":"nightly"},"revision":null,"user":{"subject":"guest","#
+                + #""action":{"path":"guest/reports","name":"nightly"},"revision":null,"user":{"subject":"escapement","#
                 + #""namespace":{"name":"guest","uuid":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502"},"#
                 + #""authkey":{"api_key":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502:SECRET"},"#
                 + #""rights":["READ","PUT","DELETE","ACTIVATE"],"limits":{}},"#
@@ -60,10 +60,63 @@ import WireProtocol
             self.template { template in
                 template.format = "openwhisk"
                 template.namespace = "stranger"
+                template.action = "/stranger/nightly"
             })
         #expect(throws: FormatError(.credentialsMissing, "there is no OpenWhisk key for the namespace stranger")) {
             try self.whisk.record(of: stranger, topic: "invoker0", now: Samples.due)
         }
+    }
+
+    @Test func `OpenWhisk's message is of the fire's own namespace`() throws {
+        func message(_ action: String) throws -> JSONValue {
+            let fire = Samples.fire(
+                self.template { template in
+                    template.format = "openwhisk"
+                    template.action = action
+                })
+            let record = try self.whisk.record(of: fire, topic: "invoker0", now: Samples.due)
+            return try JSONParser.parse(record.value.readableBytesView)
+        }
+        #expect(try message("/_/nightly")["action"]?["path"] == "guest")
+        #expect(try message("/_/reports/nightly")["action"]?["path"] == "guest/reports")
+        #expect(try message("/guest/nightly")["action"]?["path"] == "guest")
+        #expect(throws: FormatError.self) { try message("/shop/nightly") }
+        #expect(throws: FormatError.self) { try message("/whisk.system/utils/echo") }
+    }
+
+    @Test(arguments: ["plain", "cloudevents-binary", "cloudevents-structured", ""])
+    func `the topic for OpenWhisk takes nothing else`(format: String) throws {
+        let fire = Samples.fire(self.template { $0.format = format })
+        let error = #expect(throws: FormatError.self) {
+            try self.whisk.record(of: fire, topic: "invoker0", now: Samples.due)
+        }
+        #expect(error?.reason == .topicNotAllowed)
+        #expect(try self.whisk.record(of: fire, topic: "other", now: Samples.due).topic == "other")
+    }
+
+    @Test(arguments: [RecordRefusal.forbiddenTopic, .unknownTopic, .invalid, .tooLarge])
+    func `the key of a message for OpenWhisk is in no dead letter`(refusal: RecordRefusal) throws {
+        var rules = Samples.rules
+        rules.format = self.whisk
+        rules.topics = TopicPolicy(
+            defaultTopic: "escapement.fires", deadLetterTopic: "escapement.deadletters", pattern: "invoker0",
+            internalPrefix: "escapement.test.")
+        let template = self.template { template in
+            template.format = "openwhisk"
+            template.topic = "invoker0"
+        }
+        let plan = RoundPlan(
+            Samples.round([Samples.occurrence(template)]), lane: LaneID(13), laneEpoch: Epoch(1), rules: rules,
+            now: Samples.due)
+        #expect(plan.records.map { String(buffer: $0.value).contains("SECRET") } == [true])
+        let settlement = plan.settlement([.refused(refusal, detail: "no", attempts: 1)], now: Samples.due)
+        let letter = try #require(settlement.deadLetters.first)
+        for record in settlement.deadLetters + settlement.waitingLetters + settlement.journal {
+            #expect(!String(buffer: record.value).contains("SECRET"))
+        }
+        #expect(letter.headers.contains(.init("esc-topic", "invoker0")))
+        #expect(letter.headers.contains { $0.name == "ce_id" })
+        #expect(String(buffer: letter.value) == (refusal == .tooLarge ? "{}" : String(buffer: template.payload)))
     }
 
     @Test func `words are replaced where the schedule asks for it, and nowhere else`() throws {

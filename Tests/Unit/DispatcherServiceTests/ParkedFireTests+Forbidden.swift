@@ -177,7 +177,7 @@ private struct ForbiddingSession: TransactionSession {
         await self.broker.judged(records) { await self.session.produce($0) }
     }
     func commit() async throws(TransactionError) { try await self.session.commit() }
-    func abort() async { await self.session.abort() }
+    func abort() async throws(TransactionError) { try await self.session.abort() }
     func close() async { await self.session.close() }
 }
 

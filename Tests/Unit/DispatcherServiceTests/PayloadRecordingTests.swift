@@ -53,20 +53,18 @@ import WireProtocol
     @Test func `memory is bounded by outcomes and by bytes`() {
         let recent = RecentOutcomes()
         for round in 0..<9 as Range<UInt64> {
-            recent.add(Samples.settlement((0..<500).map { Samples.outcome(round * 500 + $0) }))
+            recent.add(Samples.settlement((0..<700).map { Samples.outcome(round * 700 + $0) }))
         }
-        #expect(recent.newestFirst.count == RecentOutcomes.countMax)
-        #expect(recent.newestFirst.map(\.id.uid.low).min() == 2500, "the oldest went first")
-        var large = Samples.settlement([Samples.outcome(7)])
-        var outcome = Samples.outcome(8)
-        outcome.payload?.text = String(repeating: "x", count: PayloadRecording.bytesMax)
-        let part = JournalRecord(
-            lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .part([outcome]))
-        large.journal += Array(
-            repeating: OutgoingRecord(topic: "journal", key: nil, value: JournalCodec.encode(part)),
-            count: RecentOutcomes.bytesMax / PayloadRecording.bytesMax)
-        recent.add(large)
-        #expect(Set(recent.newestFirst.map(\.id.uid.low)) == [7, 8], "all others went for it")
+        #expect(recent.newestFirst.map(\.id.uid.low).min() == 4200, "the oldest go once the others are enough")
+        #expect(recent.newestFirst.count == 2100)
+        let large = (0..<300 as Range<UInt64>).map { number in
+            var outcome = Samples.outcome(10_000 + number)
+            outcome.payload?.text = String(repeating: "x", count: PayloadRecording.bytesMax)
+            return outcome
+        }
+        recent.add(Samples.settlement(large))
+        #expect(recent.newestFirst.count == 300, "all others went for it")
+        #expect(recent.newestFirst.allSatisfy { $0.id.uid.low >= 10_000 && $0.payload?.text == nil })
         recent.add(Settlement(settledAt: Samples.due))
         #expect(!recent.newestFirst.isEmpty, "a round without fires changes nothing")
     }

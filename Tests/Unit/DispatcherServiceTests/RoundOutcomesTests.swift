@@ -91,7 +91,7 @@ import WireProtocol
                         lane: LaneID(13), laneEpoch: Epoch(1), sequence: plan.sequence,
                         dispatcher: NodeID("dispatcher-1"),
                         body: .entry(shards, [])), expected
-                ).first, "no byte more or less")
+                ).records.first, "no byte more or less")
         #expect(settlement.fires.map(\.count) == [1, 7] && settlement.fires.map(\.due) == [Samples.due, Samples.due])
         #expect(settlement.fires.map(\.kind) == [.cron, .interval])
         #expect(settlement.fires.map(\.reason) == [.dispatched, .coalesced])
@@ -147,14 +147,35 @@ import WireProtocol
         #expect("xaé😀b".dropFirst().prefix(bytes: count) == expected)
     }
 
-    @Test func `what cannot be read of a journal hides nothing else`() {
-        let good = self.plan([self.occurrence(self.template)]).settlement(
-            [.delivered(partition: 0, offset: 0, attempts: 1)], now: Samples.produced)
-        var settlement = good
-        settlement.journal.insert(
-            OutgoingRecord(topic: "journal", key: nil, value: ByteBuffer(bytes: [0x4a, 9, 1])), at: 0)
-        #expect(settlement.outcomes == good.outcomes && good.outcomes.count == 1)
-        #expect(settlement.outcomes { _ in false }.isEmpty)
+    @Test func `an outcome that cannot be read hides no other`() {
+        let outcomes = (1...3).map { Samples.outcome($0) }
+        var writer = JournalCodec.EntryWriter(count: 3)
+        for (index, outcome) in outcomes.enumerated() {
+            writer.add {
+                JournalCodec.encode(outcome, into: &$0)
+                if index == 1 { $0.bytes(16, ByteBuffer(bytes: [0xff])) }
+            }
+        }
+        let entry = JournalRecord(
+            lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .entry([], []))
+        let encoded = writer.finish(entry).outcomes
+        #expect(JournalCodec.outcomes(in: encoded) == [outcomes[0], outcomes[2]])
+        #expect(JournalCodec.outcomes(in: encoded) { $0 == outcomes[2].id } == [outcomes[2]])
+        #expect(JournalCodec.outcomes(in: ByteBuffer(bytes: [0x4a, 9, 1])).isEmpty)
+    }
+
+    @Test(arguments: [(0.0, 0), (1.0, 4)])
+    func `a settled round leaves the spans of the fires that are sampled`(ratio: Double, count: Int) {
+        let recorder = SpanRecorder(MetricsRegistry())
+        recorder.switchOn(ratio: ratio, followsParent: true)
+        let spans = FireSpans(recorder)
+        let plan = self.plan([self.occurrence(self.template), self.occurrence(self.template) { $0.kind = .interval }]) {
+            $0.spans = spans
+        }
+        let fates: [RecordFate] = (0..<2).map { .delivered(partition: 0, offset: $0, attempts: 1) }
+        spans.settled(
+            plan.settlement(fates, now: Samples.produced), creators: plan.creators, sentAt: Samples.due)
+        #expect(recorder.take(10).count == count)
     }
 
     // MARK: - Traces of its own

@@ -86,10 +86,10 @@ enum Samples {
             ticker: NodeID("ticker-5d8b-a1"), traceparent: trace)
     }
 
-    /// The journal records of an entry.
+    /// The journal records of an entry, and its outcomes.
     static func journal(
         _ record: JournalRecord, _ outcomes: [OutcomeRecord], bytesMax: Int = JournalCodec.recordBytesMax
-    ) -> [ByteBuffer] {
+    ) -> (records: [ByteBuffer], outcomes: ByteBuffer) {
         var writer = JournalCodec.EntryWriter(count: outcomes.count)
         for outcome in outcomes { writer.add { JournalCodec.encode(outcome, into: &$0) } }
         return writer.finish(record, bytesMax: bytesMax)
@@ -97,17 +97,16 @@ enum Samples {
 
     /// What a round leaves that ended so.
     static func settlement(_ outcomes: [OutcomeRecord]) -> Settlement {
-        Settlement(
+        var settlement = Settlement(
             settledAt: outcomes.first?.settledAt ?? due,
             fires: outcomes.map {
                 .init(
                     kind: $0.kind, outcome: $0.outcome, reason: $0.reason, isCanary: false, count: $0.count,
                     due: $0.due)
-            },
-            journal: self.journal(
-                JournalRecord(
-                    lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .entry([], [])),
-                outcomes
-            ).map { OutgoingRecord(topic: "journal", key: nil, value: $0) })
+            })
+        let entry = JournalRecord(
+            lane: LaneID(1), laneEpoch: Epoch(1), sequence: 1, dispatcher: NodeID("d"), body: .entry([], []))
+        settlement.encodedOutcomes = self.journal(entry, outcomes).outcomes
+        return settlement
     }
 }

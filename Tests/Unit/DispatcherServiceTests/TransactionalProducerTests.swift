@@ -85,6 +85,17 @@ import Testing
         #expect(self.texts("fires") == [])
     }
 
+    @Test func `an abort that is fenced gives the lane up, and fences nobody in turn`() async throws {
+        try await self.producer.begin(confirm: { _ in .stands })
+        self.topics.inject(.produceUnavailable)
+        self.topics.state.withLock { $0.isNextAbortFenced = true }
+        await #expect(throws: PublishError.laneLost("a newer producer has the transactional id")) {
+            try await self.publish([self.fire("a")])
+        }
+        #expect(self.topics.sessionCount == 1, "another session would have fenced the new owner")
+        #expect(self.texts("fires") == [])
+    }
+
     @Test func `a second producer of the lane fences the first`() async throws {
         try await self.producer.begin(confirm: { _ in .stands })
         let other = TransactionalProducer(lane: LaneID(0), sessions: self.topics, clocks: SkippingClocks(), seed: 2)

@@ -104,6 +104,23 @@ import Testing
         }
     }
 
+    @Test func `an answer beyond the bound is cut for who asks for that`() async throws {
+        let large = [UInt8](repeating: 0x61, count: 300_000)
+        try await ScriptedServer.with([
+            .status(200, body: large), .status(503, headers: ["Retry-After": "7"], body: large), .status(204),
+        ]) { server in
+            try await withClient { client in
+                var request = HTTPRequest(.post, server.url, responseByteCountMax: 10_000, cutsResponse: true)
+                let cut = try await client.send(request)
+                #expect(cut.status == 200 && cut.body.count == 10_000)
+                let failed = try await client.send(request)
+                #expect(failed.status == 503 && failed.headers["Retry-After"] == "7")
+                request.responseByteCountMax = 0
+                #expect(try await client.send(request).status == 204)
+            }
+        }
+    }
+
     @Test func `a request beyond the bound is refused before anything is sent`() async throws {
         try await ScriptedServer.with([.status(200)]) { server in
             try await withClient(HTTPClientConfiguration(requestByteCountMax: 10)) { client in
