@@ -129,6 +129,50 @@ import Testing
         }
     }
 
+    @Test func `leaders that move between and under transactions cost nothing and double nothing`() async throws {
+        try await KafkaFixture.with(brokers: 3) { fixture in
+            let producer = fixture.producer()
+            try await producer.begin(confirm: { _ in .stands })
+            try await fixture.broker.createTopic("moving", partitions: 3, replicas: 3)
+            func moveAll(to broker: Int32) async throws {
+                for number in 0..<3 as Range<Int32> {
+                    try await fixture.broker.moveLeader(of: TopicPartition("moving", number), to: broker)
+                }
+            }
+            for number in 0..<9 {
+                async let published: Void = self.publish(
+                    producer, (0..<5).map { KafkaFixture.record("\(number)-\($0)", topic: "moving") })
+                try await moveAll(to: Int32(number % 3) + 1)
+                try await published
+            }
+            let expected = (0..<9).flatMap { number in (0..<5).map { "\(number)-\($0)" } }
+            #expect(try await fixture.texts("moving").sorted() == expected)
+            #expect(try await fixture.texts(self.journal) == Array(repeating: "5/5", count: 9))
+        }
+    }
+
+    @Test(arguments: [ErrorCode.producerFenced, .invalidProducerEpoch])
+    func `a broker that fences a produce takes the lane away, and nobody is fenced in turn`(
+        code: ErrorCode
+    ) async throws {
+        try await KafkaFixture.with { fixture in
+            let recycled = Counter()
+            let producer = fixture.producer(recycled: { recycled.increment() })
+            try await producer.begin(confirm: { _ in .stands })
+            try await fixture.broker.order(Fault(.error(code), api: .produce))
+            let error = await #expect(throws: PublishError.self) {
+                try await self.publish(producer, [KafkaFixture.record("a")])
+            }
+            guard case .laneLost? = error else {
+                Issue.record("\(error as Any)")
+                return
+            }
+            #expect(try await fixture.texts(self.fires).isEmpty)
+            #expect(try await fixture.texts(self.journal).isEmpty)
+            #expect(recycled.value == 1, "the session is closed, and no other is made")
+        }
+    }
+
     @Test func `why a lane cannot begin is told while it is tried again`() async throws {
         try await KafkaFixture.with { fixture in
             try await fixture.broker.order(

@@ -115,7 +115,7 @@ import Testing
     }
 
     @Test(arguments: [
-        #"{"contentType":"application/json","http":{"url":"https://a.example/x","secret":"s"}}"#,
+        #"{"contentType":"application/json","headers":{"x-a":"1"},"http":{"url":"https://a.example/x","secret":"s"}}"#,
         #"{"contentType":"application/json","openwhisk":{"trigger":"/guest/nightly"}}"#,
         #"{"contentType":"text/plain","template":true,"openwhisk":{"action":"/guest/p/a"}}"#,
     ])
