@@ -8,6 +8,8 @@ package struct ParkedFire: Equatable, Sendable {
     /// What this build writes and reads. A dead letter has one of its own: an older build must not send it as a fire.
     private static let version: UInt32 = 1
     private static let letterVersion: UInt32 = 2
+    /// Bytes kept of a text for people.
+    static let detailBytesMax = 512
 
     /// Why a fire is among the dead letters.
     package struct Letter: Equatable, Sendable {
@@ -56,11 +58,11 @@ package struct ParkedFire: Equatable, Sendable {
         writer.text(3, self.ticker.name)
         writer.unsigned(4, self.attempts)
         writer.instant(5, self.notBefore)
-        writer.text(6, self.detail.prefix(bytes: 512))
+        writer.text(6, self.detail.prefix(bytes: Self.detailBytesMax))
         if let letter = self.letter {
             writer.nested(7) { inner in
                 inner.unsigned(1, letter.reason.rawValue)
-                inner.text(2, letter.error.prefix(bytes: 512))
+                inner.text(2, letter.error.prefix(bytes: Self.detailBytesMax))
                 inner.text(3, letter.topic)
                 inner.flag(4, letter.keepsPayload)
             }

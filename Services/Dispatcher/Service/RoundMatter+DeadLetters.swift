@@ -25,7 +25,9 @@ extension RoundMatter {
     func deadLetter(
         _ record: OutgoingRecord, _ fire: ParkedFire, _ reason: Reason, _ error: String, keepsPayload: Bool
     ) -> RoundPlan.DeadLetter {
-        let letter = ParkedFire.Letter(reason: reason, error: error, topic: record.topic, keepsPayload: keepsPayload)
+        let letter = ParkedFire.Letter(
+            reason: reason, error: error.prefix(bytes: ParkedFire.detailBytesMax), topic: record.topic,
+            keepsPayload: keepsPayload)
         var fire = fire
         fire.letter = letter
         if !keepsPayload { fire.occurrence.template = Self.withoutPayload(fire.occurrence.template) }

@@ -1,6 +1,5 @@
 import DispatcherDomain
 import EscapementModel
-import NIOCore
 import WireProtocol
 
 /// Copies of what cannot be delivered, and how they wait for their topic.

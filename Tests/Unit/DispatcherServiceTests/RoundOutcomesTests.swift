@@ -134,9 +134,14 @@ import WireProtocol
                 let waiting = try ParkedFire(decoding: letter.value)
                 let kept = try #require(waiting.letter?.error)
                 #expect(!kept.isEmpty && error.utf8.starts(with: kept.utf8))
+                #expect(settlement.deadLetters.map { self.header("esc-error", of: $0) } == [kept])
             }
             #expect(settlement.waitingLetters.count == 1)
         }
+        let parked = ParkedFire(
+            occurrence: self.occurrence(self.template), shard: ShardID(13), epoch: Epoch(89), ticker: NodeID("t"),
+            notBefore: Samples.due, detail: word)
+        #expect(try ParkedFire(decoding: parked.encoded()).detail == word.prefix(bytes: 512))
     }
 
     @Test(arguments: [
