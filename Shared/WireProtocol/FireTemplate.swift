@@ -171,8 +171,8 @@ package struct FireTemplate: Equatable, Sendable {
         let view = try FireTemplateView(buffer)
         self.init(
             origin: view.origin, namespace: view.string(\.namespace), name: view.string(\.name),
-            action: view.string(\.action),
-            topic: view.string(\.topic), key: view.string(\.key), format: view.string(\.format),
+            action: view.string(\.action), topic: view.string(\.topic), key: view.string(\.key),
+            format: view.string(\.format),
             contentType: view.string(\.contentType), payload: view.payload, labels: view.labels,
             expireAfterMilliseconds: view.expireAfterMilliseconds, traceparent: view.string(\.traceparent),
             headers: view.headers, isPattern: view.isPattern, web: view.web, backfills: view.backfills)

@@ -4,7 +4,7 @@ package import NIOCore
 /// A `FireTemplate` where it lies in its encoded form: read once for each fire, without memory of its own for what most
 /// templates hold.
 ///
-/// Its texts are valid as long as it is kept.
+/// Its parts mean what those of `FireTemplate` mean. Its texts are valid as long as it is kept.
 package struct FireTemplateView: @unchecked Sendable {
     // Unchecked: the bytes are those of a buffer that is never changed in place.
 
@@ -33,6 +33,8 @@ package struct FireTemplateView: @unchecked Sendable {
     package private(set) var neighbours: OccurrenceNeighbours?
     package private(set) var retry = FireTemplate.Retry()
 
+    /// O(fields); allocates only for headers, HTTP targets and the like.
+    ///
     /// - Throws: `WireError` naming the field.
     package init(_ buffer: ByteBuffer) throws(WireError) {
         self.buffer = buffer

@@ -58,6 +58,7 @@ package struct PublishingRules: Sendable {
         self.payloads = payloads
     }
 
+    /// What it fires as. O(1).
     func id(of occurrence: FireOccurrence) -> ActivationID {
         ActivationID(
             cluster: self.cluster, kind: occurrence.kind, uid: occurrence.uid, scheduledTime: occurrence.scheduled,
