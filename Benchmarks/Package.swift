@@ -89,6 +89,13 @@ let package = Package(
             name: "TLS", dependencies: ["EscapementModel", "COpenSSL", nioCore, nioTLS], path: "Shared/TLS",
             swiftSettings: settings),
         .target(
+            name: "Transport",
+            dependencies: [
+                "EscapementModel", "WireProtocol", "TLS", "Observability", "ServiceConfiguration", nioCore, nioPosix,
+                nioTLS, logging,
+            ],
+            path: "Shared/Transport", swiftSettings: settings),
+        .target(
             name: "KafkaClient", dependencies: ["EscapementModel", "CRDKafka", logging], path: "Shared/KafkaClient",
             swiftSettings: settings),
         .target(
@@ -125,7 +132,7 @@ let package = Package(
                 "AllocationCount", "Store",
                 "PostgresStore", "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka",
                 "KafkaClient",
-                "KafkaYardstick", "TLS", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,
+                "KafkaYardstick", "TLS", "Transport", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,
                 logging,
             ],
             path: "Bench", swiftSettings: settings),

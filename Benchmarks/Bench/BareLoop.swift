@@ -85,7 +85,8 @@ struct BareLoop {
                             header_values: values.baseAddress, header_lengths: lengths.baseAddress,
                             header_count: names.count)
                         return yardstick_produce(
-                            self.bootstrap, FireSample.topic, UInt64(self.count), &record, Self.lingerMilliseconds,
+                            self.bootstrap, FireSample.topic, UInt64(FireSample.warmUp(for: self.count)),
+                            UInt64(self.count), &record, Self.lingerMilliseconds,
                             self.mode == .exactlyOnce ? Self.recordsPerTransaction : 0, 1, &result, &problem,
                             problem.count)
                     }

@@ -1,14 +1,22 @@
 import Glibc
 
-/// This program once more, for a workload that must not share the process; it says what it has to in lines.
+/// A program that must not share this process; it says what it has to in lines.
 final class ChildProcess {
     private let name: String
-    private let process: pid_t
+    let process: pid_t
     private let input: Int32
     private let output: Int32
 
-    init(_ arguments: [String], allocator: Allocator) throws(BenchError) {
-        self.name = arguments.first ?? ""
+    /// This program once more.
+    convenience init(_ arguments: [String], allocator: Allocator) throws(BenchError) {
+        try self.init(
+            arguments.first ?? "", program: "/proc/self/exe", ["escapement-bench"] + arguments,
+            environment: allocator.environment)
+    }
+
+    /// - Parameter words: its arguments, the name it is called by first.
+    init(_ name: String, program: String, _ words: [String], environment: [String]) throws(BenchError) {
+        self.name = name
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
         guard pipe(&input) == 0, pipe(&output) == 0 else { throw BenchError("no pipe") }
@@ -19,8 +27,8 @@ final class ChildProcess {
         posix_spawn_file_actions_adddup2(&actions, input[0], 0)
         posix_spawn_file_actions_adddup2(&actions, output[1], 1)
         var process: pid_t = 0
-        let status = withCStrings(["escapement-bench"] + arguments) { words in
-            withCStrings(allocator.environment) { posix_spawn(&process, "/proc/self/exe", &actions, nil, words, $0) }
+        let status = withCStrings(words) { words in
+            withCStrings(environment) { posix_spawn(&process, program, &actions, nil, words, $0) }
         }
         close(input[0])
         close(output[1])
@@ -41,24 +49,12 @@ final class ChildProcess {
         return String(decoding: line, as: UTF8.self)
     }
 
-    /// Ends its input and waits until it ends as well.
-    func stop() {
+    /// Ends its input, or kills it, and waits until it ends as well.
+    func stop(kills: Bool = false) {
+        if kills { kill(self.process, SIGKILL) }
         close(self.input)
         close(self.output)
         var status: Int32 = 0
         waitpid(self.process, &status, 0)
     }
-}
-
-/// librdkafka's mock cluster in a process of its own.
-struct MockBroker {
-    let bootstrap: String
-    private let process: ChildProcess
-
-    init(partitions: Int, lanes: Int) throws(BenchError) {
-        self.process = try ChildProcess(["kafka-mock", "\(partitions)", "\(lanes)"], allocator: .system)
-        self.bootstrap = try self.process.line()
-    }
-
-    func stop() { self.process.stop() }
 }

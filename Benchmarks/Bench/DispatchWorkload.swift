@@ -13,12 +13,11 @@ import ServiceConfiguration
 import Synchronization
 import WireProtocol
 
-/// A dispatcher's own work: lanes that take batches of fires, publish them with their journal and acknowledge, beside
-/// librdkafka alone with the same records and with bare values, in turn, against a mock broker. The broker and the loops
-/// of librdkafka run in processes of their own.
+/// What a dispatcher acknowledges: its lanes, which take batches of fires and publish them with their journal, and it as a
+/// whole process fed over its links; beside librdkafka alone with the same records and with bare values, in turn, against
+/// a mock broker. The broker, the process and the loops of librdkafka are not in this process.
 struct DispatchWorkload {
     private static let lanes = 16
-    private static let partitions = 4
     private static let yardsticks: [(name: String, content: BareLoop.Content, allocator: Allocator)] = [
         ("bare values", .values, .system), ("bare records", .records, .system),
         ("bare records jemalloc", .records, .dispatcher),
@@ -29,12 +28,19 @@ struct DispatchWorkload {
     let rounds: Int
     /// Only this mode; for a profiler.
     let only: DeliveryMode?
+    /// The program to measure as a process.
+    let dispatcher: String?
 
     init(_ arguments: [String]) throws(BenchError) {
         var numbers: [Int] = []
         var only: DeliveryMode?
-        for argument in arguments {
-            if let mode = DeliveryMode(rawValue: argument) {
+        var dispatcher: String?
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            if argument == "--dispatcher" {
+                guard let file = rest.popFirst() else { throw BenchError("--dispatcher needs a file") }
+                dispatcher = file
+            } else if let mode = DeliveryMode(rawValue: argument) {
                 only = mode
             } else if let number = Int(argument), number > 0 {
                 numbers.append(number)
@@ -46,6 +52,7 @@ struct DispatchWorkload {
         self.size = numbers.dropFirst().first ?? 512
         self.rounds = numbers.dropFirst(2).first ?? 3
         self.only = only
+        self.dispatcher = dispatcher
     }
 
     private struct Figure {
@@ -68,7 +75,7 @@ struct DispatchWorkload {
         for _ in 0..<self.rounds {
             for mode in modes {
                 for yardstick in Self.yardsticks where self.only == nil {
-                    let mock = try MockBroker(partitions: Self.partitions, lanes: Self.lanes)
+                    let mock = try MockBroker(lanes: Self.lanes)
                     let loop = BareLoop(
                         bootstrap: mock.bootstrap, mode: mode, count: self.count, size: self.size,
                         content: yardstick.content)
@@ -78,10 +85,13 @@ struct DispatchWorkload {
                         "\(mode.rawValue) \(yardstick.name)", Double(self.count) / Double(result.nanoseconds) * 1e9,
                         Double(result.nanosecondsOfCPU) / Double(self.count), 0)
                 }
-                let mock = try MockBroker(partitions: Self.partitions, lanes: Self.lanes)
+                let mock = try MockBroker(lanes: Self.lanes)
                 let measured = try await self.lanes(mock.bootstrap, mode)
                 mock.stop()
                 note("\(mode.rawValue) lanes", measured.perSecond, measured.cpu, measured.allocations)
+                guard let dispatcher else { continue }
+                let process = try await self.process(dispatcher, mode)
+                note("\(mode.rawValue) process", process.perSecond, process.cpu, 0)
             }
         }
         func median(_ values: [Double]) -> Int { Int(values.sorted()[values.count / 2]) }
@@ -96,21 +106,28 @@ struct DispatchWorkload {
         }
     }
 
+    private func process(_ program: String, _ mode: DeliveryMode) async throws -> DispatcherProcess.Measured {
+        let mock = try MockBroker(lanes: Self.lanes)
+        defer { mock.stop() }
+        return try await DispatcherProcess(program: program, bootstrap: mock.bootstrap, mode: mode, lanes: Self.lanes)
+            .measure(count: self.count, size: self.size)
+    }
+
     private func lanes(
         _ bootstrap: String, _ mode: DeliveryMode
     ) async throws -> (perSecond: Double, cpu: Double, allocations: Double) {
         let logger = Logger(label: "bench", factory: { _ in SwiftLogNoOpLogHandler() })
         let clocks = SystemClocks()
         let observability = Observability(
-            identity: ProcessIdentity(role: "dispatcher", instance: "d", cluster: "bench", revision: ""))
+            identity: ProcessIdentity(role: "dispatcher", instance: "d", cluster: FireSample.cluster, revision: ""))
         let connection = KafkaConnection(
             KafkaSettings(bootstrapServers: [bootstrap], clientID: "bench"), clocks: clocks,
             health: observability.health, logger: logger)
-        let journal = KafkaJournalReader(connection: connection, cluster: "bench")
+        let journal = KafkaJournalReader(connection: connection, cluster: FireSample.cluster)
         let rules = FireSample.rules()
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
-                connection: connection, cluster: "bench", topics: [rules.journalTopic, FireSample.topic], mode: mode,
+                connection: connection, cluster: FireSample.cluster, topics: [rules.journalTopic, FireSample.topic], mode: mode,
                 clocks: clocks, seed: 1, recycled: {}),
             journal: journal, parked: journal,
             keeper: ParkedKeeper(
@@ -118,25 +135,28 @@ struct DispatchWorkload {
             clocks: clocks, rules: rules, metrics: DispatcherMetrics(observability.metrics), logger: logger, seed: 1)
         let template = FireSample(size: self.size).template.encoded()
         let feeders = (0..<Self.lanes).map { number in
-            LaneFeeder(
-                lane: LaneID(UInt16(number)), environment: environment, template: template,
-                count: self.count / Self.lanes)
+            LaneFeeder(lane: LaneID(UInt16(number)), environment: environment, template: template)
         }
         await withDiscardingTaskGroup { group in
             for feeder in feeders { group.addTask { await feeder.open() } }
         }
+        let share = self.count / Self.lanes
+        await withDiscardingTaskGroup { group in
+            for feeder in feeders { group.addTask { await feeder.feed(FireSample.warmUp(for: share)) } }
+        }
+        let warmUp = feeders.reduce(0) { $0 + $1.acknowledged }
         let allocations = escapement_allocation_count()
         let wall = Measuring.clock(CLOCK_MONOTONIC)
         let cpu = Measuring.clock(CLOCK_PROCESS_CPUTIME_ID)
         await withDiscardingTaskGroup { group in
-            for feeder in feeders { group.addTask { await feeder.feed() } }
+            for feeder in feeders { group.addTask { await feeder.feed(share) } }
         }
         let seconds = Double(Measuring.clock(CLOCK_MONOTONIC) - wall) / 1e9
         let used = Double(Measuring.clock(CLOCK_PROCESS_CPUTIME_ID) - cpu)
         let made = Double(escapement_allocation_count() - allocations)
         for feeder in feeders { await feeder.stop() }
-        let fires = Double(feeders.reduce(0) { $0 + $1.acknowledged })
-        guard Int(fires) >= self.count / Self.lanes * Self.lanes else {
+        let fires = Double(feeders.reduce(0) { $0 + $1.acknowledged } - warmUp)
+        guard Int(fires) >= share * Self.lanes else {
             throw BenchError("only \(Int(fires)) of \(self.count) fires were acknowledged")
         }
         return (fires / seconds, used / fires, made / fires)
@@ -150,23 +170,23 @@ final class LaneFeeder: Sendable {
 
     private struct State {
         var cursor = Cursor.start
+        /// Fires, as the other counts.
+        var wanted = 0
         var sent = 0
         var acknowledged = 0
     }
 
     private let shard: ShardID
     private let template: ByteBuffer
-    private let count: Int
     private let clocks = SystemClocks()
     private let state = Mutex(State())
     private let replies: AsyncStream<LaneReply>
     private let shell: LaneShell
     private let run: Task<LaneShell.Ending, Never>
 
-    init(lane: LaneID, environment: LaneShell.Environment, template: ByteBuffer, count: Int) {
+    init(lane: LaneID, environment: LaneShell.Environment, template: ByteBuffer) {
         self.shard = ShardID(lane.rawValue)
         self.template = template
-        self.count = count
         let (replies, send) = AsyncStream<LaneReply>.makeStream()
         self.replies = replies
         let shell = LaneShell(
@@ -186,15 +206,16 @@ final class LaneFeeder: Sendable {
         }
     }
 
-    /// Offers everything and waits until it is acknowledged.
-    func feed() async {
+    /// Offers at least `count` fires more, in whole batches, and waits until they are acknowledged.
+    func feed(_ count: Int) async {
         let limits = LaneLimits()
+        self.state.withLock { $0.wanted = $0.sent + count }
         for _ in 0..<limits.batchesMax { self.offer() }
         for await reply in self.replies {
             guard case .acknowledged = reply else { continue }
             let isDone = self.state.withLock { state in
                 state.acknowledged += FireSample.batchCount
-                return state.acknowledged >= self.count
+                return state.acknowledged >= state.wanted
             }
             if isDone { return }
             self.offer()
@@ -209,7 +230,7 @@ final class LaneFeeder: Sendable {
     private func offer() {
         let now = self.clocks.wallNow()
         let offer = self.state.withLock { state -> Lane<FireWork>.Offer? in
-            guard state.sent < self.count else { return nil }
+            guard state.sent < state.wanted else { return nil }
             state.sent += FireSample.batchCount
             return FireSample.offer(
                 self.shard, epoch: Self.epoch, session: Self.session, from: &state.cursor, now: now,

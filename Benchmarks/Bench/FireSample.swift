@@ -7,9 +7,16 @@ import WireProtocol
 
 /// The fire that the benchmarks of the dispatcher send, and the rules it is sent by: the same in every process.
 struct FireSample {
+    static let cluster = "bench"
     static let topic = "escapement.fires"
+    /// Of that topic.
+    static let partitions = 4
+    static let deadLetterTopic = "escapement.deadletters"
     /// Fires of one batch, as a ticker sends them at load.
     static let batchCount = 500
+    /// How many are sent before the clock starts when `count` are measured: a dispatcher runs for long, and its memory grows
+    /// and its code is bound once.
+    static func warmUp(for count: Int) -> Int { count / 5 }
     /// When it is due where that does not matter.
     static let due = WallInstant(milliseconds: 1_795_397_400_000)
 
@@ -36,19 +43,18 @@ struct FireSample {
 
     static func rules() -> PublishingRules {
         PublishingRules(
-            cluster: "bench", dispatcher: NodeID("dispatcher-1"),
+            cluster: Self.cluster, dispatcher: NodeID("dispatcher-1"),
             topics: TopicPolicy(
-                defaultTopic: Self.topic, deadLetterTopic: "escapement.deadletters", pattern: "",
-                internalPrefix: "escapement.bench."), sha256: .libcrypto)
+                defaultTopic: Self.topic, deadLetterTopic: Self.deadLetterTopic, pattern: "",
+                internalPrefix: "escapement.\(Self.cluster)."), sha256: .libcrypto)
     }
 
     /// One batch of one shard, from `cursor` on, which moves behind it.
     ///
     /// - Parameter now: when the batch is due, if the cursor is not there yet.
-    static func offer(
-        _ shard: ShardID, epoch: Epoch, session: SessionID, from cursor: inout Cursor, now: WallInstant,
-        template: ByteBuffer
-    ) -> Lane<FireWork>.Offer {
+    static func batch(
+        _ shard: ShardID, epoch: Epoch, from cursor: inout Cursor, now: WallInstant, template: ByteBuffer
+    ) -> FireBatch {
         let from = cursor
         let due = max(now, from.cron.instant.advanced(by: .milliseconds(1)))
         let mark = Watermark(through: due)
@@ -61,8 +67,18 @@ struct FireSample {
                 kind: .cron, uid: UID.random(using: &random), generation: 1, scheduled: due, due: due,
                 outcome: .dispatched, reason: .dispatched, template: template)
         }
+        return FireBatch(shard: shard, epoch: epoch, from: from, to: cursor, occurrences: occurrences)
+    }
+
+    /// The same as a lane takes it.
+    static func offer(
+        _ shard: ShardID, epoch: Epoch, session: SessionID, from cursor: inout Cursor, now: WallInstant,
+        template: ByteBuffer
+    ) -> Lane<FireWork>.Offer {
+        let batch = Self.batch(shard, epoch: epoch, from: &cursor, now: now, template: template)
         return Lane<FireWork>.Offer(
-            session: session, shard: shard, epoch: epoch, from: from, to: cursor,
-            byteCount: Self.batchCount * 64, work: FireWork(occurrences: occurrences, ticker: NodeID("ticker-1")))
+            session: session, shard: shard, epoch: epoch, from: batch.from, to: batch.to,
+            byteCount: Self.batchCount * 64,
+            work: FireWork(occurrences: batch.occurrences, ticker: NodeID("ticker-1")))
     }
 }

@@ -36,10 +36,11 @@ let usage = """
 
       kafka BOOTSTRAP N SIZE plain|idem|txn LINGER_MS
                                W7: N records through the Kafka client; one JSON line
-      dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once]
-                               fires acknowledged by lanes of one dispatcher, beside librdkafka alone with bare
-                               values, and with the same records without and with the dispatcher's allocator, against
-                               a mock broker in another process
+      dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once] [--dispatcher FILE]
+                               fires acknowledged by lanes of one dispatcher, and by the program FILE as a process that
+                               is fed over mutual TLS, beside librdkafka alone with bare values, and with the same
+                               records without and with the dispatcher's allocator, against a mock broker in another
+                               process; './dev bench dispatch' builds and names the program
       plan [N [SIZE [ROUNDS]]] a dispatcher's work for a fire but for Kafka's part: processor time and allocations,
                                medians over rounds of N fires
       tls CERT KEY SUITE SECONDS
@@ -129,8 +130,10 @@ do {
     case "kafka":
         try await KafkaWorkload(Array(arguments.dropFirst())).run()
     case "kafka-mock":
-        let numbers = arguments.dropFirst().compactMap { Int32($0) }
-        exit(yardstick_mock(numbers.first ?? 4, numbers.dropFirst().first ?? 4))
+        guard let lanes = arguments.dropFirst().first.flatMap({ Int($0) }), lanes > 0 else {
+            throw BenchError("kafka-mock needs a number of lanes")
+        }
+        exit(MockBroker.serve(lanes: lanes))
     case "bare":
         try BareLoop(Array(arguments.dropFirst())).run()
     case "dispatch":

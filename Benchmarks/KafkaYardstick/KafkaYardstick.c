@@ -46,9 +46,60 @@ static rd_kafka_headers_t *headers_of(const struct yardstick_record *record) {
     return headers;
 }
 
+/* What a loop sends, and how. */
+struct loop {
+    rd_kafka_t *client;
+    const char *topic;
+    const struct yardstick_record *record;
+    uint64_t transaction_size;
+    char *problem;
+    size_t problem_size;
+};
+
+/* Sends `count` records and waits until they are delivered. */
+static int produce(const struct loop *loop, uint64_t count) {
+    rd_kafka_t *client = loop->client;
+    const struct yardstick_record *record = loop->record;
+    uint64_t transaction_size = loop->transaction_size;
+    int status = 0;
+    for (uint64_t i = 0; i < count && !status; i++) {
+        if (transaction_size && i % transaction_size == 0)
+            status = failed(rd_kafka_begin_transaction(client), loop->problem, loop->problem_size);
+        char key[24];
+        int key_length = snprintf(key, sizeof key, "k%llu", (unsigned long long)i);
+        for (;;) {
+            rd_kafka_headers_t *headers = headers_of(record);
+            rd_kafka_resp_err_t code =
+                headers ? rd_kafka_producev(
+                    client, RD_KAFKA_V_TOPIC(loop->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                    RD_KAFKA_V_KEY(key, (size_t)key_length),
+                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_HEADERS(headers),
+                    RD_KAFKA_V_END)
+                        : rd_kafka_producev(
+                    client, RD_KAFKA_V_TOPIC(loop->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                    RD_KAFKA_V_KEY(key, (size_t)key_length),
+                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_END);
+            if (!code) break;
+            if (headers) rd_kafka_headers_destroy(headers);
+            if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+                snprintf(loop->problem, loop->problem_size, "%s", rd_kafka_err2str(code));
+                status = 1;
+                break;
+            }
+            rd_kafka_poll(client, 1);
+        }
+        if (i % 256 == 0) rd_kafka_poll(client, 0);
+        if (transaction_size && !status && (i % transaction_size == transaction_size - 1 || i == count - 1))
+            status = failed(rd_kafka_commit_transaction(client, 20000), loop->problem, loop->problem_size);
+    }
+    rd_kafka_flush(client, 60000);
+    return status;
+}
+
 int yardstick_produce(
-    const char *bootstrap, const char *topic, uint64_t count, const struct yardstick_record *record, int linger_ms,
-    uint64_t transaction_size, int is_idempotent, struct yardstick_result *result, char *problem, size_t problem_size
+    const char *bootstrap, const char *topic, uint64_t warm_up, uint64_t count, const struct yardstick_record *record,
+    int linger_ms, uint64_t transaction_size, int is_idempotent, struct yardstick_result *result, char *problem,
+    size_t problem_size
 ) {
     char linger[16];
     snprintf(linger, sizeof linger, "%d", linger_ms);
@@ -65,59 +116,26 @@ int yardstick_produce(
     rd_kafka_conf_set_opaque(configuration, result);
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, problem, problem_size);
     if (!client) return 1;
+    struct loop loop = {client, topic, record, transaction_size, problem, problem_size};
     int status = transaction_size && failed(rd_kafka_init_transactions(client, 20000), problem, problem_size);
-    if (!status && !transaction_size) {
-        /* Connected and aware of the partitions before the clock starts. */
-        rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((void *)record->value, 1), RD_KAFKA_V_END);
-        rd_kafka_flush(client, 10000);
+    if (!status) status = produce(&loop, warm_up);
+    if (!status) {
+        result->delivered = result->failed = 0;
+        uint64_t wall = nanoseconds(CLOCK_MONOTONIC), cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+        status = produce(&loop, count);
+        result->nanoseconds = nanoseconds(CLOCK_MONOTONIC) - wall;
+        result->cpu_nanoseconds = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     }
-    result->delivered = result->failed = 0;
-    uint64_t wall = nanoseconds(CLOCK_MONOTONIC), cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
-    for (uint64_t i = 0; i < count && !status; i++) {
-        if (transaction_size && i % transaction_size == 0)
-            status = failed(rd_kafka_begin_transaction(client), problem, problem_size);
-        char key[24];
-        int key_length = snprintf(key, sizeof key, "k%llu", (unsigned long long)i);
-        for (;;) {
-            rd_kafka_headers_t *headers = headers_of(record);
-            rd_kafka_resp_err_t code =
-                headers ? rd_kafka_producev(
-                    client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                    RD_KAFKA_V_KEY(key, (size_t)key_length),
-                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_HEADERS(headers),
-                    RD_KAFKA_V_END)
-                        : rd_kafka_producev(
-                    client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                    RD_KAFKA_V_KEY(key, (size_t)key_length),
-                    RD_KAFKA_V_VALUE((void *)record->value, record->value_length), RD_KAFKA_V_END);
-            if (!code) break;
-            if (headers) rd_kafka_headers_destroy(headers);
-            if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-                snprintf(problem, problem_size, "%s", rd_kafka_err2str(code));
-                status = 1;
-                break;
-            }
-            rd_kafka_poll(client, 1);
-        }
-        if (i % 256 == 0) rd_kafka_poll(client, 0);
-        if (transaction_size && !status && (i % transaction_size == transaction_size - 1 || i == count - 1))
-            status = failed(rd_kafka_commit_transaction(client, 20000), problem, problem_size);
-    }
-    rd_kafka_flush(client, 60000);
-    result->nanoseconds = nanoseconds(CLOCK_MONOTONIC) - wall;
-    result->cpu_nanoseconds = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     rd_kafka_destroy(client);
     return status;
 }
 
-int yardstick_mock(int partitions, int lanes) {
+int yardstick_mock(const char *const *topics, const int *partitions, size_t count) {
     char problem[256];
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), problem, sizeof problem);
     rd_kafka_mock_cluster_t *cluster = client ? rd_kafka_mock_cluster_new(client, 1) : NULL;
     if (!cluster) return 1;
-    const char *topics[] = {"t", "escapement.fires", "escapement.bench.journal", "escapement.bench.parked"};
-    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
-        rd_kafka_mock_topic_create(cluster, topics[i], i < 2 ? partitions : lanes, 1);
+    for (size_t i = 0; i < count; i++) rd_kafka_mock_topic_create(cluster, topics[i], partitions[i], 1);
     printf("%s\n", rd_kafka_mock_cluster_bootstraps(cluster));
     fflush(stdout);
     char byte;
