@@ -131,6 +131,7 @@ final class TLSConnection {
 
     /// Encrypts all of `bytes`, in records of up to 16 KiB. The BIO takes everything, so it never blocks.
     func write(_ bytes: UnsafeRawBufferPointer) -> TLSError? {
+        self.wire.reserve(bytes.count)
         var rest = bytes
         while rest.count > 0 {
             var count = 0
@@ -203,8 +204,15 @@ private final class Wire {
     var inbox = ByteBuffer()
     var outbox = ByteBuffer()
 
-    /// The outbox's first size, in bytes: one full record with its header and tag.
-    static let outboxCapacity = TLSConnection.recordMax + 256
+    /// Beside the plaintext of several records, in bytes: their headers and tags.
+    private static let overheadMax = 256
+    /// The outbox's first size, in bytes: one full record.
+    private static let outboxCapacity = TLSConnection.recordMax + Wire.overheadMax
+
+    /// For so many bytes of plaintext; it would be moved each time it grows.
+    func reserve(_ count: Int) {
+        if count > TLSConnection.recordMax { self.outbox.reserveCapacity(minimumWritableBytes: count + Self.overheadMax) }
+    }
 
     /// The BIO's functions. Made once, never changed, read by all threads.
     nonisolated(unsafe) static let method: OpaquePointer? = {

@@ -26,8 +26,9 @@ package final class TLSHandler: ChannelDuplexHandler {
     package static let handshakeTimeoutDefault = TimeAmount.seconds(5)
     /// How long a close, or the delivery of an alert, waits for the peer.
     package static let closeTimeoutDefault = TimeAmount.seconds(2)
-    /// Encrypted bytes handed to the channel at a time, so that a large flush is not held twice in memory.
-    private static let outboundChunk = 128 * 1024
+    /// Bytes encrypted before they are handed to the channel, so that a large flush is not held twice in memory: with what
+    /// TLS adds they fit a buffer of 128 KiB.
+    private static let outboundChunk = 7 * TLSConnection.recordMax
 
     private enum State {
         /// Not yet active. Next: `handshaking`.
@@ -230,10 +231,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         var failure: TLSError?
         while failure == nil, self.pending.hasMark, let (data, promise) = self.pending.popFirst() {
             if let promise { promises.append(promise) }
-            failure = self.encrypt(data, isLast: !self.pending.hasMark, connection)
-            if connection.outboundByteCount >= Self.outboundChunk, let bytes = connection.takeOutbound() {
-                context.write(self.wrapOutboundOut(bytes), promise: nil)
-            }
+            failure = self.encrypt(data, isLast: !self.pending.hasMark, context, connection)
         }
         if failure == nil, self.scratch.readableBytes > 0 {
             failure = self.scratch.withUnsafeReadableBytes { connection.write($0) }
@@ -248,11 +246,19 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.writeAndFlush(self.wrapOutboundOut(bytes), promise: Self.joined(promises))
     }
 
-    private func encrypt(_ data: ByteBuffer, isLast: Bool, _ connection: TLSConnection) -> TLSError? {
+    private func encrypt(
+        _ data: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext, _ connection: TLSConnection
+    ) -> TLSError? {
         var rest = data
         while rest.readableBytes > 0 {
-            if self.scratch.readableBytes == 0, isLast || rest.readableBytes >= TLSConnection.recordMax {
-                return rest.withUnsafeReadableBytes { connection.write($0) }
+            if connection.outboundByteCount >= Self.outboundChunk, let bytes = connection.takeOutbound() {
+                context.write(self.wrapOutboundOut(bytes), promise: nil)
+            }
+            if self.scratch.readableBytes == 0, isLast || rest.readableBytes >= TLSConnection.recordMax,
+                let part = rest.readSlice(length: min(rest.readableBytes, Self.outboundChunk))
+            {
+                if let failure = part.withUnsafeReadableBytes({ connection.write($0) }) { return failure }
+                continue
             }
             if self.scratch.capacity == 0 { self.scratch.reserveCapacity(TLSConnection.recordMax) }
             let space = TLSConnection.recordMax - self.scratch.readableBytes

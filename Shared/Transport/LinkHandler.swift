@@ -12,6 +12,10 @@ final class LinkHandler: ChannelDuplexHandler {
 
     /// Encoded bytes handed to the channel at a time.
     private static let outboundChunk = 256 * 1024
+    /// Payloads of so many bytes are handed to the channel where they lie, and not copied together with others.
+    private static let wholeFrom = 32 * 1024
+    /// Bytes reserved for a frame as soon as its length is known, at most: more than a full fire batch takes.
+    private static let reservedMax = 1024 * 1024
 
     private let policy: PeerPolicy
     private let limits: TransportLimits
@@ -170,8 +174,11 @@ final class LinkHandler: ChannelDuplexHandler {
         } else if self.isAccumulatedOwn {
             self.accumulated.writeImmutableBuffer(bytes)
         } else {
-            // Grows with what has arrived, not with the length that the peer announced.
-            var own = allocator.buffer(capacity: 2 * (self.accumulated.readableBytes + bytes.readableBytes))
+            // Beyond that it grows with what has arrived, not with the length that the peer announced.
+            var own = allocator.buffer(
+                capacity: max(
+                    2 * (self.accumulated.readableBytes + bytes.readableBytes),
+                    self.isGreeted ? min(Frame.length(of: self.accumulated), Self.reservedMax) : 0))
             own.writeImmutableBuffer(self.accumulated)
             own.writeImmutableBuffer(bytes)
             self.accumulated = own
@@ -189,6 +196,13 @@ final class LinkHandler: ChannelDuplexHandler {
         var buffer = context.channel.allocator.buffer(capacity: Self.capacity(for: frames))
         for frame in frames {
             if frame.kind == MessageKind.hello.rawValue { self.isGreeted = true }
+            if Self.isWhole(frame) {
+                frame.writeHeader(to: &buffer)
+                self.write(buffer, context, link)
+                buffer = ByteBuffer()
+                self.write(frame.payload, context, link)
+                continue
+            }
             frame.write(to: &buffer)
             if buffer.readableBytes >= Self.outboundChunk {
                 self.write(buffer, context, link)
@@ -199,10 +213,15 @@ final class LinkHandler: ChannelDuplexHandler {
         context.flush()
     }
 
+    private static func isWhole(_ frame: Frame) -> Bool { frame.payload.readableBytes >= self.wholeFrom }
+
+    /// Of the first buffer.
     private static func capacity(for frames: [Frame]) -> Int {
         var count = 0
         for frame in frames {
-            count += Frame.headerLength + frame.payload.readableBytes
+            count += Frame.headerLength
+            if self.isWhole(frame) { break }
+            count += frame.payload.readableBytes
             if count >= self.outboundChunk { break }
         }
         return count

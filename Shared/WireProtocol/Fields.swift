@@ -195,7 +195,7 @@ enum FieldType: UInt8 {
 package struct FieldReader {
     /// Keeps `bytes` where they are, and as they are: a buffer that is not alone is never changed in place. `nil` when
     /// whoever reads keeps them.
-    private let buffer: ByteBuffer?
+    let buffer: ByteBuffer?
     /// What is readable of `buffer`, or was given.
     private let bytes: UnsafeRawBufferPointer
     /// Where the next field begins.
@@ -216,7 +216,10 @@ package struct FieldReader {
         self.init(nil, bytes, range, depth: 0)
     }
 
-    private init(_ buffer: ByteBuffer?, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
+    /// Bytes that have not been read.
+    var remaining: Int { self.end - self.position }
+
+    fileprivate init(_ buffer: ByteBuffer?, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
         self.buffer = buffer
         self.bytes = bytes
         self.position = range.lowerBound
@@ -285,8 +288,15 @@ package struct FieldReader {
         }
 
         package func bytes(_ name: StaticString, max: Int) throws(WireError) -> ByteBuffer {
-            let range = try self.range(name, max: max)
             guard let buffer else { preconditionFailure("a part of memory that its reader does not own") }
+            return try self.bytes(name, max: max, of: buffer)
+        }
+
+        /// The same of a field that was read by `nestedUncounted`.
+        ///
+        /// - Parameter buffer: the outermost message.
+        func bytes(_ name: StaticString, max: Int, of buffer: ByteBuffer) throws(WireError) -> ByteBuffer {
+            let range = try self.range(name, max: max)
             guard let slice = buffer.getSlice(at: buffer.readerIndex + range.lowerBound, length: range.count)
             else { throw Self.badValue(name) }
             return slice
@@ -316,6 +326,12 @@ package struct FieldReader {
             guard self.depth < 8 else { throw WireError(.tooDeep, field: "\(name)") }
             return FieldReader(
                 self.buffer, self.memory, try self.range(name, max: Frame.payloadMax), depth: self.depth + 1)
+        }
+
+        /// The same for a caller who keeps the outermost message: references to it are not counted.
+        func nestedUncounted(_ name: StaticString) throws(WireError) -> FieldReader {
+            guard self.depth < 8 else { throw WireError(.tooDeep, field: "\(name)") }
+            return FieldReader(nil, self.memory, try self.range(name, max: Frame.payloadMax), depth: self.depth + 1)
         }
 
         /// Where the value lies among the bytes of the outermost message.

@@ -130,41 +130,52 @@ package struct FireOccurrence: Equatable, Sendable {
         if let neighbours { writer.neighbours(12, neighbours) }
     }
 
-    init(from reader: inout FieldReader) throws(WireError) {
-        self.init(
-            kind: .cron, uid: .zero, generation: 0, scheduled: .distantPast, due: .distantPast, outcome: .dispatched,
-            reason: .dispatched, template: ByteBuffer())
+    /// - Parameter message: the outermost one, of which the template is a part.
+    init(reading reader: inout FieldReader, of message: ByteBuffer) throws(WireError) {
+        // Made at the end, of its parts: changed part by part it would be copied once more.
+        var kind = FireKind.cron
+        var uid = UID.zero
+        var generation: UInt64 = 0
+        var scheduled = WallInstant.distantPast
         var due: WallInstant?
+        var outcome = Outcome.dispatched
+        var reason = Reason.dispatched
+        var count: UInt32 = 1
         var through: WallInstant?
+        var caughtUp = false
+        var template: ByteBuffer?
+        var neighbours: OccurrenceNeighbours?
         var field = reader.blank
         while try reader.next(&field) {
             switch field.number {
-            case 1: self.kind = try field.kind("occurrence.kind")
-            case 2: self.uid = try field.uid("occurrence.uid")
-            case 3: self.generation = try field.unsigned("occurrence.generation")
-            case 4: self.scheduled = try field.instant("occurrence.scheduled")
+            case 1: kind = try field.kind("occurrence.kind")
+            case 2: uid = try field.uid("occurrence.uid")
+            case 3: generation = try field.unsigned("occurrence.generation")
+            case 4: scheduled = try field.instant("occurrence.scheduled")
             case 5: due = try field.instant("occurrence.due")
             case 6:
-                guard let outcome = Outcome(rawValue: try field.unsigned("occurrence.outcome")) else {
+                guard let value = Outcome(rawValue: try field.unsigned("occurrence.outcome")) else {
                     throw WireError(.badValue, field: "occurrence.outcome")
                 }
-                self.outcome = outcome
+                outcome = value
             case 7:
-                guard let reason = Reason(rawValue: try field.unsigned("occurrence.reason")) else {
+                guard let value = Reason(rawValue: try field.unsigned("occurrence.reason")) else {
                     throw WireError(.badValue, field: "occurrence.reason")
                 }
-                self.reason = reason
-            case 8: self.count = try field.unsigned("occurrence.count")
+                reason = value
+            case 8: count = try field.unsigned("occurrence.count")
             case 9: through = try field.instant("occurrence.through")
-            case 10: self.caughtUp = try field.flag("occurrence.caughtUp")
-            case 11: self.template = try field.bytes("occurrence.template", max: WireLimits.templateMax)
-            case 12: self.neighbours = try field.neighbours("occurrence.neighbours")
+            case 10: caughtUp = try field.flag("occurrence.caughtUp")
+            case 11: template = try field.bytes("occurrence.template", max: WireLimits.templateMax, of: message)
+            case 12: neighbours = try field.neighbours("occurrence.neighbours")
             default: continue
             }
         }
-        guard self.uid != .zero else { throw WireError(.missing, field: "occurrence.uid") }
-        self.due = due ?? self.scheduled
-        self.through = through ?? self.scheduled
+        guard uid.high | uid.low != 0 else { throw WireError(.missing, field: "occurrence.uid") }
+        self.init(
+            kind: kind, uid: uid, generation: generation, scheduled: scheduled, due: due ?? scheduled,
+            outcome: outcome, reason: reason, count: count, through: through, caughtUp: caughtUp,
+            template: template ?? ByteBuffer(), neighbours: neighbours)
     }
 }
 
@@ -208,8 +219,10 @@ package struct FireBatch: WireMessage {
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
+        guard let message = reader.buffer else { preconditionFailure("a batch is no part of another message") }
         self.init(shard: ShardID(0), epoch: .none, from: .start, to: .start, occurrences: [])
-        while let field = try reader.next() {
+        var field = reader.blank
+        while try reader.next(&field) {
             switch field.number {
             case 1: self.shard = ShardID(try field.unsigned("fireBatch.shard"))
             case 2: self.epoch = Epoch(try field.unsigned("fireBatch.epoch"))
@@ -219,8 +232,13 @@ package struct FireBatch: WireMessage {
                 guard self.occurrences.count < Self.occurrencesMax else {
                     throw WireError(.tooMany, field: "fireBatch.occurrences")
                 }
-                var inner = try field.nested("fireBatch.occurrences")
-                self.occurrences.append(try FireOccurrence(from: &inner))
+                var inner = try field.nestedUncounted("fireBatch.occurrences")
+                if self.occurrences.isEmpty {
+                    // They are mostly of one size.
+                    self.occurrences.reserveCapacity(
+                        min(Self.occurrencesMax, 1 + reader.remaining / max(1, inner.remaining)))
+                }
+                self.occurrences.append(try FireOccurrence(reading: &inner, of: message))
             default: continue
             }
         }

@@ -121,6 +121,10 @@ package struct FireTemplate: Equatable, Sendable {
         return false
     }
 
+    /// Payloads of so many bytes have their digest written beside them, once and not at each fire; for shorter ones it would
+    /// take more of a ticker's memory than it is worth.
+    package static let digestedFrom = 512
+
     /// The encoded form, as `ScheduleVersion.template` and `FireOccurrence.template` hold it.
     package func encoded() -> ByteBuffer {
         var writer = FieldWriter(capacity: 256 + self.payload.readableBytes)
@@ -163,6 +167,9 @@ package struct FireTemplate: Equatable, Sendable {
         writer.flag(23, self.retry.dropsExhausted)
         writer.flag(24, self.namesNeighbours)
         if let neighbours { writer.neighbours(25, neighbours) }
+        if self.payload.readableBytes >= Self.digestedFrom {
+            writer.digest(26, self.payload.withUnsafeReadableBytes { SHA256Function.plain.digest($0) })
+        }
         return writer.finish()
     }
 

@@ -32,6 +32,8 @@ package struct FireTemplateView: @unchecked Sendable {
     package private(set) var backfills: WallInstant?
     package private(set) var neighbours: OccurrenceNeighbours?
     package private(set) var retry = FireTemplate.Retry()
+    /// SHA-256 of the payload, where the template has it.
+    package private(set) var payloadDigest: SHA256Digest?
 
     /// O(fields); allocates only for headers, HTTP targets and the like.
     ///
@@ -86,6 +88,7 @@ package struct FireTemplateView: @unchecked Sendable {
             case 22: self.retry.backoffMaxMilliseconds = try field.unsigned("template.retry.backoffMax")
             case 23: self.retry.dropsExhausted = try field.flag("template.retry.dropsExhausted")
             case 25: self.neighbours = try field.neighbours("template.neighbours")
+            case 26: self.payloadDigest = try field.digest("template.payloadDigest")
             default: continue
             }
         }

@@ -36,11 +36,21 @@ package struct Frame: Equatable, Sendable {
 
     /// Appends the frame to `buffer`.
     package func write(to buffer: inout ByteBuffer) {
+        self.writeHeader(to: &buffer)
+        buffer.writeImmutableBuffer(self.payload)
+    }
+
+    /// Appends what comes before the payload.
+    package func writeHeader(to buffer: inout ByteBuffer) {
         buffer.writeInteger(UInt32(Self.headerLength - 4 + self.payload.readableBytes))
         buffer.writeInteger(self.kind)
         buffer.writeInteger(self.flags.rawValue)
         buffer.writeInteger(self.correlation)
-        buffer.writeImmutableBuffer(self.payload)
+    }
+
+    /// Bytes of the frame at the front of `buffer` as it announces itself; 0 while that is not known. Nothing is checked.
+    package static func length(of buffer: ByteBuffer) -> Int {
+        buffer.getInteger(at: buffer.readerIndex, as: UInt32.self).map { 4 + Int($0) } ?? 0
     }
 
     /// Takes one frame from the front of `buffer`; `nil` while it is incomplete.

@@ -20,7 +20,12 @@ extension Lane<FireWork>.Offer {
         session: SessionID, shard: ShardID, epoch: Epoch, from: Cursor, to: Cursor, byteCount: Int, work: FireWork
     ) {
         var oldestDue = WallInstant.distantFuture
-        for fire in work.occurrences where fire.outcome == .dispatched { oldestDue = min(oldestDue, fire.due) }
+        // By reference: each would be copied with what it holds.
+        work.occurrences.withUnsafeBufferPointer { fires in
+            for index in fires.indices where fires[index].outcome == .dispatched {
+                oldestDue = min(oldestDue, fires[index].due)
+            }
+        }
         self.init(
             session: session, shard: shard, epoch: epoch, from: from, to: to, byteCount: byteCount,
             occurrenceCount: work.occurrences.count, oldestDue: oldestDue, payload: work)

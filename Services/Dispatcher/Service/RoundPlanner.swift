@@ -135,8 +135,8 @@ struct RoundPlanner: ~Copyable {
         if payloads == .none { return }
         let payload = EventFormat.payloadBytes(of: fire.template)
         JournalCodec.encode(
-            payload: payload.count, self.matter.rules.sha256.digest(payload), text: payloads.text(of: payload),
-            into: &self.writer)
+            payload: payload.count, fire.template.payloadDigest ?? self.matter.rules.sha256.digest(payload),
+            text: payloads.text(of: payload), into: &self.writer)
     }
 
     private mutating func end(
