@@ -16,7 +16,7 @@ struct FireSample {
     static let batchCount = 500
     /// How many are sent before the clock starts when `count` are measured: a dispatcher runs for long, and its memory grows
     /// and its code is bound once.
-    static func warmUp(for count: Int) -> Int { count / 5 }
+    static func warmUp(for count: Int) -> Int { count / 2 }
     /// When it is due where that does not matter.
     static let due = WallInstant(milliseconds: 1_795_397_400_000)
 

@@ -362,7 +362,11 @@ package struct FieldReader {
     ///
     /// - Precondition: `field` is one of this message, `blank` or an earlier one.
     /// - Returns: false at the end, and `field` stays what it was.
-    package mutating func next(_ field: inout Field) throws(WireError) -> Bool {
+    package mutating func next(_ field: inout Field) throws(WireError) -> Bool { try self.advance(to: &field) }
+
+    /// The same in its caller, for what is read for each fire.
+    @inline(__always)
+    mutating func advance(to field: inout Field) throws(WireError) -> Bool {
         precondition(
             field.memory.baseAddress == self.bytes.baseAddress && field.depth == self.depth,
             "a field of another message")
@@ -374,21 +378,22 @@ package struct FieldReader {
         case .varint:
             field.value = .varint(try self.varint())
         case .fixed64:
-            guard self.end - self.position >= 8 else { throw WireError(.truncated, field: "field \(number)") }
+            guard self.end - self.position >= 8 else { throw Self.truncated(number) }
             field.value = .fixed64(
                 UInt64(littleEndian: self.bytes.loadUnaligned(fromByteOffset: self.position, as: UInt64.self)))
             self.position += 8
         case .delimited:
             let length = try self.varint()
-            guard length <= UInt64(self.end - self.position) else {
-                throw WireError(.truncated, field: "field \(number)")
-            }
+            guard length <= UInt64(self.end - self.position) else { throw Self.truncated(number) }
             field.value = .delimited(self.position..<self.position + Int(length))
             self.position += Int(length)
         }
         field.number = number
         return true
     }
+
+    @inline(never)
+    private static func truncated(_ number: UInt32) -> WireError { WireError(.truncated, field: "field \(number)") }
 
     @inline(__always)
     private mutating func varint() throws(WireError) -> UInt64 {

@@ -146,7 +146,7 @@ package struct FireOccurrence: Equatable, Sendable {
         var template: ByteBuffer?
         var neighbours: OccurrenceNeighbours?
         var field = reader.blank
-        while try reader.next(&field) {
+        while try reader.advance(to: &field) {
             switch field.number {
             case 1: kind = try field.kind("occurrence.kind")
             case 2: uid = try field.uid("occurrence.uid")

@@ -21,8 +21,8 @@ package struct FireTemplateView: @unchecked Sendable {
     package private(set) var format = EncodedText()
     package private(set) var contentType = EncodedText()
     package private(set) var traceparent = EncodedText()
-    /// Where the payload lies among the bytes of the template.
-    private var payloadRange = 0..<0
+    /// As the user gave it: a part of the memory of the template. Valid as long as the template is kept.
+    package private(set) var unsafePayloadBytes = UnsafeRawBufferPointer(start: nil, count: 0)
     /// From the first label on to the end of the last one; mostly nothing else lies between them.
     private var labelRange = 0..<0
     package private(set) var expireAfterMilliseconds: UInt64 = 0
@@ -50,7 +50,7 @@ package struct FireTemplateView: @unchecked Sendable {
         var field = reader.blank
         while true {
             let start = reader.position
-            guard try reader.next(&field) else { break }
+            guard try reader.advance(to: &field) else { break }
             switch field.number {
             case 1:
                 guard let origin = FireTemplate.Origin(rawValue: try field.unsigned("template.origin")) else {
@@ -64,7 +64,7 @@ package struct FireTemplateView: @unchecked Sendable {
             case 6: self.key = try field.encodedText("template.key", max: WireLimits.detailMax)
             case 7: self.format = try field.encodedText("template.format", max: WireLimits.nameMax)
             case 8: self.contentType = try field.encodedText("template.contentType", max: WireLimits.nameMax)
-            case 9: self.payloadRange = try field.range("template.payload", max: WireLimits.templateMax)
+            case 9: self.unsafePayloadBytes = try field.content("template.payload", max: WireLimits.templateMax)
             case Self.labelNumber:
                 _ = try Self.pair(field, "template.labels")
                 self.labelRange = (self.labelRange.isEmpty ? start : self.labelRange.lowerBound)..<reader.position
@@ -102,7 +102,7 @@ package struct FireTemplateView: @unchecked Sendable {
         var inner = try field.nested(name)
         var part = inner.blank
         var pair = (name: EncodedText(), value: EncodedText())
-        while try inner.next(&part) {
+        while try inner.advance(to: &part) {
             switch part.number {
             case 1: pair.name = try part.encodedText(name, max: WireLimits.nameMax)
             case 2: pair.value = try part.encodedText(name, max: WireLimits.detailMax)
@@ -122,15 +122,13 @@ package struct FireTemplateView: @unchecked Sendable {
         withExtendedLifetime(self) { text(self).isEqual(to: other) }
     }
 
-    /// As the user gave it: a part of the memory of the template. Valid as long as the template is kept.
-    package var unsafePayloadBytes: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: self.bytes[self.payloadRange])
-    }
-
     /// The same, which keeps the memory of the template.
     package var payload: ByteBuffer {
-        let start = self.buffer.readerIndex + self.payloadRange.lowerBound
-        guard let slice = self.buffer.getSlice(at: start, length: self.payloadRange.count) else {
+        guard let start = self.unsafePayloadBytes.baseAddress, let first = self.bytes.baseAddress else {
+            return ByteBuffer()
+        }
+        let index = self.buffer.readerIndex + (start - first)
+        guard let slice = self.buffer.getSlice(at: index, length: self.unsafePayloadBytes.count) else {
             preconditionFailure("a payload outside of its template")
         }
         return slice

@@ -11,7 +11,7 @@ struct OutgoingRecords: KafkaRecords {
     var count: Int { self.records.count }
 
     func forEach(_ visit: (KafkaRecord) -> Void) {
-        // By reference: a record that is taken out is copied with all it holds.
+        // By reference: a record that is taken out is copied with all it holds, and the array keeps it.
         self.records.withUnsafeBufferPointer { records in
             guard let first = records.baseAddress else { return }
             for index in records.indices { Self.hand(over: first + index, to: visit) }
@@ -19,13 +19,12 @@ struct OutgoingRecords: KafkaRecords {
     }
 
     private static func hand(over record: UnsafePointer<OutgoingRecord>, to visit: (KafkaRecord) -> Void) {
-        withExtendedLifetime(record.pointee.head) { head in
-            record.pointee.value.withUnsafeReadableBytes { value in
-                visit(
-                    KafkaRecord(
-                        topic: record.pointee.topic, partition: record.pointee.partition, key: head.key, value: value,
-                        headerCount: head.headerCount, headers: head.packedHeaders))
-            }
+        record.pointee.value.withUnsafeReadableBytes { value in
+            visit(
+                KafkaRecord(
+                    topic: record.pointee.topic, partition: record.pointee.partition, key: record.pointee.head.key,
+                    value: value, headerCount: record.pointee.head.headerCount,
+                    headers: record.pointee.head.packedHeaders))
         }
     }
 }

@@ -129,7 +129,7 @@ package struct EventFormat: Sendable {
             ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now.instant))
             : Self.payload(of: fire.template)
         let mode = isPlain ? .binary : self.mode(of: fire.template)
-        if !isPlain, mode != .openWhisk, topic == self.whisk?.topic {
+        if case .some = self.whisk, !isPlain, mode != .openWhisk, topic == self.whisk?.topic {
             throw FormatError(
                 .topicNotAllowed,
                 "the topic \(topic) takes the format openwhisk only: anything else could pose as a message of OpenWhisk"
@@ -147,7 +147,8 @@ package struct EventFormat: Sendable {
             value = try WhiskMessage.value(
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now.instant)
         }
-        var own = fire.template.headers
+        var own: [FireTemplate.Header] = []
+        if !fire.template.headers.isEmpty { own = fire.template.headers }
         if isPattern, !own.isEmpty {
             let words = Self.words(of: fire, attempt: attempt, now: now.instant)
             for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
@@ -198,7 +199,7 @@ package struct EventFormat: Sendable {
         writer.write("/" as StaticString)
         writer.write(fire.template.name.unsafeBytes)
         writer.finish()
-        writer.add("esc-nominal", fire.scheduled == time.instant ? time : InstantText(fire.scheduled))
+        writer.add("esc-nominal", fire.scheduled.milliseconds == time.instant.milliseconds ? time : InstantText(fire.scheduled))
         writer.add("esc-lane", UInt64(fire.lane.rawValue))
         writer.add("esc-seq", fire.sequence)
     }
@@ -297,7 +298,7 @@ package struct EventFormat: Sendable {
         of fire: borrowing Fire, skipping skipped: Int, attempt: UInt32, time: InstantText, now: InstantText,
         to writer: inout RecordHead.Writer
     ) {
-        let isTimer = fire.template.origin == .timer
+        let isTimer = if case .timer = fire.template.origin { true } else { false }
         writer.begin("ce_specversion", skipping: skipped)
         writer.write("1.0" as StaticString)
         writer.finish()

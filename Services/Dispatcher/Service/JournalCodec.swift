@@ -338,9 +338,10 @@ package enum JournalCodec {
         writer.unsigned(5, shard.rawValue)
         writer.unsigned(6, epoch.rawValue)
         writer.instant(7, scheduled)
-        if due != scheduled { writer.instant(8, due) }
+        // By their numbers: other modules' `==` is called without knowing the type.
+        if due.milliseconds != scheduled.milliseconds { writer.instant(8, due) }
         if count != 1 { writer.unsigned(13, count) }
-        if through != scheduled { writer.instant(14, through) }
+        if through.milliseconds != scheduled.milliseconds { writer.instant(14, through) }
         writer.text(25, ticker.name)
     }
 

@@ -22,7 +22,8 @@ extension Lane<FireWork>.Offer {
         var oldestDue = WallInstant.distantFuture
         // By reference: each would be copied with what it holds.
         work.occurrences.withUnsafeBufferPointer { fires in
-            for index in fires.indices where fires[index].outcome == .dispatched {
+            for index in fires.indices {
+                guard case .dispatched = fires[index].outcome else { continue }
                 oldestDue = min(oldestDue, fires[index].due)
             }
         }

@@ -177,12 +177,10 @@ package struct RecordHead: @unchecked Sendable {
         /// In decimal digits, with zeros before them up to `width`.
         mutating func write(_ number: UInt64, width: Int = 1) {
             var count = 1
-            var bound: UInt64 = 10
-            while count < 20, number >= bound {
+            var left = number / 10
+            while left > 0 {
                 count += 1
-                let (next, isOver) = bound.multipliedReportingOverflow(by: 10)
-                if isOver { break }
-                bound = next
+                left /= 10
             }
             count = Swift.max(count, width)
             let digits = self.take(count)

@@ -176,7 +176,7 @@ struct RoundPlanner: ~Copyable {
     ) {
         var item = self.item(occurrence, origin)
         guard let fire = self.begin(&item, occurrence, offer.shard, offer.epoch, offer.payload.ticker),
-            item.outcome == .dispatched
+            case .dispatched = item.outcome
         else {
             self.append(&item)
             return
