@@ -1,8 +1,7 @@
-import DispatcherService
+import DispatcherDomain
 import EscapementModel
 import Glibc
 import Logging
-import NIOCore
 import NIOPosix
 import ServiceConfiguration
 import TLS
@@ -20,9 +19,9 @@ struct DispatcherProcess {
     }
 
     private static let epoch = Epoch(5)
-    fileprivate static let loopback = "127.0.0.1"
-    /// What is due longer ago than a few seconds is catching up, and paced.
-    private static let secondsMax = 4.0
+    static let loopback = "127.0.0.1"
+    /// What was due so long ago is catching up, and paced, which is not what is measured.
+    private static let lateAfter = LaneLimits().lateAfter
 
     let program: String
     let bootstrap: String
@@ -35,7 +34,19 @@ struct DispatcherProcess {
         let ticker = Incarnation(UID(high: 1, low: 1))
         let leader = try await FakeLeader(
             contexts: certificates.contexts(of: .coordinator), lanes: self.lanes, shardEpoch: Self.epoch, owner: ticker)
-        defer { leader.stop() }
+        do {
+            let measured = try await self.measure(certificates, leader, ticker, count: count, size: size)
+            await leader.stop()
+            return measured
+        } catch {
+            await leader.stop()
+            throw error
+        }
+    }
+
+    private func measure(
+        _ certificates: MemberCertificates, _ leader: FakeLeader, _ ticker: Incarnation, count: Int, size: Int
+    ) async throws -> Measured {
         let process = try self.start(certificates, leader: leader.address)
         defer { process.stop(kills: true) }
         let feeder = TickerFeeder(
@@ -66,14 +77,14 @@ struct DispatcherProcess {
         try await feeder.feed(frames, credits)
         let seconds = Double(Measuring.clock(CLOCK_MONOTONIC) - wall) / 1e9
         let used = Double(Self.processorTime(of: process) - cpu)
-        guard seconds < Self.secondsMax else {
-            throw BenchError("\(count) fires took \(seconds) s, so that the last ones were late and paced: take fewer")
+        guard SystemClocks().wallNow().duration(since: now) < Self.lateAfter else {
+            throw BenchError("\(count) fires take so long that the last ones are late, and paced: take fewer")
         }
         let fires = Double(frames.values.reduce(0) { $0 + $1.count } * FireSample.batchCount)
         return Measured(perSecond: fires / seconds, cpu: used / fires)
     }
 
-    @inline(never) private func start(_ certificates: MemberCertificates, leader: PeerAddress) throws -> ChildProcess {
+    private func start(_ certificates: MemberCertificates, leader: PeerAddress) throws -> ChildProcess {
         try ChildProcess(
             "dispatcher", program: self.program, ["escapement-dispatcher"],
             environment: self.environment(certificates.files(of: .dispatcher), leader: leader))
@@ -81,8 +92,8 @@ struct DispatcherProcess {
 
     private func environment(_ files: MemberTLSSettings, leader: PeerAddress) -> [String] {
         let store = getenv("ELASTICSEARCH_URL") == nil ? ["ELASTICSEARCH_URL=http://\(Self.loopback):9"] : []
-        let own = Allocator.system.environment.filter { $0.hasPrefix("ELASTICSEARCH_") || $0.hasPrefix("LD_LIBRARY_PATH=") }
-        return own + store + [
+        let own = ["ELASTICSEARCH_", "LD_LIBRARY_PATH="]
+        return Allocator.system.environment.filter { entry in own.contains { entry.hasPrefix($0) } } + store + [
             "ESCAPEMENT_CLUSTER_NAME=\(FireSample.cluster)", "ESCAPEMENT_CLUSTER_SHARDS=\(self.lanes)",
             "ESCAPEMENT_CLUSTER_LANES=\(self.lanes)", "ESCAPEMENT_INSTANCE_ID=dispatcher-1",
             "ESCAPEMENT_LOG_LEVEL=error", "ESCAPEMENT_HTTP_ADMIN_LISTEN=\(Self.loopback):0",
@@ -97,60 +108,5 @@ struct DispatcherProcess {
     private static func processorTime(of process: ChildProcess) -> UInt64 {
         var clock = clockid_t()
         return clock_getcpuclockid(process.process, &clock) == 0 ? Measuring.clock(clock) : 0
-    }
-}
-
-/// Certificates of members, in a folder of their own under `/tmp` that goes with this.
-private final class MemberCertificates {
-    private let path: String
-    private let authority: CertificateAuthority
-    private let notBefore = SystemClocks().wallNow().advanced(by: .seconds(-3600))
-
-    init() throws {
-        var template = Array("/tmp/escapement-bench-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw BenchError("no folder under /tmp") }
-        self.path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        self.authority = try CertificateAuthority(
-            name: FireSample.cluster, notBefore: self.notBefore, validity: Self.validity)
-    }
-
-    private static let validity = Duration.seconds(86_400)
-
-    /// One new certificate, with its key and the authority's.
-    func files(of role: Role) throws -> MemberTLSSettings {
-        let node = NodeID("\(role.rawValue)-1")
-        let identity = PeerIdentity(cluster: FireSample.cluster, role: role, node: node)
-        let issued = try self.authority.issue(
-            CertificateRequest(
-                commonName: node.name, ipAddresses: [DispatcherProcess.loopback],
-                uris: identity.uri.map { [$0] } ?? [], notBefore: self.notBefore, validity: Self.validity))
-        return MemberTLSSettings(
-            certificateFile: try self.write(issued.certificatePEM, "\(node.name).crt"),
-            keyFile: try self.write(issued.privateKeyPEM, "\(node.name).key"),
-            authorityFile: try self.write(self.authority.certificatePEM, "ca.crt"))
-    }
-
-    @inline(never) func contexts(of role: Role) throws -> MemberContexts {
-        try MemberContexts(try self.files(of: role), now: SystemClocks().wallNow())
-    }
-
-    private func write(_ text: String, _ name: String) throws(BenchError) -> String {
-        let file = "\(self.path)/\(name)"
-        guard let stream = fopen(file, "we") else { throw BenchError("\(file) cannot be written") }
-        defer { fclose(stream) }
-        guard fputs(text, stream) >= 0 else { throw BenchError("\(file) cannot be written") }
-        return file
-    }
-
-    deinit {
-        guard let folder = opendir(self.path) else { return }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            unlink("\(self.path)/\(name)")
-        }
-        closedir(folder)
-        rmdir(self.path)
     }
 }

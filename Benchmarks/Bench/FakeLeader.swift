@@ -62,8 +62,8 @@ final class FakeLeader: Sendable {
         throw BenchError("the dispatcher does not say where it listens")
     }
 
-    func stop() {
+    func stop() async {
         self.task.cancel()
-        Task { [listener] in await listener.close() }
+        await self.listener.close()
     }
 }

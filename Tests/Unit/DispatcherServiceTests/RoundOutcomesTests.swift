@@ -97,6 +97,25 @@ import WireProtocol
         #expect(settlement.fires.map(\.reason) == [.dispatched, .coalesced])
     }
 
+    @Test func `the digest of a long payload is the template's, or made here for one without`() throws {
+        var template = self.template
+        template.payload = ByteBuffer(repeating: UInt8(ascii: "x"), count: FireTemplate.digestedFrom)
+        let own = SHA256Digest(high: UID(high: 1, low: 2), low: UID(high: 3, low: 4))
+        // The last one counts. Nobody else would write another one than the payload's.
+        var told = FieldWriter()
+        told.digest(26, own)
+        let toldBytes = told.finish()
+        var short = template
+        short.payload = ByteBuffer(string: "hello")
+        let settlement = self.plan([
+            self.occurrence(template), self.occurrence(template) { $0.template.writeImmutableBuffer(toldBytes) },
+            self.occurrence(short),
+        ]).settlement(
+            (0..<3).map { .delivered(partition: 0, offset: $0, attempts: 1) }, now: Samples.produced)
+        let digests = settlement.outcomes.map { $0.payload?.sha256 }
+        #expect(digests == [SHA256Digest.of(String(repeating: "x", count: 512)), own, self.hello])
+    }
+
     @Test func `a record that Kafka refuses has its reason, and keeps what was known`() {
         let plan = self.plan([self.occurrence(self.template)])
         let settlement = plan.settlement(

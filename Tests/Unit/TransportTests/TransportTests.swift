@@ -43,6 +43,17 @@ import WireProtocol
         ticker.close()
     }
 
+    @Test func `frames of all sizes that wait together keep their order`() async throws {
+        let (ticker, dispatcher) = try await self.cluster.link()
+        let sizes = [0, 100, 32_767, 32_768, 5, 200_000, 700_000, 12, 2_000_000, 300_000, 1, 40_000]
+        let frames = [.greeting] + sizes.enumerated().map { Frame.numbered($0.offset, size: 4 + $0.element) }
+        for frame in frames { ticker.send(frame) }
+        #expect(await dispatcher.take(frames.count) == frames)
+        for frame in frames.reversed() { dispatcher.send(frame) }
+        #expect(await ticker.take(frames.count) == frames.reversed())
+        ticker.close()
+    }
+
     @Test func `the largest frames pass after the greeting`() async throws {
         let (ticker, dispatcher) = try await self.cluster.link()
         ticker.send(.greeting)

@@ -55,6 +55,26 @@ import WireProtocol
         #expect(try FireTemplate(decoding: bytes) == self.template)
     }
 
+    @Test(arguments: [0, 1, FireTemplate.digestedFrom - 1, FireTemplate.digestedFrom, 100_000])
+    func `a long payload comes with its digest`(count: Int) throws {
+        var template = self.template
+        template.payload = ByteBuffer(bytes: (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+        let digest = template.payload.withUnsafeReadableBytes { SHA256Function.plain.digest($0) }
+        let encoded = template.encoded()
+        #expect(try FireTemplateView(encoded).payloadDigest == (count < 512 ? nil : digest))
+        var other = try FireTemplate(decoding: encoded)
+        #expect(other == template)
+        other.payload = ByteBuffer(string: "short")
+        #expect(try FireTemplateView(other.encoded()).payloadDigest == nil, "it is never another payload's")
+    }
+
+    @Test func `a digest of another length is none`() {
+        var writer = FieldWriter()
+        writer.element(26, "short")
+        let bytes = writer.finish()
+        #expect(throws: WireError(.badValue, field: "template.payloadDigest")) { try FireTemplateView(bytes) }
+    }
+
     @Test func `what is not there is empty`() throws {
         let view = try FireTemplateView(ByteBuffer())
         #expect(view.namespace.isEmpty && view.contentType.isEmpty && view.traceparent.isEmpty)
