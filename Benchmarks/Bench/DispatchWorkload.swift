@@ -127,7 +127,8 @@ struct DispatchWorkload {
         let rules = FireSample.rules()
         let environment = LaneShell.Environment(
             producers: KafkaLaneProducers(
-                connection: connection, cluster: FireSample.cluster, topics: [rules.journalTopic, FireSample.topic], mode: mode,
+                connection: connection, cluster: FireSample.cluster, topics: [rules.journalTopic, FireSample.topic],
+                mode: mode,
                 clocks: clocks, seed: 1, recycled: {}),
             journal: journal, parked: journal,
             keeper: ParkedKeeper(

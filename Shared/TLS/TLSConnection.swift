@@ -211,7 +211,9 @@ private final class Wire {
 
     /// For so many bytes of plaintext; it would be moved each time it grows.
     func reserve(_ count: Int) {
-        if count > TLSConnection.recordMax { self.outbox.reserveCapacity(minimumWritableBytes: count + Self.overheadMax) }
+        if count > TLSConnection.recordMax {
+            self.outbox.reserveCapacity(minimumWritableBytes: count + Self.overheadMax)
+        }
     }
 
     /// The BIO's functions. Made once, never changed, read by all threads.

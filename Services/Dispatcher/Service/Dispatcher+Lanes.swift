@@ -168,7 +168,8 @@ extension Dispatcher {
     private func settled(_ settlement: Settlement, by lane: LaneID) {
         self.recent.add(settlement)
         let second = self.parts.lanes.clocks.wallNow().milliseconds / 1000
-        let fires = UInt32(clamping: settlement.fires.count { if case .dispatched = $0.outcome { true } else { false } })
+        let fires = UInt32(
+            clamping: settlement.fires.count { if case .dispatched = $0.outcome { true } else { false } })
         self.state.withLock { state in
             state.troubles[lane]?.published()
             if state.firesInSecond.second != second {

@@ -199,7 +199,9 @@ package struct EventFormat: Sendable {
         writer.write("/" as StaticString)
         writer.write(fire.template.name.unsafeBytes)
         writer.finish()
-        writer.add("esc-nominal", fire.scheduled.milliseconds == time.instant.milliseconds ? time : InstantText(fire.scheduled))
+        writer.add(
+            "esc-nominal", fire.scheduled.milliseconds == time.instant.milliseconds ? time : InstantText(fire.scheduled)
+        )
         writer.add("esc-lane", UInt64(fire.lane.rawValue))
         writer.add("esc-seq", fire.sequence)
     }
