@@ -132,8 +132,8 @@ let package = Package(
                 "AllocationCount", "Store",
                 "PostgresStore", "HTTPClient", "DispatcherDomain", "DispatcherService", "DispatcherKafka",
                 "KafkaClient",
-                "KafkaYardstick", "TLS", "Transport", "Observability", "ServiceConfiguration", "WireProtocol", nioCore, nioPosix,
-                logging,
+                "KafkaYardstick", "TLS", "Transport", "Observability", "ServiceConfiguration", "WireProtocol", nioCore,
+                nioPosix, logging,
             ],
             path: "Bench", swiftSettings: settings),
     ]

@@ -14,8 +14,12 @@ final class ChildProcess {
             environment: allocator.environment)
     }
 
-    /// - Parameter words: its arguments, the name it is called by first.
-    init(_ name: String, program: String, _ words: [String], environment: [String]) throws(BenchError) {
+    /// - Parameters:
+    ///   - words: its arguments, the name it is called by first.
+    ///   - isLogged: what it prints is for people, and goes where this program's complaints go.
+    init(
+        _ name: String, program: String, _ words: [String], environment: [String], isLogged: Bool = false
+    ) throws(BenchError) {
         self.name = name
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
@@ -25,7 +29,7 @@ final class ChildProcess {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, input[0], 0)
-        posix_spawn_file_actions_adddup2(&actions, output[1], 1)
+        posix_spawn_file_actions_adddup2(&actions, isLogged ? 2 : output[1], 1)
         var process: pid_t = 0
         let status = withCStrings(words) { words in
             withCStrings(environment) { posix_spawn(&process, program, &actions, nil, words, $0) }

@@ -13,9 +13,9 @@ import ServiceConfiguration
 import Synchronization
 import WireProtocol
 
-/// What a dispatcher acknowledges: its lanes, which take batches of fires and publish them with their journal, and it as a
-/// whole process fed over its links; beside librdkafka alone with the same records and with bare values, in turn, against
-/// a mock broker. The broker, the process and the loops of librdkafka are not in this process.
+/// What a dispatcher acknowledges: its lanes, which take batches of fires and publish them with their journal, and it as
+/// a whole process fed over its links; beside librdkafka alone with the same records and with bare values, in turn,
+/// against a mock broker. The broker, the process and the loops of librdkafka are not in this process.
 struct DispatchWorkload {
     private static let lanes = 16
     private static let yardsticks: [(name: String, content: BareLoop.Content, allocator: Allocator)] = [
@@ -209,6 +209,7 @@ final class LaneFeeder: Sendable {
 
     /// Offers at least `count` fires more, in whole batches, and waits until they are acknowledged.
     func feed(_ count: Int) async {
+        guard count > 0 else { return }
         let limits = LaneLimits()
         self.state.withLock { $0.wanted = $0.sent + count }
         for _ in 0..<limits.batchesMax { self.offer() }

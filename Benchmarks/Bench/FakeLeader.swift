@@ -55,12 +55,23 @@ final class FakeLeader: Sendable {
 
     /// Where the dispatcher listens for tickers, once it has come.
     func dispatcherPort() async throws -> Int {
-        for await hello in self.greetings {
-            guard let address = PeerAddress(text: hello.listenAddress) else { break }
-            return address.port
+        let port = await withTaskGroup(of: Int?.self) { group in
+            group.addTask {
+                for await hello in self.greetings { return PeerAddress(text: hello.listenAddress)?.port }
+                return nil
+            }
+            group.addTask {
+                try? await SystemClocks().sleep(for: Self.patience)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
         }
-        throw BenchError("the dispatcher does not say where it listens")
+        guard let port else { throw BenchError("the dispatcher does not come, or does not say where it listens") }
+        return port
     }
+
+    private static let patience = Duration.seconds(30)
 
     func stop() async {
         self.task.cancel()

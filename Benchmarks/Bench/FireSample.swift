@@ -14,8 +14,8 @@ struct FireSample {
     static let deadLetterTopic = "escapement.deadletters"
     /// Fires of one batch, as a ticker sends them at load.
     static let batchCount = 500
-    /// How many are sent before the clock starts when `count` are measured: a dispatcher runs for long, and its memory grows
-    /// and its code is bound once.
+    /// How many are sent before the clock starts when `count` are measured: a dispatcher runs for long, and its memory
+    /// grows and its code is bound once.
     static func warmUp(for count: Int) -> Int { count / 2 }
     /// When it is due where that does not matter.
     static let due = WallInstant(milliseconds: 1_795_397_400_000)
@@ -78,7 +78,7 @@ struct FireSample {
         let batch = Self.batch(shard, epoch: epoch, from: &cursor, now: now, template: template)
         return Lane<FireWork>.Offer(
             session: session, shard: shard, epoch: epoch, from: batch.from, to: batch.to,
-            byteCount: Self.batchCount * 64,
+            byteCount: batch.sizeEstimate,
             work: FireWork(occurrences: batch.occurrences, ticker: NodeID("ticker-1")))
     }
 }

@@ -5,8 +5,8 @@ import TLS
 import Transport
 import WireProtocol
 
-/// Certificates of members, in a folder of their own under `/tmp` that goes with this.
-final class MemberCertificates {
+/// Certificates of members, in a folder of their own under `/tmp`.
+struct MemberCertificates {
     private let path: String
     private let authority: CertificateAuthority
     private let notBefore = SystemClocks().wallNow().advanced(by: .seconds(-3600))
@@ -49,7 +49,7 @@ final class MemberCertificates {
         return file
     }
 
-    deinit {
+    func remove() {
         guard let folder = opendir(self.path) else { return }
         while let entry = readdir(folder) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {

@@ -115,12 +115,11 @@ final class TickerFeeder: Sendable {
 
         /// Sends what the credit allows, as a ticker does.
         mutating func send(to link: any MessageLink) {
-            while let size = self.waiting.first?.payload.readableBytes,
-                self.sent.isEmpty
-                    || self.sent.count < self.credit.batches && self.sent.reduce(size, +) <= self.credit.bytes
+            while self.sent.count < self.credit.batches, self.sent.reduce(0, +) < self.credit.bytes,
+                let frame = self.waiting.popFirst()
             {
-                link.send(self.waiting.removeFirst())
-                self.sent.append(size)
+                link.send(frame)
+                self.sent.append(frame.payload.readableBytes)
             }
         }
     }

@@ -34,7 +34,7 @@ extension PostgresStore {
             // The name may have been taken by the same request, sent twice at once.
             if let key = origin.key, try await self.recall(key) != .unknown { return .repeated }
             if let current = try await self.schedule(namespace: new.namespace, name: new.name) {
-                return .outcome(current.body == new.body ? .duplicate(current) : .conflict(current))
+                return .outcome(current.body.saysSame(as: new.body) ? .duplicate(current) : .conflict(current))
             }
             // Deleted between the two statements: the name is free again.
         }

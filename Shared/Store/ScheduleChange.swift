@@ -139,7 +139,7 @@ extension StoredSchedule {
         next.body = change.body ?? self.body
         next.begin(at: begin, since: since, own: own, namespace: namespacePause)
         let isSame =
-            next.body == self.body && next.pause == pausedNow
+            next.body.saysSame(as: self.body) && next.pause == pausedNow
             && (pausedNow == nil || (next.isEmpty == self.isEmpty && (next.isEmpty || next.from == self.from)))
         return isSame ? nil : next
     }

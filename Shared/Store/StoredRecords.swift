@@ -60,6 +60,14 @@ package struct ScheduleBody: Hashable, Sendable {
         self.document = document
         self.labels = labels
     }
+
+    /// Whether it says the same as another body of the same schedule. The template follows from the rest, and another release
+    /// may write it differently.
+    package func saysSame(as other: ScheduleBody) -> Bool {
+        var other = other
+        other.template = self.template
+        return self == other
+    }
 }
 
 /// One version of a schedule.

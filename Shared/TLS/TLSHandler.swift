@@ -26,8 +26,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     package static let handshakeTimeoutDefault = TimeAmount.seconds(5)
     /// How long a close, or the delivery of an alert, waits for the peer.
     package static let closeTimeoutDefault = TimeAmount.seconds(2)
-    /// Bytes encrypted before they are handed to the channel, so that a large flush is not held twice in memory: with what
-    /// TLS adds they fit a buffer of 128 KiB.
+    /// Bytes encrypted before they are handed to the channel, at most, so that a large flush is not held twice in memory.
+    /// With what TLS adds they fit a buffer of 128 KiB.
     private static let outboundChunk = 7 * TLSConnection.recordMax
 
     private enum State {
@@ -251,12 +251,12 @@ package final class TLSHandler: ChannelDuplexHandler {
     ) -> TLSError? {
         var rest = data
         while rest.readableBytes > 0 {
-            if connection.outboundByteCount >= Self.outboundChunk, let bytes = connection.takeOutbound() {
+            let isWhole = self.scratch.readableBytes == 0 && (isLast || rest.readableBytes >= TLSConnection.recordMax)
+            let count = min(rest.readableBytes, isWhole ? Self.outboundChunk : TLSConnection.recordMax)
+            if connection.outboundByteCount + count > Self.outboundChunk, let bytes = connection.takeOutbound() {
                 context.write(self.wrapOutboundOut(bytes), promise: nil)
             }
-            if self.scratch.readableBytes == 0, isLast || rest.readableBytes >= TLSConnection.recordMax,
-                let part = rest.readSlice(length: min(rest.readableBytes, Self.outboundChunk))
-            {
+            if isWhole, let part = rest.readSlice(length: count) {
                 if let failure = part.withUnsafeReadableBytes({ connection.write($0) }) { return failure }
                 continue
             }

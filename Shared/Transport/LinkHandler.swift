@@ -14,7 +14,7 @@ final class LinkHandler: ChannelDuplexHandler {
     private static let outboundChunk = 256 * 1024
     /// Payloads of so many bytes are handed to the channel where they lie, and not copied together with others.
     private static let wholeFrom = 32 * 1024
-    /// Bytes reserved for a frame as soon as its length is known, at most: more than a full fire batch takes.
+    /// Bytes reserved for a frame as soon as its length is known, at most: more than most batches of fires take.
     private static let reservedMax = 1024 * 1024
 
     private let policy: PeerPolicy
@@ -174,7 +174,7 @@ final class LinkHandler: ChannelDuplexHandler {
         } else if self.isAccumulatedOwn {
             self.accumulated.writeImmutableBuffer(bytes)
         } else {
-            // Beyond that it grows with what has arrived, not with the length that the peer announced.
+            // Longer ones grow with what has arrived, not with the length that the peer announced.
             var own = allocator.buffer(
                 capacity: max(
                     2 * (self.accumulated.readableBytes + bytes.readableBytes),

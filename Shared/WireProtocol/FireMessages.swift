@@ -171,6 +171,7 @@ package struct FireOccurrence: Equatable, Sendable {
             default: continue
             }
         }
+        // Not by `==`, which other modules call without knowing the type.
         guard uid.high | uid.low != 0 else { throw WireError(.missing, field: "occurrence.uid") }
         self.init(
             kind: kind, uid: uid, generation: generation, scheduled: scheduled, due: due ?? scheduled,
@@ -219,7 +220,7 @@ package struct FireBatch: WireMessage {
     }
 
     package init(from reader: inout FieldReader) throws(WireError) {
-        guard let message = reader.buffer else { preconditionFailure("a batch is no part of another message") }
+        guard let message = reader.buffer else { preconditionFailure("a batch in memory that its reader does not own") }
         self.init(shard: ShardID(0), epoch: .none, from: .start, to: .start, occurrences: [])
         var field = reader.blank
         while try reader.next(&field) {

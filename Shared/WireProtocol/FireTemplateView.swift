@@ -32,7 +32,7 @@ package struct FireTemplateView: @unchecked Sendable {
     package private(set) var backfills: WallInstant?
     package private(set) var neighbours: OccurrenceNeighbours?
     package private(set) var retry = FireTemplate.Retry()
-    /// SHA-256 of the payload, where the template has it.
+    /// SHA-256 of the payload, as the template says.
     package private(set) var payloadDigest: SHA256Digest?
 
     /// O(fields); allocates only for headers, HTTP targets and the like.
@@ -122,7 +122,7 @@ package struct FireTemplateView: @unchecked Sendable {
         withExtendedLifetime(self) { text(self).isEqual(to: other) }
     }
 
-    /// The same, which keeps the memory of the template.
+    /// The payload, which keeps the memory of the template.
     package var payload: ByteBuffer {
         guard let start = self.unsafePayloadBytes.baseAddress, let first = self.bytes.baseAddress else {
             return ByteBuffer()

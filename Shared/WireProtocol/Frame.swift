@@ -48,7 +48,7 @@ package struct Frame: Equatable, Sendable {
         buffer.writeInteger(self.correlation)
     }
 
-    /// Bytes of the frame at the front of `buffer` as it announces itself; 0 while that is not known. Nothing is checked.
+    /// Bytes of the frame at the front of `buffer`, as it announces itself; 0 while that is not known. Not checked.
     package static func length(of buffer: ByteBuffer) -> Int {
         buffer.getInteger(at: buffer.readerIndex, as: UInt32.self).map { 4 + Int($0) } ?? 0
     }

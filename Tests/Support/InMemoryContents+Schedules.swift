@@ -7,7 +7,7 @@ extension InMemoryContents {
     ) throws(StoreError) -> Keyed<CreateOutcome<StoredSchedule>> {
         guard self.admits(origin.key) else { return .repeated }
         if let current = self.currentSchedule(namespace: new.namespace, name: new.name) {
-            return .outcome(current.body == new.body ? .duplicate(current) : .conflict(current))
+            return .outcome(current.body.saysSame(as: new.body) ? .duplicate(current) : .conflict(current))
         }
         let revision = try self.change(new.shard, operation: "createSchedule")
         let stored = StoredSchedule(

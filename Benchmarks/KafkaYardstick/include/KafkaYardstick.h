@@ -29,7 +29,8 @@ int yardstick_produce(
     int linger_ms, uint64_t transaction_size, int is_idempotent, struct yardstick_result *result, char *problem,
     size_t problem_size);
 
-/* librdkafka's mock cluster of one broker in this process, with these topics: prints its address, lives until the standard input ends. */
+/* librdkafka's mock cluster of one broker in this process, with these topics: prints its address, lives until the
+   standard input ends. */
 int yardstick_mock(const char *const *topics, const int *partitions, size_t count);
 
 #endif

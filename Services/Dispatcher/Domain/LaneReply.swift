@@ -42,7 +42,7 @@ package enum LaneReply: Hashable, Sendable {
 package struct LaneLimits: Hashable, Sendable {
     /// Batches of one shard that are accepted and not durable.
     package var batchesMax = 4
-    /// Bytes of them; one batch is always taken, however large.
+    /// Bytes of them from which on a ticker waits; it knows the size of the next batch only when it has made it.
     package var bytesMax = 1024 * 1024
     /// Occurrences in one round: a round is one journal entry and, with transactions, one transaction.
     package var roundOccurrencesMax = 4000

@@ -129,6 +129,7 @@ package struct EventFormat: Sendable {
             ? try Self.expanded(fire.template, Self.words(of: fire, attempt: attempt, now: now.instant))
             : Self.payload(of: fire.template)
         let mode = isPlain ? .binary : self.mode(of: fire.template)
+        // Asked for first, as comparing its topic copies all of it.
         if case .some = self.whisk, !isPlain, mode != .openWhisk, topic == self.whisk?.topic {
             throw FormatError(
                 .topicNotAllowed,
@@ -147,8 +148,7 @@ package struct EventFormat: Sendable {
             value = try WhiskMessage.value(
                 of: fire, payload: payload, controller: whisk.controller, keys: whisk.keys, now: now.instant)
         }
-        var own: [FireTemplate.Header] = []
-        if !fire.template.headers.isEmpty { own = fire.template.headers }
+        var own = fire.template.headers
         if isPattern, !own.isEmpty {
             let words = Self.words(of: fire, attempt: attempt, now: now.instant)
             for index in own.indices { own[index].value = try Self.expanded(own[index].value, fire.template, words) }
@@ -300,6 +300,7 @@ package struct EventFormat: Sendable {
         of fire: borrowing Fire, skipping skipped: Int, attempt: UInt32, time: InstantText, now: InstantText,
         to writer: inout RecordHead.Writer
     ) {
+        // Not by `==`, here and where else a fire passes: between modules it is called without knowing the type.
         let isTimer = if case .timer = fire.template.origin { true } else { false }
         writer.begin("ce_specversion", skipping: skipped)
         writer.write("1.0" as StaticString)

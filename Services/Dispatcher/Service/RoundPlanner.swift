@@ -135,8 +135,13 @@ struct RoundPlanner: ~Copyable {
         if payloads == .none { return }
         let payload = EventFormat.payloadBytes(of: fire.template)
         JournalCodec.encode(
-            payload: payload.count, fire.template.payloadDigest ?? self.matter.rules.sha256.digest(payload),
+            payload: payload.count, self.digest(of: payload, fire.template),
             text: payloads.text(of: payload), into: &self.writer)
+    }
+
+    private func digest(of payload: UnsafeRawBufferPointer, _ template: FireTemplateView) -> SHA256Digest {
+        if payload.count >= FireTemplate.digestedFrom, let digest = template.payloadDigest { return digest }
+        return self.matter.rules.sha256.digest(payload)
     }
 
     private mutating func end(

@@ -18,6 +18,10 @@ struct StoreScheduleTests {
             #expect(try await store.schedule(namespace: "other", name: "nightly") == nil)
             var again = Rows.schedule("nightly", body: new.body)
             #expect(try await store.createSchedule(again) == .duplicate(stored))
+            again.body.template = [7]
+            #expect(
+                try await store.createSchedule(again) == .duplicate(stored),
+                "another release may write the template differently")
             again.body = Rows.body("5 * * * *")
             #expect(try await store.createSchedule(again) == .conflict(stored))
             let revision = try await store.revisions()[ShardID(1)]
@@ -77,6 +81,9 @@ struct StoreScheduleTests {
             #expect(try await change("a", Rows.body("5 * * * *"), 2) == .stale(current: first))
             #expect(try await change("b", Rows.body(), nil) == .missing)
             #expect(try await change("a", first.body, nil) == .unchanged(first))
+            var rewritten = first.body
+            rewritten.template = [7]
+            #expect(try await change("a", rewritten, nil) == .unchanged(first))
             #expect(try await store.revisions()[ShardID(1)] == first.createdRevision)
         }
     }

@@ -130,6 +130,17 @@ import Testing
         #expect(fixture.offer(from: self.a, to: self.b, bytes: 1) == self.refused(.overCredit))
     }
 
+    @Test func `a batch that begins within the credit is taken, whatever its size`() {
+        var limits = LaneLimits()
+        limits.bytesMax = 100
+        var fixture = LaneFixture(limits: limits)
+        _ = fixture.opened(3)
+        #expect(fixture.offer(from: self.start, to: self.a, bytes: 60) == nil)
+        #expect(fixture.offer(from: self.a, to: self.b, bytes: 60) == nil)
+        // A ticker may count a little less for it.
+        #expect(fixture.offer(from: self.b, to: self.c, bytes: 60) == nil)
+    }
+
     @Test func `nothing may leave more than two seconds ahead of this clock`() {
         var fixture = LaneFixture()
         _ = fixture.opened(3)

@@ -12,6 +12,8 @@ final class ChannelPair {
     let clientEnd = Recorder()
     /// Bytes carried from client to server.
     private(set) var clientByteCount = 0
+    /// The largest memory of a buffer of them.
+    private(set) var clientBufferMax = 0
 
     init(
         server: TLSContext, client: TLSContext, serverName: String? = "server.test",
@@ -44,6 +46,7 @@ final class ChannelPair {
             moved = false
             while let bytes = try self.client.readOutbound(as: ByteBuffer.self) {
                 self.clientByteCount += bytes.readableBytes
+                self.clientBufferMax = max(self.clientBufferMax, bytes.storageCapacity)
                 if self.server.isActive { try self.server.writeInbound(bytes) }
                 moved = true
             }

@@ -52,6 +52,16 @@ import TestSupport
         #expect(pair.serverEnd.readCount < 10)
     }
 
+    @Test(arguments: [[300_000], [12, 300_000], [12, 114_688, 12, 114_688, 5], [40_000, 90_000, 20_000, 700_000]])
+    func `what is encrypted leaves in buffers of 128 KiB at most`(counts: [Int]) throws {
+        let pair = try self.establishedPair()
+        for count in counts { pair.client.write(ByteBuffer(repeating: 7, count: count), promise: nil) }
+        pair.client.flush()
+        try pair.pump()
+        #expect(pair.serverEnd.received == ByteBuffer(repeating: 7, count: counts.reduce(0, +)))
+        #expect(pair.clientBufferMax <= 128 * 1024)
+    }
+
     @Test func `small and large writes keep their order`() throws {
         let pair = try self.establishedPair()
         var expected = ByteBuffer()

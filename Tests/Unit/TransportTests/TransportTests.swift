@@ -43,10 +43,10 @@ import WireProtocol
         ticker.close()
     }
 
-    @Test func `frames of all sizes that wait together keep their order`() async throws {
+    @Test func `frames of all sizes keep their order`() async throws {
         let (ticker, dispatcher) = try await self.cluster.link()
         let sizes = [0, 100, 32_767, 32_768, 5, 200_000, 700_000, 12, 2_000_000, 300_000, 1, 40_000]
-        let frames = [.greeting] + sizes.enumerated().map { Frame.numbered($0.offset, size: 4 + $0.element) }
+        let frames = [.greeting] + sizes.enumerated().map { Frame.numbered($0.offset, size: $0.element) }
         for frame in frames { ticker.send(frame) }
         #expect(await dispatcher.take(frames.count) == frames)
         for frame in frames.reversed() { dispatcher.send(frame) }

@@ -68,7 +68,16 @@ import WireProtocol
         #expect(try FireTemplateView(other.encoded()).payloadDigest == nil, "it is never another payload's")
     }
 
-    @Test func `a digest of another length is none`() {
+    @Test func `a digest has its golden bytes`() {
+        let long = FireTemplate(
+            origin: .timer, namespace: "g", name: "n", payload: ByteBuffer(repeating: UInt8(ascii: "x"), count: 512))
+        let tail = Array(long.encoded().readableBytesView.suffix(35))
+        #expect(tail.prefix(3) == [0xd2, 0x01, 0x20])
+        let digest = long.payload.withUnsafeReadableBytes { SHA256Function.plain.digest($0) }
+        #expect(Hexadecimal.text(Array(tail.dropFirst(3))) == digest.hex)
+    }
+
+    @Test func `a digest of another length is refused`() {
         var writer = FieldWriter()
         writer.element(26, "short")
         let bytes = writer.finish()

@@ -152,6 +152,7 @@ extension APIServer {
         template.expireAfterMilliseconds = 0
         var generator = SystemRandomNumberGenerator()
         let namesNeighbours = template.namesNeighbours
+        let payloadDigest = template.payloadDigest
         return occurrences.enumerated().map { index, occurrence in
             let instant = occurrence.scheduled
             let drawn: UID
@@ -167,7 +168,7 @@ extension APIServer {
             let due = now.advanced(by: .milliseconds(Int64(index) * 1000 / request.rate))
             return NewTimer(
                 uid: uid, namespace: call.namespace, name: "backfill-\(uid.hex)", due: due,
-                expireAfterMilliseconds: 0, template: Array(template.encoded().readableBytesView),
+                expireAfterMilliseconds: 0, template: Array(template.encoded(payloadDigest: payloadDigest).readableBytesView),
                 document: JSONValue.record([
                     "priority": Priority.low.stored,
                     "labels": [
