@@ -219,7 +219,7 @@ package struct FieldReader {
     /// Bytes that have not been read.
     var remaining: Int { self.end - self.position }
 
-    fileprivate init(_ buffer: ByteBuffer?, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
+    private init(_ buffer: ByteBuffer?, _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, depth: Int) {
         self.buffer = buffer
         self.bytes = bytes
         self.position = range.lowerBound

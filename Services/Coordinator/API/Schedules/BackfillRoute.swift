@@ -168,7 +168,8 @@ extension APIServer {
             let due = now.advanced(by: .milliseconds(Int64(index) * 1000 / request.rate))
             return NewTimer(
                 uid: uid, namespace: call.namespace, name: "backfill-\(uid.hex)", due: due,
-                expireAfterMilliseconds: 0, template: Array(template.encoded(payloadDigest: payloadDigest).readableBytesView),
+                expireAfterMilliseconds: 0,
+                template: Array(template.encoded(payloadDigest: payloadDigest).readableBytesView),
                 document: JSONValue.record([
                     "priority": Priority.low.stored,
                     "labels": [
