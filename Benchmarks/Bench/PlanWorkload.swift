@@ -8,8 +8,8 @@ import NIOCore
 import Observability
 import WireProtocol
 
-/// A dispatcher's work for a fire but for Kafka's part, on one thread: what its round sends, what follows from the fates,
-/// and the metrics of that. Processor time, and blocks of memory from the heap.
+/// A dispatcher's work for a fire but for TLS and Kafka's part, on one thread: it is read from its frame, what its round
+/// sends, what follows from the fates, and the metrics of that. Processor time, and blocks of memory from the heap.
 struct PlanWorkload {
     private static let shard = ShardID(0)
     private static let epoch = Epoch(1)
@@ -61,17 +61,32 @@ struct PlanWorkload {
         /// Settles one batch.
         mutating func pass() throws(BenchError) {
             self.now = self.now.advanced(by: .milliseconds(1))
-            let offer = FireSample.offer(
-                PlanWorkload.shard, epoch: PlanWorkload.epoch, session: PlanWorkload.session, from: &self.cursor,
-                now: self.now, template: self.template)
-            if let refusal = self.lane.offer(offer, now: self.now) { throw BenchError("refused: \(refusal)") }
-            guard let round = self.lane.beginRound() else { throw BenchError("the lane begins no round") }
+            let frame = Frame(
+                FireSample.batch(
+                    PlanWorkload.shard, epoch: PlanWorkload.epoch, from: &self.cursor, now: self.now,
+                    template: self.template))
             let allocations = escapement_thread_allocation_count()
             let cpu = Measuring.clock(CLOCK_THREAD_CPUTIME_ID)
+            try self.offer(frame)
+            guard let round = self.lane.beginRound() else { throw BenchError("the lane begins no round") }
             self.settle(round)
             self.nanoseconds += Measuring.clock(CLOCK_THREAD_CPUTIME_ID) - cpu
             self.allocations += escapement_thread_allocation_count() - allocations
             _ = self.lane.commitRound()
+        }
+
+        private mutating func offer(_ frame: Frame) throws(BenchError) {
+            let batch: FireBatch
+            do throws(WireError) {
+                batch = try frame.decode(FireBatch.self)
+            } catch {
+                throw BenchError("the frame cannot be read: \(error)")
+            }
+            let offer = Lane<FireWork>.Offer(
+                session: PlanWorkload.session, shard: batch.shard, epoch: batch.epoch, from: batch.from, to: batch.to,
+                byteCount: frame.payload.readableBytes,
+                work: FireWork(occurrences: batch.occurrences, ticker: NodeID("ticker-1")))
+            if let refusal = self.lane.offer(offer, now: self.now) { throw BenchError("refused: \(refusal)") }
         }
 
         /// A function of its own, so that what it makes is gone when it returns.

@@ -38,11 +38,12 @@ let usage = """
                                W7: N records through the Kafka client; one JSON line
       dispatch [N [SIZE [ROUNDS]]] [exactly-once|at-least-once] [--dispatcher FILE]
                                fires acknowledged by lanes of one dispatcher, and by the program FILE as a process that
-                               is fed over mutual TLS (and records where ELASTICSEARCH_URL says), beside librdkafka alone with bare values, and with the same
-                               records without and with the dispatcher's allocator, against a mock broker in another
-                               process; './dev bench dispatch' builds and names the program
-      plan [N [SIZE [ROUNDS]]] a dispatcher's work for a fire but for Kafka's part: processor time and allocations,
-                               medians over rounds of N fires
+                               is fed over mutual TLS and records only where ELASTICSEARCH_URL says, beside librdkafka
+                               alone with bare values, and with the same records without and with the dispatcher's
+                               allocator, against a mock broker in another process; './dev bench dispatch' builds and
+                               names the program
+      plan [N [SIZE [ROUNDS]]] a dispatcher's work for a fire but for TLS and Kafka's part: processor time and
+                               allocations, medians over rounds of N fires
       tls CERT KEY SUITE SECONDS
                                W8: TLS over loopback, both ends in this process
 
