@@ -289,8 +289,8 @@ let testTargets: [Target] = [
     tests(
         "TickerServiceTests", "Tests/Unit/TickerServiceTests",
         [
-            "TickerService", "TickerDomain", "WireProtocol", "MemberLink", "Observability", "Scheduling", "TimerSlack",
-            "AllocationCount", nioCore,
+            "TickerService", "TickerDomain", "DispatcherDomain", "WireProtocol", "MemberLink", "Observability",
+            "Scheduling", "TimerSlack", "AllocationCount", nioCore,
         ]),
     tests("DispatcherDomainTests", "Tests/Unit/DispatcherDomainTests", ["DispatcherDomain"]),
     tests(

@@ -142,15 +142,15 @@ struct DispatchWorkload {
             for feeder in feeders { group.addTask { await feeder.open() } }
         }
         let share = self.count / Self.lanes
-        await withDiscardingTaskGroup { group in
-            for feeder in feeders { group.addTask { await feeder.feed(FireSample.warmUp(for: share)) } }
+        try await withThrowingDiscardingTaskGroup { group in
+            for feeder in feeders { group.addTask { try await feeder.feed(FireSample.warmUp(for: share)) } }
         }
         let warmUp = feeders.reduce(0) { $0 + $1.acknowledged }
         let allocations = escapement_allocation_count()
         let wall = Measuring.clock(CLOCK_MONOTONIC)
         let cpu = Measuring.clock(CLOCK_PROCESS_CPUTIME_ID)
-        await withDiscardingTaskGroup { group in
-            for feeder in feeders { group.addTask { await feeder.feed(share) } }
+        try await withThrowingDiscardingTaskGroup { group in
+            for feeder in feeders { group.addTask { try await feeder.feed(share) } }
         }
         let seconds = Double(Measuring.clock(CLOCK_MONOTONIC) - wall) / 1e9
         let used = Double(Measuring.clock(CLOCK_PROCESS_CPUTIME_ID) - cpu)
@@ -175,6 +175,8 @@ final class LaneFeeder: Sendable {
         var wanted = 0
         var sent = 0
         var acknowledged = 0
+        /// Sizes of the batches on their way, the oldest first.
+        var inFlight: [Int] = []
     }
 
     private let shard: ShardID
@@ -208,19 +210,24 @@ final class LaneFeeder: Sendable {
     }
 
     /// Offers at least `count` fires more, in whole batches, and waits until they are acknowledged.
-    func feed(_ count: Int) async {
+    func feed(_ count: Int) async throws(BenchError) {
         guard count > 0 else { return }
-        let limits = LaneLimits()
         self.state.withLock { $0.wanted = $0.sent + count }
-        for _ in 0..<limits.batchesMax { self.offer() }
+        self.offer()
         for await reply in self.replies {
-            guard case .acknowledged = reply else { continue }
-            let isDone = self.state.withLock { state in
-                state.acknowledged += FireSample.batchCount
-                return state.acknowledged >= state.wanted
+            switch reply {
+            case .opened: continue
+            case .refused(_, let shard, _, let refusal, _):
+                throw BenchError("the lane refuses a batch of shard \(shard): \(refusal)")
+            case .acknowledged:
+                let isDone = self.state.withLock { state in
+                    state.acknowledged += FireSample.batchCount
+                    state.inFlight.removeFirst()
+                    return state.acknowledged >= state.wanted
+                }
+                if isDone { return }
+                self.offer()
             }
-            if isDone { return }
-            self.offer()
         }
     }
 
@@ -229,15 +236,24 @@ final class LaneFeeder: Sendable {
         _ = await self.run.value
     }
 
+    /// Offers what the credit allows, as a ticker does.
     private func offer() {
+        let limits = LaneLimits()
         let now = self.clocks.wallNow()
-        let offer = self.state.withLock { state -> Lane<FireWork>.Offer? in
-            guard state.sent < state.wanted else { return nil }
-            state.sent += FireSample.batchCount
-            return FireSample.offer(
-                self.shard, epoch: Self.epoch, session: Self.session, from: &state.cursor, now: now,
-                template: self.template)
+        let offers = self.state.withLock { state in
+            var offers: [Lane<FireWork>.Offer] = []
+            while state.sent < state.wanted, state.inFlight.count < limits.batchesMax,
+                state.inFlight.reduce(0, +) < limits.bytesMax
+            {
+                state.sent += FireSample.batchCount
+                let offer = FireSample.offer(
+                    self.shard, epoch: Self.epoch, session: Self.session, from: &state.cursor, now: now,
+                    template: self.template)
+                state.inFlight.append(offer.byteCount)
+                offers.append(offer)
+            }
+            return offers
         }
-        if let offer { self.shell.offer(offer) }
+        for offer in offers { self.shell.offer(offer) }
     }
 }

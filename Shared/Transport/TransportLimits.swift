@@ -16,6 +16,8 @@ package struct TransportLimits: Sendable {
     package var linkAgeMax: TimeAmount
     /// Bytes queued for a peer that does not read, until the link is closed: eight of the largest frames.
     package var outboundBytesMax: Int
+    /// Bytes queued for a peer from which on senders with much to send wait: `MessageLink.hasRoom`.
+    package var outboundBytesRoom: Int
     /// Frames received and not yet taken, until reading stops.
     package var inboundFramesMax: Int
     /// Bytes received and not yet taken, until reading stops. At least one frame is always taken.
@@ -28,10 +30,13 @@ package struct TransportLimits: Sendable {
     package init(
         connectTimeout: TimeAmount = .seconds(5), handshakeTimeout: TimeAmount = .seconds(5),
         closeTimeout: TimeAmount = .seconds(2), readTimeout: TimeAmount? = nil, linkAgeMax: TimeAmount = .hours(12),
-        outboundBytesMax: Int = 64 << 20, inboundFramesMax: Int = 1024, inboundBytesMax: Int = 16 << 20,
-        pendingHandshakesMax: Int = 128, waitingLinksMax: Int = 256
+        outboundBytesMax: Int = 64 << 20, outboundBytesRoom: Int = 4 << 20, inboundFramesMax: Int = 1024,
+        inboundBytesMax: Int = 16 << 20, pendingHandshakesMax: Int = 128, waitingLinksMax: Int = 256
     ) {
-        precondition(outboundBytesMax >= Frame.headerLength + Frame.payloadMax, "no frame of full size would fit")
+        precondition(outboundBytesRoom > 0, "nobody would ever have room")
+        precondition(
+            outboundBytesMax - outboundBytesRoom >= Frame.headerLength + Frame.payloadMax,
+            "no frame of full size would fit behind what makes senders wait")
         precondition(inboundFramesMax > 0 && inboundBytesMax > 0, "nothing could ever be received")
         precondition(pendingHandshakesMax > 0 && waitingLinksMax > 0, "nobody could ever connect")
         self.connectTimeout = connectTimeout
@@ -40,6 +45,7 @@ package struct TransportLimits: Sendable {
         self.readTimeout = readTimeout
         self.linkAgeMax = linkAgeMax
         self.outboundBytesMax = outboundBytesMax
+        self.outboundBytesRoom = outboundBytesRoom
         self.inboundFramesMax = inboundFramesMax
         self.inboundBytesMax = inboundBytesMax
         self.pendingHandshakesMax = pendingHandshakesMax

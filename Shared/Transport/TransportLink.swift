@@ -10,6 +10,9 @@ final class TransportLink: MessageLink {
         var byteCount = 0
         /// Whether a drain is on its way: many sends of one turn of the event loop share it, and its flush.
         var isDrainScheduled = false
+        /// `hasRoom` was `false`, and `onRoom` is to be called.
+        var isRoomAwaited = false
+        var onRoom: (@Sendable () -> Void)?
         var isClosed = false
         var failure: LinkError?
     }
@@ -26,6 +29,7 @@ final class TransportLink: MessageLink {
     private let inbound: InboundQueue
     private let state = Mutex(State())
     private let outboundBytesMax: Int
+    private let outboundBytesRoom: Int
     private let eventLoop: any EventLoop
     private let handler: NIOLoopBound<LinkHandler>
 
@@ -40,6 +44,7 @@ final class TransportLink: MessageLink {
         self.handler = handler
         self.inbound = inbound
         self.outboundBytesMax = limits.outboundBytesMax
+        self.outboundBytesRoom = limits.outboundBytesRoom
         self.frames = AsyncStream(unfolding: { await inbound.next() }, onCancel: { inbound.finish() })
     }
 
@@ -86,6 +91,16 @@ final class TransportLink: MessageLink {
         return nil
     }
 
+    var hasRoom: Bool {
+        self.state.withLock { state in
+            if state.byteCount < self.outboundBytesRoom { return true }
+            state.isRoomAwaited = true
+            return false
+        }
+    }
+
+    func onRoom(_ callback: @escaping @Sendable () -> Void) { self.state.withLock { $0.onRoom = callback } }
+
     func close() {
         guard self.markClosed(nil) else { return }
         self.inbound.finish()
@@ -102,7 +117,15 @@ final class TransportLink: MessageLink {
         }
     }
 
-    func written(_ byteCount: Int) { self.state.withLock { $0.byteCount -= byteCount } }
+    func written(_ byteCount: Int) {
+        let onRoom = self.state.withLock { state -> (@Sendable () -> Void)? in
+            state.byteCount -= byteCount
+            guard state.isRoomAwaited, state.byteCount <= self.outboundBytesRoom / 2 else { return nil }
+            state.isRoomAwaited = false
+            return state.onRoom
+        }
+        onRoom?()
+    }
 
     /// Whether reading has to stop until `LinkHandler.resumeReading` is called.
     func deliver(_ frames: [Frame]) -> Bool { self.inbound.deliver(frames) }

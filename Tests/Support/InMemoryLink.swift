@@ -13,6 +13,9 @@ package final class InMemoryLink: MessageLink {
         var isClosed = false
         var failure: LinkError?
         var sent: [Frame] = []
+        var isFull = false
+        var isRoomAwaited = false
+        var onRoom: (@Sendable () -> Void)?
     }
 
     package let peer: PeerIdentity
@@ -62,6 +65,30 @@ package final class InMemoryLink: MessageLink {
         @unknown default:
             return false
         }
+    }
+
+    /// Lets the other end believe that much waits to leave; its frames arrive all the same.
+    package func letRoomEnd(_ isFull: Bool) { self.other.withLock { $0 }?.setFull(isFull) }
+
+    private func setFull(_ isFull: Bool) {
+        let onRoom = self.state.withLock { state -> (@Sendable () -> Void)? in
+            state.isFull = isFull
+            guard !isFull, state.isRoomAwaited else { return nil }
+            state.isRoomAwaited = false
+            return state.onRoom
+        }
+        onRoom?()
+    }
+
+    package var hasRoom: Bool {
+        self.state.withLock { state in
+            if state.isFull { state.isRoomAwaited = true }
+            return !state.isFull
+        }
+    }
+
+    package func onRoom(_ callback: @escaping @Sendable () -> Void) {
+        self.state.withLock { $0.onRoom = callback }
     }
 
     package func close() {

@@ -74,6 +74,8 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
     var isLoaded = false
     /// Timers that are due but lie beyond the loaded horizon, which the watermark may not pass.
     var held: [ReadyRecord] = []
+    /// The way to the lane is full: nothing leaves, until it is set back.
+    package var awaitsRoom = false
     /// Versions without a further occurrence; dropped when nothing in flight could need them again.
     var finished: [UInt32] = []
 
@@ -123,6 +125,7 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
         self.issued = cursor
         self.settled = cursor
         self.phase = .loading
+        self.awaitsRoom = false
         self.forgetInFlight()
         self.becomeActiveIfLoaded()
     }
@@ -310,7 +313,7 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
 
     /// Whether something is due that may leave.
     private var isReady: Bool {
-        self.inFlight.count < self.credit.batches && self.inFlightBytes < self.credit.bytes
+        !self.awaitsRoom && self.inFlight.count < self.credit.batches && self.inFlightBytes < self.credit.bytes
             && !(self.readySchedules.isEmpty && self.readyTimers.isEmpty && self.late.isEmpty)
     }
 

@@ -36,7 +36,12 @@ extension TickerCore {
     ///
     /// A turn is bounded: when more is due than leaves in it, `nextWake` is over at once, and the shell looks at what came
     /// in before it calls again.
-    package mutating func tick(now: WallInstant, _ act: (TickerAction<Payload>) -> Void) {
+    ///
+    /// - Parameter hasRoom: asked before each batch whether the way to the lane takes one more. After `false`, the shard
+    ///   waits for `roomAgain`.
+    package mutating func tick(
+        now: WallInstant, hasRoom: (LaneID) -> Bool = { _ in true }, _ act: (TickerAction<Payload>) -> Void
+    ) {
         self.now = max(self.now, now)
         if !self.prepared.isEmpty { self.prepared = self.prepared.filter { $0.value.until > self.now } }
         for action in self.judgeMemoryInTime() { act(action) }
@@ -58,14 +63,20 @@ extension TickerCore {
                 act(.requestHorizon(holding.firing.shard, holding.firing.epoch, after: loaded, through: through))
             }
         }
-        self.fire(&pending, act)
+        self.fire(&pending, hasRoom, act)
         pending.removeAll(keepingCapacity: true)
         swap(&pending, &self.pending)
     }
 
-    /// First a batch of each shard that has little due, then those of the others in turn, so that a herd delays nobody
-    /// but its own shards, and no shard waits for all the batches of another one.
-    private mutating func fire(_ pending: inout [Holding], _ act: (TickerAction<Payload>) -> Void) {
+    /// First a batch of each shard that found its way full, then of each that has little due, then those of the others in
+    /// turn, so that a herd delays nobody but its own shards, and no shard waits for all the batches of another one.
+    private mutating func fire(
+        _ pending: inout [Holding], _ hasRoom: (LaneID) -> Bool, _ act: (TickerAction<Payload>) -> Void
+    ) {
+        if self.isBehind {
+            pending.sort { ($0.lastBatch, $0.firing.shard) < ($1.lastBatch, $1.firing.shard) }
+            for holding in pending where holding.foundNoRoom { _ = self.fireBatch(of: holding, hasRoom, act) }
+        }
         var crowded = 0
         for index in pending.indices {
             let holding = pending[index]
@@ -73,30 +84,40 @@ extension TickerCore {
                 pending[crowded] = holding
                 crowded += 1
             } else {
-                _ = self.fireBatch(of: holding, act)
+                _ = self.fireBatch(of: holding, hasRoom, act)
             }
         }
         pending.removeSubrange(crowded...)
-        let last = self.lastServed
-        var index = pending.firstIndex { $0.firing.shard > last } ?? 0
+        var index = 0
         var left = Self.firesPerTurnMax
         while !pending.isEmpty, left > 0 {
             if index >= pending.count { index = 0 }
-            let count = self.fireBatch(of: pending[index], act)
+            let count = self.fireBatch(of: pending[index], hasRoom, act)
             if count == 0 {
                 pending.remove(at: index)
             } else {
-                self.lastServed = pending[index].firing.shard
                 left -= count
                 index += 1
             }
         }
+        self.isBehind = !pending.isEmpty
     }
 
     /// How many fires left.
-    private mutating func fireBatch(of holding: Holding, _ act: (TickerAction<Payload>) -> Void) -> Int {
+    private mutating func fireBatch(
+        of holding: Holding, _ hasRoom: (LaneID) -> Bool, _ act: (TickerAction<Payload>) -> Void
+    ) -> Int {
+        guard holding.firing.due(now: self.now) > 0 else { return 0 }
+        let lane = self.lane(of: holding.firing.shard)
+        holding.foundNoRoom = !hasRoom(lane)
+        if holding.foundNoRoom {
+            holding.firing.awaitsRoom = true
+            return 0
+        }
         guard let batch = holding.firing.plan(now: self.now, in: &self.draft) else { return 0 }
-        act(.fire(self.lane(of: holding.firing.shard), batch))
+        self.batchCount += 1
+        holding.lastBatch = self.batchCount
+        act(.fire(lane, batch))
         return batch.occurrences.count
     }
 

@@ -65,6 +65,10 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
         var isRequested = false
         var reopenAt: WallInstant? { didSet { self.isWakeStale = true } }
         var wasActive = false
+        /// Which of all batches its last one was.
+        var lastBatch: UInt64 = 0
+        /// The next one could not leave when its turn came.
+        var foundNoRoom = false
 
         init(firing: consuming ShardFiring<Payload>) { self.contents = firing }
 
@@ -89,8 +93,10 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
     var isHoldingBack = false
     /// When the number of timers in memory was looked at.
     var judgedAt: WallInstant
-    /// The shard of the last batch of a herd; the next turn goes on behind it.
-    var lastServed = ShardID(0)
+    /// How many batches have left.
+    var batchCount: UInt64 = 0
+    /// Not all that was due could leave: the next turn begins with the shards that have waited longest.
+    var isBehind = false
     var pending: [Holding] = []
     var draft = FireDraft<Payload>()
     private var survey = ForecastSurvey()
@@ -304,6 +310,12 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
             self.holdings[shard]?.firing.closed()
             return self.releaseIfDrained(shard)
         }
+    }
+
+    /// A way to a dispatcher that was full has room again. Who waits for another one asks it once more.
+    package mutating func roomAgain() {
+        self.isBehind = true
+        for holding in self.inOrder where holding.firing.awaitsRoom { holding.firing.awaitsRoom = false }
     }
 
     package mutating func opened(

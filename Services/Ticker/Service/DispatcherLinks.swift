@@ -132,6 +132,7 @@ actor DispatcherLinks {
                     if !isAccepted { probing = Task { await prober.run() } }
                     isAccepted = true
                     accepted()
+                    link.onRoom { [inbox] in inbox.post(.roomAgain) }
                     self.inbox.post(.dispatcherUp(incarnation, link))
                 case .helloRefused:
                     reason = try frame.decode(HelloRefused.self).detail

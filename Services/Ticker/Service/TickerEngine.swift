@@ -231,6 +231,7 @@ final class TickerEngine: @unchecked Sendable {
             for (lane, owner) in self.ownersInOrder where owner.incarnation == incarnation {
                 self.perform(self.core.laneLost(lane))
             }
+        case .roomAgain: self.core.roomAgain()
         case .opened(let opened):
             let credit = Credit(batches: Int(opened.creditBatches), bytes: Int(opened.creditBytes))
             self.perform(
@@ -297,7 +298,7 @@ final class TickerEngine: @unchecked Sendable {
     private func tick() {
         let start = self.clocks.monotonicNow()
         var hasWorked = false
-        self.core.tick(now: self.now) { action in
+        self.core.tick(now: self.now, hasRoom: { self.link(of: $0)?.hasRoom ?? true }) { action in
             hasWorked = true
             self.perform(action)
         }

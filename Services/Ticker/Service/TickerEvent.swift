@@ -20,6 +20,8 @@ enum TickerEvent: Sendable {
     case zonesChanged(Set<String>)
     case dispatcherUp(Incarnation, any MessageLink)
     case dispatcherDown(Incarnation)
+    /// A link to a dispatcher, which was full, takes more.
+    case roomAgain
     case opened(Opened)
     case acknowledged(FireAck)
     case refused(FireRefused)

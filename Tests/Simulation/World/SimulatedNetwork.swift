@@ -9,6 +9,8 @@ final class SimulatedNetwork: @unchecked Sendable {
     static let connectTimeout = Duration.seconds(2)
     /// Frames on their way over one link, at most: real links have bounded buffers, and so must their users.
     static let inFlightMax = 20_000
+    /// Frames on their way over one link from which on senders with much to send wait.
+    static let inFlightRoom = 16
 
     let simulator: Simulator
     private var random: SplitMix64
@@ -183,6 +185,8 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
     private(set) var isClosed = false
     private(set) var failure: (any Error)?
     private var outbound: [Frame] = []
+    private var isRoomAwaited = false
+    private var roomCallback: (@Sendable () -> Void)?
     private var isSending = false
     private var isFinishing = false
     private var isSilent = false
@@ -205,6 +209,14 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
         self.startSending()
         return true
     }
+
+    var hasRoom: Bool {
+        if self.outbound.count < SimulatedNetwork.inFlightRoom { return true }
+        self.isRoomAwaited = true
+        return false
+    }
+
+    func onRoom(_ callback: @escaping @Sendable () -> Void) { self.roomCallback = callback }
 
     func close() {
         guard !self.isClosed, self.host.isAlive else { return }
@@ -236,6 +248,10 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
             if let later = self.network.drawCopy(of: frame) {
                 self.network.simulator.after(later) { remote.host.deliver { remote.receive(frame) } }
             }
+        }
+        if self.isRoomAwaited {
+            self.isRoomAwaited = false
+            self.host.deliver { self.roomCallback?() }
         }
         if self.isFinishing {
             remote.host.deliver { remote.end(nil) }

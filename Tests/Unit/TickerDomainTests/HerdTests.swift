@@ -24,10 +24,10 @@ import TickerDomain
     }
 
     /// A core whose shards hold `contents` and fire.
-    private func core(_ contents: [[ShardChange<Int>]], batches: Int = 100) -> TickerCore<Int> {
-        var core = TickerCore<Int>(configuration: .init(), laneCount: 1, now: self.at(0))
+    private func core(_ contents: [[ShardChange<Int>]], batches: Int = 100, lanes: Int = 1) -> TickerCore<Int> {
+        var core = TickerCore<Int>(configuration: .init(), laneCount: lanes, now: self.at(0))
         _ = core.feedReachable()
-        _ = core.laneReachable(LaneID(0))
+        for lane in 0..<lanes { _ = core.laneReachable(LaneID(UInt16(lane))) }
         for (number, changes) in contents.enumerated() {
             let shard = ShardID(UInt16(number))
             _ = core.assigned(shard, epoch: Epoch(1))
@@ -42,6 +42,18 @@ import TickerDomain
         var batches: [PlannedBatch<Int>] = []
         core.tick(now: self.at(now)) { action in
             if case .fire(_, let batch) = action { batches.append(batch) }
+        }
+        return batches
+    }
+
+    /// A turn in which the way to a lane takes so many batches; any number where nothing is said.
+    private func turn(_ core: inout TickerCore<Int>, now: Int64, room: [LaneID: Int]) -> [PlannedBatch<Int>] {
+        var batches: [PlannedBatch<Int>] = []
+        var left = room
+        core.tick(now: self.at(now), hasRoom: { left[$0, default: 1] > 0 }) { action in
+            guard case .fire(let lane, let batch) = action else { return }
+            left[lane]? -= 1
+            batches.append(batch)
         }
         return batches
     }
@@ -76,7 +88,7 @@ import TickerDomain
         var core = self.core([herd, herd, [self.timer(7, due: 1004)]])
         let batches = self.turn(&core, now: 1005)
         #expect(batches.first?.shard == ShardID(2))
-        #expect(batches.dropFirst().prefix(4).map(\.shard.rawValue) == [1, 0, 1, 0], "herds take turns")
+        #expect(batches.dropFirst().prefix(4).map(\.shard.rawValue) == [0, 1, 0, 1], "herds take turns")
     }
 
     @Test func `a turn is bounded, the next one is due at once and goes on behind the last shard`() throws {
@@ -96,6 +108,60 @@ import TickerDomain
             total += self.turn(&core, now: 1006).reduce(0) { $0 + $1.occurrences.count }
         }
         #expect(total == 36_000)
+    }
+
+    // MARK: Ways that are full
+
+    @Test func `a way that is full holds up nobody else, and nobody wakes for it`() {
+        let herd = (0..<3000).map { self.timer(UInt64($0), due: 1000) }
+        var core = self.core([herd, herd, herd, herd], lanes: 2)
+        let (full, free) = (LaneID(0), LaneID(1))
+        let lanes = (0..<4).map { ShardID(UInt16($0)).lane(of: 2) }
+        let first = self.turn(&core, now: 1005, room: [full: 1])
+        #expect(first.count { lanes[Int($0.shard.rawValue)] == full } == 1)
+        #expect(first.filter { lanes[Int($0.shard.rawValue)] == free }.flatMap(\.occurrences).count == 6000)
+        // The horizon may be asked for again, later.
+        #expect(core.nextWake.map { $0 > self.at(1005) } ?? true, "there is nothing to do")
+        #expect(self.turn(&core, now: 1006, room: [:]).isEmpty, "whoever found it full waits to be told")
+        #expect(core.overdueCount == 5000)
+        core.roomAgain()
+        #expect(core.nextWake.map { $0 <= self.at(1006) } == true)
+        let rest = self.turn(&core, now: 1006, room: [:])
+        #expect(rest.flatMap(\.occurrences).count == 5000)
+        for shard in 0..<4 {
+            let batches = (first + rest).filter { $0.shard == ShardID(UInt16(shard)) }
+            #expect(Set(batches.flatMap { $0.occurrences.map(\.uid) }).count == 3000)
+            for (earlier, later) in zip(batches, batches.dropFirst()) { #expect(earlier.to == later.from) }
+        }
+    }
+
+    @Test(arguments: [100, 4000])
+    func `where there is room for few the shards take turns, also where others have room for all`(due: Int) {
+        // More than all that leaves, and so that it makes many batches.
+        let herd = (0..<due).flatMap { number in
+            (0..<12).map { self.timer(UInt64(number * 12 + $0), due: 1000 + Int64($0)) }
+        }
+        var core = self.core((0..<8).map { _ in herd }, lanes: 2)
+        let full = (0..<8).map { ShardID(UInt16($0)) }.filter { $0.lane(of: 2) == LaneID(0) }
+        var served: [ShardID: Int] = [:]
+        for turn in 0..<Int64(4) {
+            for batch in self.turn(&core, now: 1000 + turn, room: [LaneID(0): full.count / 2]) {
+                served[batch.shard, default: 0] += 1
+            }
+            core.roomAgain()
+        }
+        #expect(full.map { served[$0] ?? 0 } == full.map { _ in 2 })
+    }
+
+    @Test func `a lane that is opened again waits for no room on the way that is gone`() {
+        var core = self.core([(0..<3000).map { self.timer(UInt64($0), due: 1000) }])
+        #expect(self.turn(&core, now: 1005, room: [LaneID(0): 0]).isEmpty)
+        _ = core.laneLost(LaneID(0))
+        #expect(!core.laneReachable(LaneID(0)).isEmpty)
+        _ = core.opened(
+            ShardID(0), epoch: Epoch(1), cursor: .start, credit: Credit(batches: 100, bytes: 100 << 20))
+        #expect(core.nextWake.map { $0 <= self.at(1005) } == true)
+        #expect(self.turn(&core, now: 1005).flatMap(\.occurrences).count == 3000)
     }
 
     // MARK: Inside an instant

@@ -59,6 +59,10 @@ final class FakeDispatcher: Sendable {
     var probes: Int { self.state.withLock { $0.probes } }
     /// Takes everything and answers nothing, as behind a path that is cut.
     func fallSilent(_ isSilent: Bool = true) { self.state.withLock { $0.isSilent = isSilent } }
+    /// Whether tickers find that much waits to leave for here.
+    func letRoomEnd(_ isFull: Bool) {
+        for case let link as InMemoryLink in self.state.withLock({ $0.links }) { link.letRoomEnd(isFull) }
+    }
     func grant(batches: UInt32) { self.state.withLock { $0.creditBatches = batches } }
 
     func acknowledge(_ acknowledges: Bool) {

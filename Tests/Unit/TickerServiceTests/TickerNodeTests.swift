@@ -76,6 +76,22 @@ import WireProtocol
         }
     }
 
+    @Test func `while much waits to leave nothing is added, and the rest goes when there is room`() async throws {
+        try await Stage.run { stage in
+            stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
+            try await stage.assign()
+            try await stage.until("the first batch") { stage.dispatcher.batches.count == 1 }
+            stage.dispatcher.letRoomEnd(true)
+            await stage.clocks.advance(by: .seconds(5))
+            #expect(stage.dispatcher.batches.count == 1)
+            stage.dispatcher.letRoomEnd(false)
+            try await stage.until("the fires that waited") { stage.dispatcher.occurrences.count >= 6 }
+            let scheduled = stage.dispatcher.occurrences.map(\.scheduled)
+            #expect(Set(scheduled).count == scheduled.count, "no occurrence twice")
+            #expect(stage.dispatcher.refused.isEmpty && stage.dispatcher.opens.count == 1)
+        }
+    }
+
     @Test func `a timer that a delta brings too late is fired at once, and once`() async throws {
         try await Stage.run { stage in
             stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)

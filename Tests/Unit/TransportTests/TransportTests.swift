@@ -127,6 +127,30 @@ import WireProtocol
         #expect(received == Array(all.prefix(received.count)), "what arrives has no gap")
     }
 
+    @Test func `whoever asks for room never fills the queue, and hears when there is some again`() async throws {
+        let limits = TransportLimits(outboundBytesRoom: 2 << 20)
+        let (ticker, dispatcher) = try await self.cluster.link(connecting: limits)
+        let (rooms, room) = AsyncStream<Void>.makeStream()
+        ticker.onRoom { room.yield() }
+        ticker.send(.greeting)
+        let count = 300
+        let sending = Task {
+            var waits = 0
+            var room = rooms.makeAsyncIterator()
+            for number in 0..<count {
+                if !ticker.hasRoom {
+                    waits += 1
+                    await room.next()
+                }
+                #expect(ticker.send(.numbered(number, size: 1 << 20)))
+            }
+            return waits
+        }
+        #expect(await dispatcher.take(count + 1) == [.greeting] + (0..<count).map { .numbered($0, size: 1 << 20) })
+        #expect(await sending.value > 0, "300 MB do not fit into sockets")
+        ticker.close()
+    }
+
     @Test func `a slow reader loses nothing`() async throws {
         let limits = TransportLimits(inboundFramesMax: 4, inboundBytesMax: 10_000)
         let (ticker, dispatcher) = try await self.cluster.link(accepting: limits)

@@ -1,0 +1,65 @@
+import DispatcherDomain
+import EscapementModel
+import NIOCore
+import TestSupport
+import Testing
+import TickerDomain
+import WireProtocol
+
+@testable import TickerService
+
+/// A ticker counts what it plans, a lane what arrives, and neither knows the size of the next batch before it is made.
+@Suite struct CreditTests {
+    private static let shard = ShardID(0)
+    private static let epoch = Epoch(1)
+    private static let session = SessionID(1)
+    private static let due = WallInstant(milliseconds: 1_800_000_000_000)
+
+    private static func timers(_ count: Int, _ random: inout SeededRandom) -> [ShardChange<[UInt8]>] {
+        let templates = [0, 10, 3000, 30_000, 200_000, 600_000].map { size in
+            let template = FireTemplate(
+                origin: .timer, namespace: "n", name: "t", payload: ByteBuffer(repeating: 120, count: size))
+            return Array(template.encoded().readableBytesView)
+        }
+        return (0..<count).map { number in
+            let bytes = templates[Int.random(in: templates.indices, using: &random)]
+            return .timer(
+                TimerEntry(
+                    uid: UID(high: 1, low: UInt64(number)), revision: Revision(1), due: Self.due,
+                    expireAfterMilliseconds: 0, payload: bytes, payloadBytes: bytes.count))
+        }
+    }
+
+    @Test(arguments: 1...6 as ClosedRange<UInt64>)
+    func `a lane refuses nothing that a ticker has credit for`(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        var lane = Lane<Int>(id: LaneID(0), epoch: Epoch(1))
+        _ = lane.recovered(LaneMark(laneEpoch: Epoch(1), sequence: 0, shards: []))
+        _ = lane.open(Self.shard, epoch: Self.epoch, session: Self.session)
+        while lane.beginRound() != nil { _ = lane.commitRound() }
+        let limits = LaneLimits()
+        var firing = ShardFiring<[UInt8]>(shard: Self.shard, epoch: Self.epoch, now: Self.due)
+        firing.opened(cursor: .start, credit: Credit(batches: limits.batchesMax, bytes: limits.bytesMax))
+        firing.snapshotRequested(horizon: Self.due)
+        let count = Int.random(in: 30...60, using: &random)
+        firing.load(Self.timers(count, &random), revision: Revision(1), last: true)
+        var form = FireForm()
+        var fired = 0
+        while fired < count {
+            while let batch = firing.plan(now: Self.due) {
+                fired += batch.occurrences.count
+                let bytes = Frame(form.message(of: batch)).payload.readableBytes
+                form.clear()
+                let refusal = lane.offer(
+                    Lane.Offer(
+                        session: Self.session, shard: Self.shard, epoch: Self.epoch, from: batch.from, to: batch.to,
+                        byteCount: bytes, occurrenceCount: batch.occurrences.count, oldestDue: Self.due, payload: 0),
+                    now: Self.due)
+                try #require(refusal == nil)
+            }
+            // Some of what is there becomes durable.
+            try #require(lane.beginRound() != nil)
+            for case .acknowledged(_, _, _, let cursor) in lane.commitRound() { firing.acknowledged(cursor) }
+        }
+    }
+}
