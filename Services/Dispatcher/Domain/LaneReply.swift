@@ -43,7 +43,7 @@ package struct LaneLimits: Hashable, Sendable {
     /// Batches of one shard that are accepted and not durable.
     package var batchesMax = 4
     /// Bytes of them from which on a ticker waits; it knows the size of the next batch only when it has made it.
-    package var bytesMax = 1024 * 1024
+    package var bytesMax: Int
     /// Occurrences in one round: a round is one journal entry and, with transactions, one transaction.
     package var roundOccurrencesMax = 4000
     /// Bytes in one round.
@@ -59,5 +59,9 @@ package struct LaneLimits: Hashable, Sendable {
     /// Over how long a lane's fires count for what it carries.
     package var rateOver = Duration.seconds(5)
 
-    package init() {}
+    /// Of all shards together: one dispatcher may own all lanes, and a ticker adds a batch of half of a shard's part.
+    private static let allBytesMax = 256 << 20
+
+    /// - Parameter shards: of the cluster.
+    package init(shards: Int = 256) { self.bytesMax = min(1 << 20, Self.allBytesMax / shards) }
 }

@@ -1,4 +1,4 @@
-package import DispatcherDomain
+import DispatcherDomain
 package import EscapementModel
 package import Logging
 package import MemberLink
@@ -106,17 +106,17 @@ package final class Dispatcher: Sendable {
     package let beat: LivenessBeat
 
     /// - Parameter description: what `Hello` says of this process.
-    package init(description: MemberDescription, parts: Parts, limits: LaneLimits = LaneLimits()) {
+    package init(description: MemberDescription, parts: Parts) {
         let clocks = parts.lanes.clocks
         self.parts = parts
         self.description = description
-        self.limits = limits
+        self.limits = LaneLimits(shards: Int(description.shardCount))
         self.board = ViewBoard(clocks: clocks)
         self.server = FireServer(
             identity: FireServer.Identity(
                 cluster: description.cluster, shardCount: description.shardCount, laneCount: description.laneCount,
                 incarnation: description.incarnation, build: description.build, versions: description.versions),
-            board: self.board, clocks: clocks, limits: limits, metrics: parts.lanes.metrics, logger: parts.logger)
+            board: self.board, clocks: clocks, limits: self.limits, metrics: parts.lanes.metrics, logger: parts.logger)
         self.queries = ActivationQueries(
             store: parts.store,
             journal: JournalSearch(

@@ -17,12 +17,6 @@ package struct FireDraft<Payload: Sendable & Hashable>: Sendable {
         var occurrences = 0
         var bytes = 0
 
-        /// Half of a batch: more only when the other kind has nothing due.
-        var isHalf: Bool {
-            self.occurrences >= PlannedBatch<Payload>.occurrencesMax / 2
-                || self.bytes >= PlannedBatch<Payload>.bytesTarget / 2
-        }
-
         mutating func add(_ bytes: Int) {
             self.occurrences += 1
             self.bytes += bytes
@@ -30,6 +24,8 @@ package struct FireDraft<Payload: Sendable & Hashable>: Sendable {
     }
 
     var now = WallInstant.distantPast
+    /// The batch is full when it has so many.
+    var bytesTarget = PlannedBatch<Payload>.bytesTarget
     var occurrences: [PlannedOccurrence<Payload>] = []
     var runs: [Run] = []
     var schedules = Share()
@@ -39,12 +35,18 @@ package struct FireDraft<Payload: Sendable & Hashable>: Sendable {
 
     var bytes: Int { self.schedules.bytes + self.timers.bytes }
     var isFull: Bool {
-        self.occurrences.count >= PlannedBatch<Payload>.occurrencesMax
-            || self.bytes >= PlannedBatch<Payload>.bytesTarget
+        self.occurrences.count >= PlannedBatch<Payload>.occurrencesMax || self.bytes >= self.bytesTarget
     }
 
-    mutating func begin(now: WallInstant) {
+    /// Whether a kind has half of a batch: it gets more only when the other one has nothing due.
+    func isHalf(_ share: Share) -> Bool {
+        share.occurrences >= PlannedBatch<Payload>.occurrencesMax / 2 || share.bytes >= self.bytesTarget / 2
+    }
+
+    /// - Parameter credit: in bytes; a batch has no more than half of it, so that the next one is on its way meanwhile.
+    mutating func begin(now: WallInstant, credit: Int) {
         self.now = now
+        self.bytesTarget = min(PlannedBatch<Payload>.bytesTarget, credit / 2)
         self.occurrences.removeAll(keepingCapacity: true)
         self.runs.removeAll(keepingCapacity: true)
         self.schedules = Share()

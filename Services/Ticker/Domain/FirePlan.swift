@@ -28,7 +28,7 @@ package struct PlannedBatch<Payload: Sendable & Hashable>: Sendable, Equatable {
 
     /// Occurrences of a batch, at most, but that late admissions of one revision stay together.
     package static var occurrencesMax: Int { 1000 }
-    /// A batch is closed when its payloads, and `occurrenceOverheadBytes` for each, reach so many.
+    /// A batch is closed when its payloads, and `occurrenceOverheadBytes` for each, reach so many, or half of the credit.
     package static var bytesTarget: Int { 512 * 1024 }
     static var occurrenceOverheadBytes: Int { 64 }
 }

@@ -307,7 +307,7 @@ package struct ShardFiring<Payload: Sendable & Hashable>: ~Copyable, Sendable {
         guard self.phase == .active else { return nil }
         self.advance(to: now)
         guard self.isReady else { return nil }
-        draft.begin(now: self.wheel.now)
+        draft.begin(now: self.wheel.now, credit: self.credit.bytes)
         return self.formBatch(in: &draft)
     }
 

@@ -64,13 +64,13 @@ final class SimulatedCluster: @unchecked Sendable {
         var seeds = SplitMix64(seed: settings.seed)
         self.settingsOfRun = settings
         self.simulator = Simulator(seed: seeds.next())
-        self.network = SimulatedNetwork(simulator: self.simulator, seed: seeds.next())
+        self.events = EventCounter()
+        self.network = SimulatedNetwork(simulator: self.simulator, events: self.events, seed: seeds.next())
         self.database = SimulatedDatabase(seed: seeds.next())
         self.kafka = SimulatedKafka(simulator: self.simulator, seed: seeds.next())
         self.elasticsearch = SimulatedElasticsearch(seed: seeds.next())
         let oracle = Oracle(simulator: self.simulator, journalTopic: Self.journalTopic)
         self.oracle = oracle
-        self.events = EventCounter()
         self.random = SplitMix64(seed: seeds.next())
         self.hosts = SimulatedHosts(
             simulator: self.simulator, seed: seeds.next(), delivered: { oracle.delivered($0) })

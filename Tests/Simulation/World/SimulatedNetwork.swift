@@ -10,9 +10,10 @@ final class SimulatedNetwork: @unchecked Sendable {
     /// Frames on their way over one link, at most: real links have bounded buffers, and so must their users.
     static let inFlightMax = 20_000
     /// Frames on their way over one link from which on senders with much to send wait.
-    static let inFlightRoom = 16
+    static let inFlightRoom = 3
 
     let simulator: Simulator
+    let events: EventCounter
     private var random: SplitMix64
     private var listeners: [PeerAddress: SimulatedListener] = [:]
     private var links: [SimulatedLink] = []
@@ -28,8 +29,9 @@ final class SimulatedNetwork: @unchecked Sendable {
         var to: String
     }
 
-    init(simulator: Simulator, seed: UInt64) {
+    init(simulator: Simulator, events: EventCounter, seed: UInt64) {
         self.simulator = simulator
+        self.events = events
         self.random = SplitMix64(seed: seed)
     }
 
@@ -212,6 +214,7 @@ final class SimulatedLink: MessageLink, @unchecked Sendable {
 
     var hasRoom: Bool {
         if self.outbound.count < SimulatedNetwork.inFlightRoom { return true }
+        if !self.isRoomAwaited { self.network.events.count("room_awaited") }
         self.isRoomAwaited = true
         return false
     }

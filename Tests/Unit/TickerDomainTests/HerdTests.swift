@@ -8,10 +8,10 @@ import TickerDomain
 @Suite struct HerdTests {
     private func at(_ milliseconds: Int64) -> WallInstant { WallInstant(milliseconds: milliseconds) }
 
-    private func timer(_ number: UInt64, due: Int64) -> ShardChange<Int> {
+    private func timer(_ number: UInt64, due: Int64, revision: UInt64 = 1) -> ShardChange<Int> {
         .timer(
             TimerEntry(
-                uid: UID(high: 1, low: number), revision: Revision(1), due: self.at(due), expireAfterMilliseconds: 0,
+                uid: UID(high: 1, low: number), revision: Revision(revision), due: self.at(due), expireAfterMilliseconds: 0,
                 payload: 1, payloadBytes: 10))
     }
 
@@ -108,6 +108,17 @@ import TickerDomain
             total += self.turn(&core, now: 1006).reduce(0) { $0 + $1.occurrences.count }
         }
         #expect(total == 36_000)
+    }
+
+    @Test func `a batch has half of the credit at most, so that the next one need not wait for it`() throws {
+        var core = self.core([[]])
+        _ = core.laneLost(LaneID(0))
+        _ = core.laneReachable(LaneID(0))
+        _ = core.opened(ShardID(0), epoch: Epoch(1), cursor: .start, credit: Credit(batches: 4, bytes: 7400))
+        let herd = (0..<300).map { self.timer(UInt64($0) + 10, due: 1000, revision: 2) }
+        _ = core.delta(ShardID(0), herd, from: Revision(1), through: Revision(2))
+        // Each counts for its 10 bytes and 64 more.
+        #expect(self.turn(&core, now: 1005).map(\.occurrences.count) == [50, 50])
     }
 
     // MARK: Ways that are full

@@ -30,14 +30,14 @@ import WireProtocol
         }
     }
 
-    @Test(arguments: 1...6 as ClosedRange<UInt64>)
-    func `a lane refuses nothing that a ticker has credit for`(seed: UInt64) throws {
+    @Test(arguments: 1...4 as ClosedRange<UInt64>, [16, 4096])
+    func `a lane refuses nothing that a ticker has credit for`(seed: UInt64, shards: Int) throws {
         var random = SeededRandom(seed: seed)
-        var lane = Lane<Int>(id: LaneID(0), epoch: Epoch(1))
+        let limits = LaneLimits(shards: shards)
+        var lane = Lane<Int>(id: LaneID(0), epoch: Epoch(1), limits: limits)
         _ = lane.recovered(LaneMark(laneEpoch: Epoch(1), sequence: 0, shards: []))
         _ = lane.open(Self.shard, epoch: Self.epoch, session: Self.session)
         while lane.beginRound() != nil { _ = lane.commitRound() }
-        let limits = LaneLimits()
         var firing = ShardFiring<[UInt8]>(shard: Self.shard, epoch: Self.epoch, now: Self.due)
         firing.opened(cursor: .start, credit: Credit(batches: limits.batchesMax, bytes: limits.bytesMax))
         firing.snapshotRequested(horizon: Self.due)
