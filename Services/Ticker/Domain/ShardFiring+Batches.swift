@@ -69,7 +69,9 @@ extension ShardFiring {
             case (_?, nil): last.schedule = self.takeSchedule(into: &draft)
             case (nil, _?): last.timer = self.takeTimer(into: &draft)
             case (let schedule?, let timer?):
-                if draft.isHalf(draft.timers) || !draft.isHalf(draft.schedules) && Self.precedes(schedule.key, timer.key) {
+                if draft.isHalf(draft.timers)
+                    || !draft.isHalf(draft.schedules) && Self.precedes(schedule.key, timer.key)
+                {
                     last.schedule = self.takeSchedule(into: &draft)
                 } else {
                     last.timer = self.takeTimer(into: &draft)

@@ -11,7 +11,8 @@ import TickerDomain
     private func timer(_ number: UInt64, due: Int64, revision: UInt64 = 1) -> ShardChange<Int> {
         .timer(
             TimerEntry(
-                uid: UID(high: 1, low: number), revision: Revision(revision), due: self.at(due), expireAfterMilliseconds: 0,
+                uid: UID(high: 1, low: number), revision: Revision(revision), due: self.at(due),
+                expireAfterMilliseconds: 0,
                 payload: 1, payloadBytes: 10))
     }
 
