@@ -93,7 +93,8 @@ final class TransportLink: MessageLink {
 
     var hasRoom: Bool {
         self.state.withLock { state in
-            if state.byteCount < self.outboundBytesRoom { return true }
+            // Who asks while others wait would take what becomes free, and they would never be called.
+            if !state.isRoomAwaited, state.byteCount < self.outboundBytesRoom { return true }
             state.isRoomAwaited = true
             return false
         }

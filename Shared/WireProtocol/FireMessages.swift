@@ -40,7 +40,7 @@ package struct Opened: WireMessage {
     package var cursor: Cursor
     /// Batches that may be in flight, at most; each `FireAck` frees one.
     package var creditBatches: UInt32
-    /// Bytes of batches that may be in flight, at most.
+    /// Bytes of batches in flight from which on no further one is sent.
     package var creditBytes: UInt32
 
     package init(shard: ShardID, epoch: Epoch, cursor: Cursor, creditBatches: UInt32, creditBytes: UInt32) {
@@ -188,8 +188,6 @@ package struct FireBatch: WireMessage {
     /// Occurrences in a batch, at most. Ordinary batches have up to 1000; late admissions of one revision
     /// stay together.
     package static let occurrencesMax = 16_384
-    /// Encoded bytes after which a batch is closed.
-    package static let bytesTarget = 512 * 1024
 
     package var shard: ShardID
     package var epoch: Epoch

@@ -37,8 +37,8 @@ package protocol MessageLink: AnyObject, Sendable {
     ///   peer that does not read must not hold this process's memory.
     @discardableResult func send(_ frame: Frame) -> Bool
 
-    /// Whether so little waits to leave that whoever has much to send may send some more of it. Once this was `false`,
-    /// the callback of `onRoom` is called when half of it has left; not when the link ends first.
+    /// Whether so little waits to leave that whoever has much to send may send some more of it. Once this was `false` it
+    /// is, for everyone, until much less waits; then the callback of `onRoom` is called. Not when the link ends first.
     var hasRoom: Bool { get }
 
     /// Sets what is called, on any thread, when there is room again. Set once, before `hasRoom` is asked.

@@ -59,9 +59,12 @@ package struct LaneLimits: Hashable, Sendable {
     /// Over how long a lane's fires count for what it carries.
     package var rateOver = Duration.seconds(5)
 
-    /// Of all shards together: one dispatcher may own all lanes, and a ticker adds a batch of half of a shard's part.
-    private static let allBytesMax = 256 << 20
+    /// Of the credits of all shards, which one dispatcher may hold; each may be exceeded by a batch.
+    private static let bytesOfAllShards = 256 << 20
 
     /// - Parameter shards: of the cluster.
-    package init(shards: Int = 256) { self.bytesMax = min(1 << 20, Self.allBytesMax / shards) }
+    package init(shards: Int = 256) {
+        precondition(shards > 0, "\(shards) shards")
+        self.bytesMax = min(1 << 20, Self.bytesOfAllShards / shards)
+    }
 }

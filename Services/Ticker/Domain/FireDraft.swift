@@ -43,10 +43,10 @@ package struct FireDraft<Payload: Sendable & Hashable>: Sendable {
         share.occurrences >= PlannedBatch<Payload>.occurrencesMax / 2 || share.bytes >= self.bytesTarget / 2
     }
 
-    /// - Parameter credit: in bytes; a batch has no more than half of it, so that the next one is on its way meanwhile.
+    /// - Parameter credit: in bytes. A batch is full when it has half of it, so that the next one is on its way meanwhile.
     mutating func begin(now: WallInstant, credit: Int) {
         self.now = now
-        self.bytesTarget = min(PlannedBatch<Payload>.bytesTarget, credit / 2)
+        self.bytesTarget = min(PlannedBatch<Payload>.bytesTarget, max(1, credit / 2))
         self.occurrences.removeAll(keepingCapacity: true)
         self.runs.removeAll(keepingCapacity: true)
         self.schedules = Share()

@@ -38,7 +38,7 @@ extension TickerCore {
     /// in before it calls again.
     ///
     /// - Parameter hasRoom: asked before each batch whether the way to the lane takes one more. After `false`, the shard
-    ///   waits for `roomAgain`.
+    ///   waits for `roomAgain`, or until it is opened again.
     package mutating func tick(
         now: WallInstant, hasRoom: (LaneID) -> Bool = { _ in true }, _ act: (TickerAction<Payload>) -> Void
     ) {
@@ -73,9 +73,12 @@ extension TickerCore {
     private mutating func fire(
         _ pending: inout [Holding], _ hasRoom: (LaneID) -> Bool, _ act: (TickerAction<Payload>) -> Void
     ) {
+        var left = Self.firesPerTurnMax
         if self.isBehind {
             pending.sort { ($0.lastBatch, $0.firing.shard) < ($1.lastBatch, $1.firing.shard) }
-            for holding in pending where holding.foundNoRoom { _ = self.fireBatch(of: holding, hasRoom, act) }
+            for holding in pending where holding.foundNoRoom && left > 0 {
+                left -= self.fireBatch(of: holding, hasRoom, act)
+            }
         }
         var crowded = 0
         for index in pending.indices {
@@ -89,7 +92,6 @@ extension TickerCore {
         }
         pending.removeSubrange(crowded...)
         var index = 0
-        var left = Self.firesPerTurnMax
         while !pending.isEmpty, left > 0 {
             if index >= pending.count { index = 0 }
             let count = self.fireBatch(of: pending[index], hasRoom, act)

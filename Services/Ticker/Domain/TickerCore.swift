@@ -95,7 +95,8 @@ package struct TickerCore<Payload: Sendable & Hashable>: ~Copyable {
     var judgedAt: WallInstant
     /// How many batches have left.
     var batchCount: UInt64 = 0
-    /// Not all that was due could leave: the next turn begins with the shards that have waited longest.
+    /// A turn ended while more was due, or there is room again: the next one begins with the shards that have waited
+    /// longest.
     var isBehind = false
     var pending: [Holding] = []
     var draft = FireDraft<Payload>()

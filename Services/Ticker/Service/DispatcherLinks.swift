@@ -129,10 +129,12 @@ actor DispatcherLinks {
                         continue
                     }
                     watchdog.cancel()
-                    if !isAccepted { probing = Task { await prober.run() } }
+                    if !isAccepted {
+                        probing = Task { await prober.run() }
+                        link.onRoom { [inbox] in inbox.post(.roomAgain) }
+                    }
                     isAccepted = true
                     accepted()
-                    link.onRoom { [inbox] in inbox.post(.roomAgain) }
                     self.inbox.post(.dispatcherUp(incarnation, link))
                 case .helloRefused:
                     reason = try frame.decode(HelloRefused.self).detail

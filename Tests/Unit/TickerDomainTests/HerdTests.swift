@@ -176,6 +176,22 @@ import TickerDomain
         #expect(self.turn(&core, now: 1005).flatMap(\.occurrences).count == 3000)
     }
 
+    @Test func `two ways that are full are told apart, and a shard that waits can be taken back`() {
+        let herd = (0..<3000).map { self.timer(UInt64($0), due: 1000) }
+        var core = self.core([herd, herd], lanes: 2)
+        let ways = [LaneID(0), LaneID(1)]
+        #expect(self.turn(&core, now: 1005, room: [ways[0]: 0, ways[1]: 0]).isEmpty)
+        core.roomAgain()
+        let first = self.turn(&core, now: 1005, room: [ways[0]: 0])
+        #expect(Set(first.map { $0.shard.lane(of: 2) }) == [ways[1]])
+        #expect(first.flatMap(\.occurrences).count == 3000)
+        #expect(core.nextWake.map { $0 > self.at(1005) } ?? true)
+        for number in 0..<2 where ShardID(UInt16(number)).lane(of: 2) == ways[0] {
+            let shard = ShardID(UInt16(number))
+            #expect(core.revoked(shard, epoch: Epoch(1)).contains(.release(shard, Epoch(1))))
+        }
+    }
+
     // MARK: Inside an instant
 
     /// Timers due at 1000, made in turn of each priority; the payload is the priority.

@@ -82,13 +82,29 @@ import WireProtocol
             try await stage.assign()
             try await stage.until("the first batch") { stage.dispatcher.batches.count == 1 }
             stage.dispatcher.letRoomEnd(true)
+            // What was on its way when room ended.
+            await stage.clocks.advance(by: .seconds(2))
+            let count = stage.dispatcher.batches.count
             await stage.clocks.advance(by: .seconds(5))
-            #expect(stage.dispatcher.batches.count == 1)
+            #expect(stage.dispatcher.batches.count == count)
             stage.dispatcher.letRoomEnd(false)
-            try await stage.until("the fires that waited") { stage.dispatcher.occurrences.count >= 6 }
+            try await stage.until("the fires that waited") { stage.dispatcher.occurrences.count >= 8 }
             let scheduled = stage.dispatcher.occurrences.map(\.scheduled)
             #expect(Set(scheduled).count == scheduled.count, "no occurrence twice")
             #expect(stage.dispatcher.refused.isEmpty && stage.dispatcher.opens.count == 1)
+        }
+    }
+
+    @Test func `a link that ends while the ticker waits for room holds nothing up`() async throws {
+        try await Stage.run { stage in
+            stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
+            try await stage.assign()
+            try await stage.until("the first batch") { stage.dispatcher.batches.count == 1 }
+            stage.dispatcher.letRoomEnd(true)
+            await stage.clocks.advance(by: .seconds(3))
+            stage.dispatcher.crash(backTo: stage.dispatcher.cursor)
+            try await stage.until("the fires that waited") { stage.dispatcher.occurrences.count >= 5 }
+            #expect(stage.dispatcher.opens.count == 2)
         }
     }
 
