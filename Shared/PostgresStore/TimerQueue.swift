@@ -14,7 +14,7 @@ final class TimerQueue: Sendable {
         var completion: CheckedContinuation<Answer, Never>
 
         /// Rough size in the database.
-        var bytes: Int { self.timers.reduce(0) { $0 + $1.template.count + $1.document.count + 256 } }
+        var bytes: Int { self.timers.reduce(0) { $0 + $1.byteCount + 256 } }
     }
 
     /// Transactions at a time. Two, so that one is on its way while the other commits; more would wait for the
@@ -23,12 +23,14 @@ final class TimerQueue: Sendable {
     /// A transaction takes requests up to this many timers or bytes, the first one whatever its size.
     static let batchTimersMax = 1000
     static let batchBytesMax = 4 << 20
-    /// Timers that may wait; a request beyond that is refused.
+    /// Timers and bytes that may wait; a request beyond that is refused.
     static let waitingTimersMax = 50_000
+    static let waitingBytesMax = 64 << 20
 
     private struct Contents {
         var waiting: [Request] = []
         var waitingTimers = 0
+        var waitingBytes = 0
         var writers = 0
     }
 
@@ -39,9 +41,12 @@ final class TimerQueue: Sendable {
     /// Adds a request. `queuedForNewWriter` asks the caller to start a writer.
     func add(_ request: Request) -> Admission {
         self.contents.withLock { contents in
-            guard contents.waitingTimers + request.timers.count <= Self.waitingTimersMax else { return .refused }
+            guard contents.waitingTimers + request.timers.count <= Self.waitingTimersMax,
+                contents.waitingBytes + request.bytes <= Self.waitingBytesMax
+            else { return .refused }
             contents.waiting.append(request)
             contents.waitingTimers += request.timers.count
+            contents.waitingBytes += request.bytes
             guard contents.writers < Self.writersMax else { return .queued }
             contents.writers += 1
             return .queuedForNewWriter
@@ -65,6 +70,7 @@ final class TimerQueue: Sendable {
             }
             contents.waiting.removeFirst(taken.count)
             contents.waitingTimers -= taken.reduce(0) { $0 + $1.timers.count }
+            contents.waitingBytes -= taken.reduce(0) { $0 + $1.bytes }
             if taken.isEmpty { contents.writers -= 1 }
             return taken
         }

@@ -151,6 +151,9 @@ package struct NewTimer: Hashable, Sendable {
         self.createdAt = createdAt
         self.createdBy = createdBy
     }
+
+    /// Bytes of what the user said of it, as it is stored: a payload counts twice, in the template and in the document.
+    package var byteCount: Int { self.template.count + self.document.count }
 }
 
 package struct StoredTimer: Hashable, Sendable {

@@ -19,6 +19,9 @@ package struct APISettings: Sendable {
     package var batchByteCountMax = 16 * 1024 * 1024
     /// Timers of one batch; the store takes no more in one transaction.
     package var batchTimersMax = 10_000
+    /// `NewTimer.byteCount` of the timers of one request together, which is one transaction. A batch that says each payload
+    /// itself always fits; defaults and backfills repeat one.
+    package var timerBytesMax = 40 << 20
     /// Bytes of a payload. `TargetDocument.payloadMax` is the most that this may be.
     package var payloadByteCountMax = 65_536
     /// How deep JSON may nest.

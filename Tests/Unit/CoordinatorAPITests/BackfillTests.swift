@@ -23,8 +23,10 @@ import WireProtocol
     }
 
     /// The API, with the schedule `nightly`.
-    private func serve(_ body: @escaping @Sendable (TestAPI, Calls) async throws -> Void) async throws {
-        let api = try await TestAPI()
+    private func serve(
+        timerBytesMax: Int? = nil, _ body: @escaping @Sendable (TestAPI, Calls) async throws -> Void
+    ) async throws {
+        let api = try await TestAPI(timerBytesMax: timerBytesMax)
         try await api.serve { calls in
             let created = try await calls.send(.post, Samples.schedules, Samples.schedule("nightly"))
             #expect(created.status == 201)
@@ -120,6 +122,17 @@ import WireProtocol
                 .post, Self.path, ["from": "2026-11-01T00:00:00Z", "to": "2026-11-23T09:00:00Z"])
             #expect(reply.status == 200)
             #expect(reply.document["planned"]?.text == "0")
+        }
+    }
+
+    @Test func `fires with more payload than one request may store are refused`() async throws {
+        try await self.serve(timerBytesMax: 300) { api, calls in
+            let refused = try await calls.send(.post, Self.path, Self.range)
+            #expect(refused.status == 422)
+            #expect(refused.faults == ["/to OUT_OF_RANGE"])
+            #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
+            let night: JSONValue = ["from": "2026-11-24T00:00:00Z", "to": "2026-11-25T00:00:00Z"]
+            #expect(try await calls.send(.post, Self.path, night).status == 202)
         }
     }
 

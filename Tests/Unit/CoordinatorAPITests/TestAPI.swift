@@ -21,12 +21,13 @@ struct TestAPI: Sendable {
 
     static let shardCount = 16
 
-    init(authentication: APISettings.Authentication = .open) async throws {
+    init(authentication: APISettings.Authentication = .open, timerBytesMax: Int? = nil) async throws {
         self.store = InMemoryStore(clocks: self.clocks)
         self.observability = Observability(
             identity: ProcessIdentity(role: "coordinator", instance: "test", cluster: "test"), format: .json,
             sink: LogSink { _ in })
-        let settings = APISettings(cluster: "test", shardCount: Self.shardCount, authentication: authentication)
+        var settings = APISettings(cluster: "test", shardCount: Self.shardCount, authentication: authentication)
+        if let timerBytesMax { settings.timerBytesMax = timerBytesMax }
         self.server = APIServer(
             settings: settings, store: self.store, cluster: self.gateway, clocks: self.clocks, zones: ZoneDatabase(),
             observability: self.observability,

@@ -51,6 +51,27 @@ import Testing
         #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
     }
 
+    @Test func `defaults that repeat a payload beyond what one request may store refuse the batch`() async throws {
+        let api = try await TestAPI(timerBytesMax: 50_000)
+        try await api.serve { calls in
+            func send(_ count: Int) async throws -> Reply {
+                let defaults: JSONValue = [
+                    "defaults": ["delay": "1h", "target": ["payload": .string(String(repeating: "x", count: 2000))]]
+                ]
+                return try await calls.send(
+                    .post, "\(Samples.timers)/batch",
+                    bytes: self.ndjson([defaults] + (0..<count).map { ["id": .string("t-\($0)")] }),
+                    contentType: "application/x-ndjson")
+            }
+            let refused = try await send(13)
+            #expect(refused.status == 413)
+            #expect(refused.faults == [" PAYLOAD_TOO_LARGE"])
+            #expect(refused.document["detail"]?.stringValue?.contains("50000 bytes; send several batches") == true)
+            #expect(try await api.store.timers(namespace: "guest", after: nil, limit: 1).isEmpty)
+            #expect(try await send(10).document["accepted"] == 10)
+        }
+    }
+
     @Test func `an atomic batch with one bad line stores nothing`() async throws {
         let api = try await TestAPI()
         try await api.serve { calls in

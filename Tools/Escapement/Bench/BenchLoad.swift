@@ -5,6 +5,8 @@ import HTTPClient
 struct BenchLoad: Sendable {
     /// Timers of one request; the API takes no more.
     private static let batchMax = 10_000
+    /// Bytes of the payloads of one request, which are stored twice; the API takes up to 40 MiB.
+    private static let batchBytesMax = 8 << 20
     /// Requests with batches at a time.
     private static let requestsMax = 4
     /// Requests with one schedule at a time.
@@ -19,10 +21,11 @@ struct BenchLoad: Sendable {
     /// Makes `count` timers, due evenly over `seconds` or, with 0, at one instant.
     func create(_ count: Int, from start: WallInstant, over seconds: Int, _ api: APIClient) async throws {
         let payload = String(repeating: "x", count: self.payloadBytes)
-        let bodies = stride(from: 0, to: count, by: Self.batchMax)
+        let batch = min(Self.batchMax, max(1, Self.batchBytesMax / max(1, self.payloadBytes)))
+        let bodies = stride(from: 0, to: count, by: batch)
         @Sendable func body(_ first: Int) -> [UInt8] {
             var text = #"{"defaults":{"target":{"action":"/guest/bench","payload":{"filler":"\#(payload)"}}}}"# + "\n"
-            for index in first..<min(first + Self.batchMax, count) {
+            for index in first..<min(first + batch, count) {
                 let offset = Int64(index) * Int64(seconds) * 1000 / Int64(count)
                 text += #"{"at":"\#(start.advanced(by: .milliseconds(offset)))"}"# + "\n"
             }

@@ -63,6 +63,14 @@ extension APIServer {
             let fired = try await self.fired(stored, request)
             missing = planned.filter { !fired.contains($0.scheduled) }
         }
+        guard missing.count * stored.body.template.count <= self.settings.timerBytesMax else {
+            throw Problem.invalid([
+                Problem.Fault(
+                    .pointer("/to"), ProblemCode.outOfRange,
+                    "\(missing.count) fires with the payload of '\(stored.name)' are more than "
+                        + "\(self.settings.timerBytesMax) bytes; shorten the time and ask several times")
+            ])
+        }
         if request.isNewestFirst { missing.reverse() }
         let repetition = try Repetition(call, body: bytes, now: now)
         let timers = try self.backfillTimers(missing, of: stored, compiled, request, repetition, call, now: now)

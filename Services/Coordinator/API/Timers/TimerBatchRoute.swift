@@ -31,13 +31,19 @@ extension APIServer {
         }
         var new: [NewTimer] = []
         var places: [Int] = []
+        var byteCount = 0
         for (index, line) in batch.lines.enumerated() {
             guard let draft = line.draft else { continue }
-            new.append(
-                draft.timer(
-                    uid: uids.next(draft.priority), namespace: call.namespace, now: reading.now,
-                    by: call.caller.identity,
-                    traceparent: call.traceparent))
+            let timer = draft.timer(
+                uid: uids.next(draft.priority), namespace: call.namespace, now: reading.now,
+                by: call.caller.identity, traceparent: call.traceparent)
+            byteCount += timer.byteCount
+            guard byteCount <= self.settings.timerBytesMax else {
+                throw Problem.tooLarge(
+                    "what is stored of the timers of the batch, with their defaults,",
+                    limit: self.settings.timerBytesMax, remedy: "send several batches")
+            }
+            new.append(timer)
             places.append(index)
         }
         if isDryRun {
