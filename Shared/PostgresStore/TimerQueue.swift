@@ -8,13 +8,22 @@ final class TimerQueue: Sendable {
     typealias Answer = Result<Keyed<[CreateOutcome<StoredTimer>]>, StoreError>
 
     struct Request: Sendable {
-        var timers: [NewTimer]
-        var key: IdempotencyKey?
-        var isAtomic: Bool
-        var completion: CheckedContinuation<Answer, Never>
-
+        let timers: [NewTimer]
+        let key: IdempotencyKey?
+        let isAtomic: Bool
+        let completion: CheckedContinuation<Answer, Never>
         /// Rough size in the database.
-        var bytes: Int { self.timers.reduce(0) { $0 + $1.byteCount + 256 } }
+        let bytes: Int
+
+        init(
+            timers: [NewTimer], key: IdempotencyKey?, isAtomic: Bool, completion: CheckedContinuation<Answer, Never>
+        ) {
+            self.timers = timers
+            self.key = key
+            self.isAtomic = isAtomic
+            self.completion = completion
+            self.bytes = timers.reduce(0) { $0 + $1.byteCount + 256 }
+        }
     }
 
     /// Transactions at a time. Two, so that one is on its way while the other commits; more would wait for the

@@ -76,12 +76,19 @@ import WireProtocol
         }
     }
 
-    @Test func `while much waits to leave nothing is added, and the rest goes when there is room`() async throws {
+    /// A ticker with a schedule of every second, which finds after its first batch that much waits to leave.
+    private func runWithoutRoom(_ body: (Stage) async throws -> Void) async throws {
         try await Stage.run { stage in
             stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
             try await stage.assign()
             try await stage.until("the first batch") { stage.dispatcher.batches.count == 1 }
             stage.dispatcher.letRoomEnd(true)
+            try await body(stage)
+        }
+    }
+
+    @Test func `while much waits to leave nothing is added, and the rest goes when there is room`() async throws {
+        try await self.runWithoutRoom { stage in
             // What was on its way when room ended.
             await stage.clocks.advance(by: .seconds(2))
             let count = stage.dispatcher.batches.count
@@ -96,11 +103,7 @@ import WireProtocol
     }
 
     @Test func `a link that ends while the ticker waits for room holds nothing up`() async throws {
-        try await Stage.run { stage in
-            stage.leader.hold(ShardContents(schedules: [stage.everySecond(1)]), revision: 1)
-            try await stage.assign()
-            try await stage.until("the first batch") { stage.dispatcher.batches.count == 1 }
-            stage.dispatcher.letRoomEnd(true)
+        try await self.runWithoutRoom { stage in
             await stage.clocks.advance(by: .seconds(3))
             stage.dispatcher.crash(backTo: stage.dispatcher.cursor)
             try await stage.until("the fires that waited") { stage.dispatcher.occurrences.count >= 5 }
